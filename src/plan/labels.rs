@@ -1,0 +1,92 @@
+//! The labels and annotations of everything that Atoll puts in a worker: who it belongs to, and what it was made from.
+//!
+//! Ownership across clusters is told by labels only: an ownerReference to an object of the master would make the
+//! worker's garbage collector delete live data (DESIGN section 4).
+
+use std::collections::BTreeMap;
+
+use super::{
+    database::{Database, DatabaseId},
+    name::{MemberName, Uid},
+};
+
+/// `app.kubernetes.io/managed-by`, always [`MANAGER`].
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// The value of [`MANAGED_BY`], and our field manager.
+pub const MANAGER: &str = "atoll";
+/// The UID of the kube-system namespace of the master that owns the object.
+pub const MASTER: &str = "atoll.dev/master";
+/// The kind of the resource in the master, as `kind.group`.
+pub const DATABASE_KIND: &str = "atoll.dev/kind";
+/// The namespace of the resource in the master.
+pub const DATABASE_NAMESPACE: &str = "atoll.dev/namespace";
+/// The name of the resource in the master.
+pub const DATABASE_NAME: &str = "atoll.dev/name";
+/// The UID of the resource in the master.
+pub const DATABASE_UID: &str = "atoll.dev/uid";
+/// The member that the object belongs to.
+pub const MEMBER: &str = "atoll.dev/member";
+/// Annotation: a digest of what the object was rendered from, to tell drift without comparing server defaults.
+pub const RENDERED: &str = "atoll.dev/rendered";
+/// Annotation on a volume claim: its member's part of the record (DECISIONS 5).
+pub const MEMBER_RECORD: &str = "atoll.dev/member-record";
+
+/// The selector by which Atoll watches its own objects, and nothing else, in a worker.
+#[must_use]
+pub fn selector(master: &Uid) -> String {
+    format!("{MANAGED_BY}={MANAGER},{MASTER}={master}")
+}
+
+/// The selector of one database's objects, of whichever UID.
+#[must_use]
+pub fn database_selector(master: &Uid, id: &DatabaseId) -> String {
+    format!(
+        "{},{DATABASE_KIND}={},{DATABASE_NAMESPACE}={},{DATABASE_NAME}={}",
+        selector(master),
+        id.kind.label(),
+        id.namespace,
+        id.name
+    )
+}
+
+/// The labels that identify an object as ours and as this database's. A manifest's own labels never override them.
+#[must_use]
+pub fn owned(master: &Uid, database: &Database) -> BTreeMap<String, String> {
+    let id = &database.id;
+    [
+        (MANAGED_BY, MANAGER),
+        ("app.kubernetes.io/name", database.engine.kind.as_str()),
+        ("app.kubernetes.io/instance", id.name.as_str()),
+        ("app.kubernetes.io/component", database.component.as_str()),
+        (MASTER, master.as_str()),
+        (DATABASE_KIND, id.kind.label()),
+        (DATABASE_NAMESPACE, id.namespace.as_str()),
+        (DATABASE_NAME, id.name.as_str()),
+        (DATABASE_UID, id.uid.as_str()),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .collect()
+}
+
+/// The labels of what belongs to one member: its pod, its volumes, its services.
+#[must_use]
+pub fn of_member(master: &Uid, database: &Database, member: &MemberName) -> BTreeMap<String, String> {
+    let mut labels = owned(master, database);
+    labels.insert(MEMBER.to_owned(), member.to_string());
+    labels
+}
+
+/// What a service selects one member's pod by.
+#[must_use]
+pub fn member_selector(database: &Database, member: &MemberName) -> BTreeMap<String, String> {
+    let mut selector = database_pods(database);
+    selector.insert(MEMBER.to_owned(), member.to_string());
+    selector
+}
+
+/// What a service selects all of a database's pods by.
+#[must_use]
+pub fn database_pods(database: &Database) -> BTreeMap<String, String> {
+    BTreeMap::from([(DATABASE_UID.to_owned(), database.id.uid.to_string())])
+}

@@ -1,0 +1,98 @@
+//! The record: what is written in the master before it is done anywhere (DECISIONS 5).
+//!
+//! It lives in `status.atoll` of the resource. Every step is re-derived from the record and from what is seen, so
+//! that a controller killed between any two writes goes on where it stood.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    membership::EngineId,
+    name::{MemberName, Uid, WorkerName},
+};
+
+/// The durable part of one database's state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// The database's UID: a record that was restored or copied into another resource is not its record.
+    pub uid: Uid,
+    /// How far its life has come.
+    pub stage: Stage,
+    /// Its members, by ordinal.
+    pub members: Vec<Member>,
+}
+
+/// How far a database has come. It only ever moves forward, but for a new founding attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", tag = "phase")]
+pub enum Stage {
+    /// Members have workers. Volumes and services may be made, pods not.
+    #[serde(rename_all = "camelCase")]
+    Placed {
+        /// Which attempt at founding this prepares, from 1.
+        attempt: u32,
+    },
+    /// The identity is computed. Pods that found may be made.
+    Founding(Identity),
+    /// Members have served with that identity. No pod made from now on may found.
+    Founded(Identity),
+}
+
+/// The identity that a database is founded with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Identity {
+    /// Which attempt at founding made it, from 1.
+    pub attempt: u32,
+    /// What sets this founding apart from every other one.
+    pub token: String,
+    /// The cluster identity that the engine must report.
+    pub cluster: EngineId,
+}
+
+/// One member, as recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Member {
+    /// Its name.
+    pub name: MemberName,
+    /// Its ordinal; never used again for another incarnation (DECISIONS 6).
+    pub ordinal: u32,
+    /// Its worker. Placement is recorded once and never recomputed.
+    pub worker: WorkerName,
+    /// The worker's identity when the member was founded there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker_identity: Option<Uid>,
+    /// Its data volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<Uid>,
+    /// The address its peers know it by: host name or IP, with the port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// The identity that the engine must report for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_id: Option<EngineId>,
+}
+
+impl Record {
+    /// The identity, once there is one.
+    #[must_use]
+    pub fn identity(&self) -> Option<&Identity> {
+        match &self.stage {
+            Stage::Placed { .. } => None,
+            Stage::Founding(identity) | Stage::Founded(identity) => Some(identity),
+        }
+    }
+
+    /// The workers that hold members, each once.
+    pub fn workers(&self) -> std::collections::BTreeSet<&WorkerName> {
+        self.members.iter().map(|member| &member.worker).collect()
+    }
+
+    /// The member with this name.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Option<&Member> {
+        self.members.iter().find(|member| member.name.as_str() == name)
+    }
+}
