@@ -1,5 +1,10 @@
 //! etcd: what its members run, how its identity comes about, what its answers mean.
 
+mod identity;
+mod member;
+mod read;
+pub mod versions;
+
 use k8s_openapi::api::core::v1::Container;
 
 use super::{Distrust, ExpectedIdentity, HttpReply, Knowledge, Port, Ports, Question, Start};
@@ -12,3 +17,34 @@ use crate::plan::{
 
 /// What is known of etcd.
 pub struct Etcd;
+
+impl Knowledge for Etcd {
+    fn ports(&self) -> Ports {
+        Ports {
+            client: Port { name: "client", number: 2379 },
+            peer: Port { name: "peer", number: 2380 },
+            others: &[Port { name: "metrics", number: 2381 }],
+        }
+    }
+
+    fn expected_identity(&self, members: &[(MemberName, String)], token: &str) -> ExpectedIdentity {
+        let urls: Vec<_> = members.iter().map(|(name, peer)| (name.clone(), member::peer_url(peer))).collect();
+        identity::expected_identity(&urls, token)
+    }
+
+    fn container(&self, database: &Database, record: &Record, member: &Member, start: Start) -> Container {
+        member::container(database, record, member, start)
+    }
+
+    fn no_op(&self) -> Vec<String> {
+        vec!["/usr/local/bin/etcd".to_owned(), "--version".to_owned()]
+    }
+
+    fn question(&self, member: &Member) -> Question {
+        read::question(member)
+    }
+
+    fn read(&self, record: &Record, member: &Member, rung: Rung, replies: &[HttpReply]) -> Result<Answer, Distrust> {
+        read::read(record, member, rung, replies)
+    }
+}

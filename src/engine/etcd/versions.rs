@@ -1,0 +1,1 @@
+//! The versions of etcd that Atoll serves, and what differs between them.
