@@ -1,7 +1,5 @@
 //! Questions to members, as data: `admin` carries them, whichever protocol they need.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::plan::name::MemberName;
@@ -54,6 +52,3 @@ pub struct HttpReply {
     /// The body, at most 64 KiB of it.
     pub body: String,
 }
-
-/// Questions by member, in no particular order of importance.
-pub type Questions = BTreeMap<MemberName, Question>;

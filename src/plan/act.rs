@@ -27,6 +27,8 @@ pub enum Change {
     Apply(Object, Uid),
     /// Delete exactly this object.
     Delete(Target),
+    /// Change the label of exactly this object that says which database it belongs to, and nothing else.
+    TakeOver(Target, Uid),
 }
 
 /// What a create does where the worker lacks the namespace.
@@ -96,6 +98,8 @@ pub enum Reason {
     AddressKnown,
     /// The database is being deleted.
     DatabaseDeleted,
+    /// A person had a new resource take over what an old one left.
+    Adopted,
 }
 
 impl Reason {
@@ -111,6 +115,7 @@ impl Reason {
             Self::AddressNeeded => "AddressNeeded",
             Self::AddressKnown => "AddressKnown",
             Self::DatabaseDeleted => "DatabaseDeleted",
+            Self::Adopted => "Adopted",
         }
     }
 }

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{
-        Affinity, EnvVar, LocalObjectReference, ResourceRequirements, Toleration, TopologySpreadConstraint,
+        Affinity, EnvVar, LocalObjectReference, ResourceRequirements, Toleration,
+        TopologySpreadConstraint,
     },
     apimachinery::pkg::api::resource::Quantity,
 };
@@ -54,7 +55,11 @@ impl DatabaseId {
     /// The name without the UID.
     #[must_use]
     pub fn key(&self) -> DatabaseKey {
-        DatabaseKey { kind: self.kind, namespace: self.namespace.clone(), name: self.name.clone() }
+        DatabaseKey {
+            kind: self.kind,
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+        }
     }
 }
 
@@ -73,10 +78,20 @@ impl DatabaseKind {
         }
     }
 
+    /// How a person names the kind to `kubectl`.
+    #[must_use]
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::KubeBlocksCluster => "clusters.apps.kubeblocks.io",
+        }
+    }
+
     /// The kind of this label value.
     #[must_use]
     pub fn from_label(label: &str) -> Option<Self> {
-        [Self::KubeBlocksCluster].into_iter().find(|kind| kind.label() == label)
+        [Self::KubeBlocksCluster]
+            .into_iter()
+            .find(|kind| kind.label() == label)
     }
 }
 
@@ -87,6 +102,8 @@ pub struct Database {
     pub id: DatabaseId,
     /// `metadata.generation` of that resource.
     pub generation: i64,
+    /// `metadata.creationTimestamp` of that resource.
+    pub created: Timestamp,
     /// What the vendor calls the part of the resource that this database is (KubeBlocks: the component's name).
     pub component: String,
     /// What runs in it.

@@ -26,6 +26,12 @@ pub const DATABASE_NAME: &str = "atoll.dev/name";
 pub const DATABASE_UID: &str = "atoll.dev/uid";
 /// The member that the object belongs to.
 pub const MEMBER: &str = "atoll.dev/member";
+/// What a pod is for: [`PART_MEMBER`] or [`PART_ADDRESS`]. Services select only the former.
+pub const PART: &str = "atoll.dev/part";
+/// A member's own pod.
+pub const PART_MEMBER: &str = "member";
+/// A placeholder that finds out a member's node.
+pub const PART_ADDRESS: &str = "address";
 /// Annotation: a digest of what the object was rendered from, to tell drift without comparing server defaults.
 pub const RENDERED: &str = "atoll.dev/rendered";
 /// Annotation on a volume claim: its member's part of the record (DECISIONS 5).
@@ -71,7 +77,11 @@ pub fn owned(master: &Uid, database: &Database) -> BTreeMap<String, String> {
 
 /// The labels of what belongs to one member: its pod, its volumes, its services.
 #[must_use]
-pub fn of_member(master: &Uid, database: &Database, member: &MemberName) -> BTreeMap<String, String> {
+pub fn of_member(
+    master: &Uid,
+    database: &Database,
+    member: &MemberName,
+) -> BTreeMap<String, String> {
     let mut labels = owned(master, database);
     labels.insert(MEMBER.to_owned(), member.to_string());
     labels
@@ -79,14 +89,29 @@ pub fn of_member(master: &Uid, database: &Database, member: &MemberName) -> BTre
 
 /// What a service selects one member's pod by.
 #[must_use]
-pub fn member_selector(database: &Database, member: &MemberName) -> BTreeMap<String, String> {
-    let mut selector = database_pods(database);
+pub fn member_selector(
+    master: &Uid,
+    database: &Database,
+    member: &MemberName,
+) -> BTreeMap<String, String> {
+    let mut selector = database_pods(master, database);
     selector.insert(MEMBER.to_owned(), member.to_string());
     selector
 }
 
-/// What a service selects all of a database's pods by.
+/// What a service selects all of a database's pods by: not its UID, so that a database which is taken over by a new
+/// resource (annotation `atoll.dev/adopt`) keeps its services as they are.
 #[must_use]
-pub fn database_pods(database: &Database) -> BTreeMap<String, String> {
-    BTreeMap::from([(DATABASE_UID.to_owned(), database.id.uid.to_string())])
+pub fn database_pods(master: &Uid, database: &Database) -> BTreeMap<String, String> {
+    let id = &database.id;
+    [
+        (MASTER, master.as_str()),
+        (DATABASE_KIND, id.kind.label()),
+        (DATABASE_NAMESPACE, id.namespace.as_str()),
+        (DATABASE_NAME, id.name.as_str()),
+        (PART, PART_MEMBER),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .collect()
 }

@@ -1,11 +1,26 @@
 //! The engine-neutral middle of Atoll: what a database is, what is seen of it, and what is decided about it. Pure.
 
 pub mod act;
+pub mod address;
+pub mod adopt;
+pub mod brake;
+pub mod change;
 pub mod database;
+pub mod decide;
+pub mod delete;
+pub mod exposure;
+pub mod found;
+pub mod keep;
 pub mod labels;
 pub mod membership;
 pub mod name;
 pub mod network;
+pub mod place;
 pub mod record;
+pub mod render;
 pub mod report;
 pub mod seen;
+pub mod tell;
+#[cfg(test)]
+pub mod testing;
+pub mod wait;

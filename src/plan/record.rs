@@ -70,9 +70,33 @@ pub struct Member {
     /// The address its peers know it by: host name or IP, with the port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,
+    /// The address that it tells its clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
     /// The identity that the engine must report for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine_id: Option<EngineId>,
+}
+
+/// A record as the master's API server holds it. Only such a record may be acted on: what is not yet written might
+/// never be (DECISIONS 5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded(Record);
+
+impl Recorded {
+    /// Takes a record out of a resource's status, as it was read from the API server or returned by it.
+    #[must_use]
+    pub fn from_status(record: Record) -> Self {
+        Self(record)
+    }
+}
+
+impl std::ops::Deref for Recorded {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        &self.0
+    }
 }
 
 impl Record {
@@ -85,6 +109,15 @@ impl Record {
         }
     }
 
+    /// Which attempt at founding this is, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        match &self.stage {
+            Stage::Placed { attempt } => *attempt,
+            Stage::Founding(identity) | Stage::Founded(identity) => identity.attempt,
+        }
+    }
+
     /// The workers that hold members, each once.
     pub fn workers(&self) -> std::collections::BTreeSet<&WorkerName> {
         self.members.iter().map(|member| &member.worker).collect()
@@ -93,6 +126,8 @@ impl Record {
     /// The member with this name.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<&Member> {
-        self.members.iter().find(|member| member.name.as_str() == name)
+        self.members
+            .iter()
+            .find(|member| member.name.as_str() == name)
     }
 }

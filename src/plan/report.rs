@@ -176,7 +176,9 @@ pub fn merge_conditions(
 ) -> Vec<StatusCondition> {
     told.iter()
         .map(|condition| {
-            let before = standing.iter().find(|c| c.kind == condition.kind && c.status == condition.status.as_str());
+            let before = standing
+                .iter()
+                .find(|c| c.kind == condition.kind && c.status == condition.status.as_str());
             StatusCondition {
                 kind: condition.kind.to_owned(),
                 status: condition.status.as_str().to_owned(),

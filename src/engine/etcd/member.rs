@@ -16,6 +16,11 @@ pub fn peer_url(peer: &str) -> String {
 }
 
 /// The container of one member.
-pub fn container(_database: &Database, _record: &Record, _member: &Member, _start: Start) -> Container {
+pub fn container(
+    _database: &Database,
+    _record: &Record,
+    _member: &Member,
+    _start: Start,
+) -> Container {
     Container::default()
 }

@@ -1,0 +1,178 @@
+//! Taking over what another resource left: a database whose record is lost, whose resource was let go with its data
+//! kept, or that was halted.
+//!
+//! Never by itself: a resource without a record whose names are taken in a worker founds nothing, and waits for
+//! `atoll.dev/adopt: <old UID>` (DECISIONS 5). The volumes tell the rest: who founded, in which attempt, with how many.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    address,
+    database::Database,
+    found,
+    name::{Uid, WorkerName},
+    record::{Member, Record, Stage},
+    seen::{Claim, Seen},
+};
+
+/// A member's part of the record, as it stands on its volume claims.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimRecord {
+    /// The database that was founded on it.
+    pub database: Uid,
+    /// Its member's ordinal.
+    pub ordinal: u32,
+    /// The attempt at founding.
+    pub attempt: u32,
+    /// How many members founded.
+    pub founders: u32,
+}
+
+impl ClaimRecord {
+    /// The part of one member.
+    #[must_use]
+    pub fn of(database: &Database, record: &Record, member: &Member) -> Self {
+        Self {
+            database: database.id.uid.clone(),
+            ordinal: member.ordinal,
+            attempt: record.attempt(),
+            founders: u32::try_from(record.members.len()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// As an annotation's value.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    fn read(claim: &Claim) -> Option<Self> {
+        claim
+            .record
+            .as_deref()
+            .and_then(|text| serde_json::from_str(text).ok())
+    }
+}
+
+/// What stands in the workers under this database's names, although no record says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leftover {
+    /// The database that it was made for.
+    pub database: Uid,
+    /// The first object found.
+    pub object: String,
+    /// Where.
+    pub worker: WorkerName,
+}
+
+/// The first leftover in sight.
+#[must_use]
+pub fn leftover(seen: &Seen) -> Option<Leftover> {
+    seen.workers.iter().find_map(|(worker, sight)| {
+        let objects = sight.view.objects()?;
+        let claims = objects
+            .claims
+            .values()
+            .map(|claim| ("volume claim", &claim.meta));
+        let pods = objects.pods.values().map(|pod| ("pod", &pod.meta));
+        let services = objects
+            .services
+            .values()
+            .map(|service| ("service", &service.meta));
+        let (kind, meta) = claims.chain(pods).chain(services).next()?;
+        Some(Leftover {
+            database: meta
+                .database
+                .clone()
+                .unwrap_or_else(|| Uid::from("unknown")),
+            object: format!("{kind} {}", meta.name),
+            worker: worker.clone(),
+        })
+    })
+}
+
+/// Rebuilds the record of the database `old` from its volumes, for `database` to take over.
+///
+/// # Errors
+/// What is missing, for a person.
+pub fn rebuild(database: &Database, seen: &Seen, old: &Uid) -> Result<Record, String> {
+    let mut volumes: Vec<_> = seen
+        .workers
+        .iter()
+        .filter_map(|(worker, sight)| Some((worker, sight.view.objects()?)))
+        .flat_map(|(worker, objects)| {
+            objects
+                .claims
+                .values()
+                .map(move |claim| (worker, objects, claim))
+        })
+        .filter(|(_, _, claim)| claim.meta.database.as_ref() == Some(old))
+        .filter_map(|(worker, objects, claim)| {
+            let record = ClaimRecord::read(claim)?;
+            let member = database.names.member(record.ordinal);
+            let is_data =
+                claim.meta.name == database.names.claim(&database.volumes.data.name, &member);
+            is_data.then_some((record, member, worker, objects, claim))
+        })
+        .collect();
+    volumes.sort_by_key(|(record, ..)| record.ordinal);
+
+    let Some((first, ..)) = volumes.first().cloned() else {
+        return Err(format!(
+            "no worker in sight holds a data volume of the database {old}"
+        ));
+    };
+    let (found, founders) = (volumes.len(), first.founders);
+    if volumes
+        .iter()
+        .map(|(record, ..)| record.ordinal)
+        .ne(0..founders)
+    {
+        return Err(format!(
+            "{found} of the {founders} data volumes of the database {old} are in sight; the others' workers must be \
+             reachable before it can be taken over"
+        ));
+    }
+    let mut record = Record {
+        uid: database.id.uid.clone(),
+        stage: Stage::Placed {
+            attempt: first.attempt,
+        },
+        members: volumes
+            .iter()
+            .map(|(part, name, worker, ..)| Member {
+                name: name.clone(),
+                ordinal: part.ordinal,
+                worker: (*worker).clone(),
+                worker_identity: None,
+                volume: None,
+                peer: None,
+                client: None,
+                engine_id: None,
+            })
+            .collect(),
+    };
+    let addresses = address::addresses(database, &record, seen).map_err(|wait| wait.message())?;
+    let identities: Vec<_> = volumes
+        .iter()
+        .map(|(_, _, _, objects, _)| objects.identity.clone())
+        .collect();
+    let claims: Vec<_> = volumes
+        .iter()
+        .map(|(.., claim)| claim.meta.uid.clone())
+        .collect();
+    found::identify(
+        &first.database,
+        database,
+        &mut record,
+        first.attempt,
+        &addresses,
+        &identities,
+        &claims,
+    );
+    if let Stage::Founding(identity) = &record.stage {
+        record.stage = Stage::Founded(identity.clone());
+    }
+    Ok(record)
+}

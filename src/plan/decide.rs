@@ -1,0 +1,311 @@
+//! The decision: a pure function of what is asked for, what is recorded and what is seen.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    act::Act,
+    address, adopt,
+    database::{Database, Intent},
+    delete, found, keep,
+    name::{ObjectName, Uid, WorkerName},
+    place::{self, place},
+    record::{Member, Record, Recorded, Stage},
+    render::Owner,
+    report::{Condition, Report, Truth},
+    seen::{Claim, Doubt, Pod, Seen, Service, Sight},
+    tell::{self, Obstacle},
+    wait::Wait,
+};
+
+/// Everything that a decision looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The UID of the master's kube-system namespace.
+    pub master: &'a Uid,
+    /// What is asked for.
+    pub database: &'a Database,
+    /// What is recorded.
+    pub record: Option<&'a Recorded>,
+    /// What is seen.
+    pub seen: &'a Seen,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// What is to be done next, and what is to be told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// What is to be done.
+    pub step: Step,
+    /// What is to be told.
+    pub report: Report,
+    /// When to decide again although nothing has changed by then.
+    pub again: Option<SignedDuration>,
+}
+
+/// What is to be done next: one of these, never two. That a record is written *or* acted on, and never both at once,
+/// is the order that makes a crash between any two writes harmless.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Write this record, and do nothing else until it stands.
+    Record(Record),
+    /// Decide again with live lists of these workers: something is about to be believed gone.
+    LookAgain(BTreeSet<WorkerName>),
+    /// Carry these out, in any order; often there are none.
+    Act(Vec<Act>),
+    /// Let the resource go: take its finalizer off.
+    Release,
+}
+
+/// Decides.
+#[must_use]
+pub fn decide(view: &View) -> Decision {
+    match (view.database.intent, delete::held(view)) {
+        (Intent::Delete(asked), None) => delete::decide(view, asked),
+        (Intent::Delete(_) | Intent::Run, held) => run(view, held),
+    }
+}
+
+fn run(view: &View, held: Option<Obstacle>) -> Decision {
+    let mut obstacles: Vec<_> = held.into_iter().collect();
+    let record = view
+        .record
+        .filter(|record| record.uid == view.database.id.uid);
+    let (step, again) = match record {
+        None => begin(view, &mut obstacles),
+        Some(record) => (go_on(view, record, &mut obstacles), None),
+    };
+    let step = match step {
+        Step::Act(_) | Step::Record(_) if view.database.consent.paused => {
+            obstacles.push(Obstacle::new(
+                "Paused",
+                "Paused",
+                "atoll.dev/paused is set: Atoll watches and changes nothing",
+            ));
+            Step::Act(Vec::new())
+        }
+        step => step,
+    };
+    Decision {
+        step,
+        report: tell::report(view, record.map(|record| &**record), obstacles),
+        again,
+    }
+}
+
+/// A database without a record: choose its workers, unless something stands in its place already.
+fn begin(view: &View, obstacles: &mut Vec<Obstacle>) -> (Step, Option<SignedDuration>) {
+    if let Some(leftover) = adopt::leftover(view.seen) {
+        return (taken(view, &leftover, obstacles), None);
+    }
+    if matches!(view.database.intent, Intent::Delete(_)) {
+        return (Step::Act(Vec::new()), None);
+    }
+    match place(view.database, &view.seen.workers, view.now) {
+        Err(wait) => {
+            let again = matches!(wait, Wait::WorkerConnecting { .. }).then_some(place::GRACE);
+            obstacles.push(Obstacle::waiting("Placed", &wait));
+            (Step::Act(Vec::new()), again)
+        }
+        Ok(workers) => {
+            let members = workers
+                .into_iter()
+                .zip(0..)
+                .map(|(worker, ordinal)| Member {
+                    name: view.database.names.member(ordinal),
+                    ordinal,
+                    worker,
+                    worker_identity: None,
+                    volume: None,
+                    peer: None,
+                    client: None,
+                    engine_id: None,
+                });
+            let record = Record {
+                uid: view.database.id.uid.clone(),
+                stage: Stage::Placed { attempt: 1 },
+                members: members.collect(),
+            };
+            (Step::Record(record), None)
+        }
+    }
+}
+
+/// Something stands under this database's names: nothing is founded over it.
+fn taken(view: &View, leftover: &adopt::Leftover, obstacles: &mut Vec<Obstacle>) -> Step {
+    let old = &leftover.database;
+    let message = if view.database.consent.adopt.as_ref() == Some(old) {
+        match adopt::rebuild(view.database, view.seen, old) {
+            Ok(record) => return Step::Record(record),
+            Err(why) => {
+                format!("atoll.dev/adopt names {old}, but it cannot be taken over yet: {why}")
+            }
+        }
+    } else {
+        format!(
+            "this resource has no record, but {} in worker {} belongs to a database of the same name (UID {old}); nothing \
+             is founded over it. To take it over with its data: kubectl annotate {} -n {} {} atoll.dev/adopt={old}. To \
+             start afresh, delete what is left there first",
+            leftover.object,
+            leftover.worker,
+            view.database.id.kind.plural(),
+            view.database.id.namespace,
+            view.database.id.name,
+        )
+    };
+    obstacles.push(Obstacle::new("RecordFound", "RecordLost", message));
+    Step::Act(Vec::new())
+}
+
+fn go_on(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Step {
+    let adopted = keep::take_over(view, record);
+    if !adopted.is_empty() {
+        return Step::Act(adopted);
+    }
+    let services = keep::services(view, record, obstacles);
+    match &record.stage {
+        Stage::Placed { attempt } => {
+            let (step, wait) = found::prepare(view, record, *attempt, services);
+            obstacles.extend(wait.map(|wait| Obstacle::waiting("AddressesKnown", &wait)));
+            step
+        }
+        Stage::Founding(identity) => {
+            if found::took_effect(view, record) {
+                return Step::Record(Record {
+                    stage: Stage::Founded(identity.clone()),
+                    ..Record::clone(record)
+                });
+            }
+            match found::ground(view, record) {
+                found::Ground::Firm => acts(services, keep::pods(view, record, obstacles)),
+                found::Ground::Doubtful(workers) => Step::LookAgain(workers),
+                found::Ground::Gone => Step::Record(another_attempt(record, identity.attempt + 1)),
+                found::Ground::Broken(members) => {
+                    obstacles.push(broken(view, &members));
+                    Step::Act(services)
+                }
+            }
+        }
+        Stage::Founded(_) => acts(services, keep::pods(view, record, obstacles)),
+    }
+}
+
+fn acts(mut first: Vec<Act>, second: Vec<Act>) -> Step {
+    first.extend(second);
+    Step::Act(first)
+}
+
+fn another_attempt(record: &Record, attempt: u32) -> Record {
+    let members = record.members.iter().map(|member| Member {
+        worker_identity: None,
+        volume: None,
+        peer: None,
+        client: None,
+        engine_id: None,
+        ..member.clone()
+    });
+    Record {
+        uid: record.uid.clone(),
+        stage: Stage::Placed { attempt },
+        members: members.collect(),
+    }
+}
+
+fn broken(view: &View, members: &[super::name::MemberName]) -> Obstacle {
+    let names = members
+        .iter()
+        .map(super::name::MemberName::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    Obstacle::new(
+        "VolumesPresent",
+        "FoundingBroken",
+        format!(
+            "the volumes of {names} went before the database had served for the first time; it holds no data yet. Delete \
+             {} {} and create it again",
+            view.database.id.kind.plural(),
+            view.database.id.name
+        ),
+    )
+}
+
+impl<'a> View<'a> {
+    /// Whose objects are rendered.
+    #[must_use]
+    pub fn owner(&self) -> Owner<'a> {
+        Owner {
+            master: self.master,
+            database: self.database,
+        }
+    }
+
+    /// A member's pod.
+    #[must_use]
+    pub fn pod(&self, member: &Member) -> Sight<&'a Pod> {
+        self.sight_of_pod(&member.worker, &ObjectName::from(&member.name))
+    }
+
+    /// The pod of this name in this worker.
+    #[must_use]
+    pub fn sight_of_pod(&self, worker: &WorkerName, name: &ObjectName) -> Sight<&'a Pod> {
+        self.seen
+            .workers
+            .get(worker)
+            .map_or(Sight::Unknown(Doubt::WorkerUnseen), |worker| {
+                worker.view.pod(name)
+            })
+    }
+
+    /// A member's claim for one of its volumes.
+    #[must_use]
+    pub fn claim(&self, member: &Member, volume: &str) -> Sight<&'a Claim> {
+        let name = self.database.names.claim(volume, &member.name);
+        let worker = self.seen.workers.get(&member.worker);
+        worker.map_or(Sight::Unknown(Doubt::WorkerUnseen), |worker| {
+            worker.view.claim(&name)
+        })
+    }
+
+    /// The service of this name in this worker.
+    #[must_use]
+    pub fn service(&self, worker: &WorkerName, name: &ObjectName) -> Sight<&'a Service> {
+        self.seen
+            .workers
+            .get(worker)
+            .map_or(Sight::Unknown(Doubt::WorkerUnseen), |worker| {
+                worker.view.service(name)
+            })
+    }
+
+    /// The wait for a worker that cannot be seen.
+    #[must_use]
+    pub fn unseen(&self, worker: &WorkerName) -> Wait {
+        match self.seen.workers.get(worker) {
+            Some(sight) => address::unseen(worker, &sight.view),
+            None => Wait::WorkerNotRegistered {
+                word: worker.to_string(),
+            },
+        }
+    }
+}
+
+impl Obstacle {
+    /// An obstacle told by condition `kind`.
+    #[must_use]
+    pub fn new(kind: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
+        Self(Condition {
+            kind,
+            status: Truth::False,
+            reason,
+            message: message.into(),
+        })
+    }
+
+    /// A wait told by condition `kind`.
+    #[must_use]
+    pub fn waiting(kind: &'static str, wait: &Wait) -> Self {
+        Self(wait.condition(kind))
+    }
+}

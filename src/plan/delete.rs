@@ -1,0 +1,220 @@
+//! Deletion: what holds it, what goes in which order, and when the resource may be let go.
+//!
+//! It ends, or says why not: what is left in which worker (DESIGN 5.7). Nothing is believed gone but by a live list of
+//! a verified worker.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    act::{Act, Change, Kind, Reason},
+    brake,
+    database::{Intent, OnDelete},
+    decide::{Decision, Step, View},
+    keep::{ours, target},
+    name::WorkerName,
+    report::{Phase, Report},
+    seen::{Meta, Objects, Source},
+    tell::{self, Obstacle},
+};
+
+/// How long a deletion waits for its neighbours, so that many at once are seen as many (DECISIONS 7).
+pub const NEIGHBOURS: SignedDuration = SignedDuration::from_secs(10);
+
+/// Why a deletion is held; the database runs on meanwhile. `None` where nothing is deleted or nothing holds it.
+#[must_use]
+pub fn held(view: &View) -> Option<Obstacle> {
+    let database = view.database;
+    let Intent::Delete(_) = database.intent else {
+        return None;
+    };
+    let says_us = |uid: &Option<_>| uid.as_ref() == Some(&database.id.uid);
+    if says_us(&database.consent.keep_data) {
+        return None;
+    }
+    let held = |reason, why: String| Some(Obstacle::new("Deletable", reason, why));
+    if database.on_delete == OnDelete::Refuse {
+        return held(
+            "DoNotTerminate",
+            "deletion was asked for, but the termination policy is DoNotTerminate: the database runs on. Change the \
+             policy to Halt, Delete or WipeOut to let it go"
+                .to_owned(),
+        );
+    }
+    if database.consent.protected {
+        return held(
+            "DeletionProtected",
+            "deletion was asked for, but atoll.dev/deletion-protection is set: the database runs on. Remove that \
+             annotation to let it go"
+                .to_owned(),
+        );
+    }
+    if says_us(&database.consent.confirm_delete) {
+        return None;
+    }
+    brake::holds(view).map(|(reason, why)| {
+        let (kind, id) = (database.id.kind.plural(), &database.id);
+        Obstacle::new(
+            "Deletable",
+            reason,
+            format!(
+                "{why}; the database runs on, with its data. To delete it: kubectl annotate {kind} -n {} {} \
+                 atoll.dev/confirm-delete={}. To let the resource go and keep pods and volumes: atoll.dev/keep-data={}",
+                id.namespace, id.name, id.uid, id.uid
+            ),
+        )
+    })
+}
+
+/// Deletes, in this order: pods, jobs and services, then (if the policy says so) volumes, then the resource.
+pub fn decide(view: &View, asked: Timestamp) -> Decision {
+    let database = view.database;
+    let confirmed = database.consent.confirm_delete.as_ref() == Some(&database.id.uid);
+    let keep_all = database.consent.keep_data.as_ref() == Some(&database.id.uid);
+    if keep_all {
+        return told(view, Step::Release, Vec::new(), None);
+    }
+    let age = view.now.duration_since(asked);
+    if !confirmed && age < NEIGHBOURS {
+        let waiting = Obstacle::new(
+            "Deletable",
+            "LookingForOthers",
+            "waiting 10 s to see whether many are deleted at once",
+        );
+        return told(
+            view,
+            Step::Act(Vec::new()),
+            vec![waiting],
+            Some(NEIGHBOURS - age),
+        );
+    }
+    let workers = concerned(view);
+    let watched: BTreeSet<_> = workers
+        .iter()
+        .filter(|name| objects(view, name).is_some_and(|objects| objects.source == Source::Watch))
+        .cloned()
+        .collect();
+    if !watched.is_empty() {
+        return told(view, Step::LookAgain(watched), Vec::new(), None);
+    }
+    let mut acts = Vec::new();
+    let mut left = Vec::new();
+    for name in &workers {
+        match objects(view, name) {
+            Some(objects) => {
+                let (next, remaining) = take_down(view, name, objects);
+                acts.extend(next);
+                left.extend(remaining);
+            }
+            None => left.push(unseen(view, name)),
+        }
+    }
+    if left.is_empty() {
+        return told(view, Step::Release, Vec::new(), None);
+    }
+    let obstacle = Obstacle::new(
+        "Deletable",
+        "ObjectsLeft",
+        format!("still there: {}", left.join("; ")),
+    );
+    // A worker that returns wakes this up; the timer only catches an object that goes without an event.
+    told(
+        view,
+        Step::Act(acts),
+        vec![obstacle],
+        Some(SignedDuration::from_secs(15)),
+    )
+}
+
+/// The workers that may hold something: those of the record, and those in which something is seen.
+fn concerned(view: &View) -> BTreeSet<WorkerName> {
+    let recorded = view
+        .record
+        .iter()
+        .flat_map(|record| record.workers())
+        .cloned();
+    let seen = view.seen.workers.iter().filter(|(_, worker)| {
+        worker
+            .view
+            .objects()
+            .is_some_and(|objects| all(objects).any(|(_, meta)| ours(view, meta)))
+    });
+    recorded.chain(seen.map(|(name, _)| name.clone())).collect()
+}
+
+fn objects<'a>(view: &View<'a>, name: &WorkerName) -> Option<&'a Objects> {
+    view.seen
+        .workers
+        .get(name)
+        .and_then(|worker| worker.view.objects())
+}
+
+fn all(objects: &Objects) -> impl Iterator<Item = (Kind, &Meta)> {
+    let pods = objects.pods.values().map(|pod| (Kind::Pod, &pod.meta));
+    let jobs = objects.jobs.values().map(|job| (Kind::Job, &job.meta));
+    let services = objects
+        .services
+        .values()
+        .map(|service| (Kind::Service, &service.meta));
+    let claims = objects
+        .claims
+        .values()
+        .map(|claim| (Kind::Claim, &claim.meta));
+    pods.chain(jobs).chain(services).chain(claims)
+}
+
+/// What to delete now in one worker, and what is left there.
+fn take_down(view: &View, worker: &WorkerName, objects: &Objects) -> (Vec<Act>, Vec<String>) {
+    let volumes_go = match view.database.on_delete {
+        OnDelete::Refuse | OnDelete::KeepVolumes => false,
+        OnDelete::RemoveVolumes | OnDelete::Wipe => true,
+    };
+    let mine: Vec<_> = all(objects).filter(|(_, meta)| ours(view, meta)).collect();
+    let pods_left = mine.iter().any(|(kind, _)| *kind == Kind::Pod);
+    let going = mine
+        .iter()
+        .filter(|(kind, _)| *kind != Kind::Claim || volumes_go);
+    let left = going
+        .clone()
+        .map(|(kind, meta)| format!("{} {} in worker {worker}", kind.as_str(), meta.name))
+        .collect();
+    let acts = going
+        .filter(|(kind, meta)| meta.deleting.is_none() && (*kind != Kind::Claim || !pods_left))
+        .map(|(kind, meta)| Act {
+            worker: worker.clone(),
+            reason: Reason::DatabaseDeleted,
+            change: Change::Delete(target(*kind, meta)),
+        })
+        .collect();
+    (acts, left)
+}
+
+fn unseen(view: &View, name: &WorkerName) -> String {
+    let members = view
+        .record
+        .iter()
+        .flat_map(|record| &record.members)
+        .filter(|member| &member.worker == name);
+    let names = members
+        .map(|member| member.name.as_str())
+        .collect::<Vec<_>>()
+        .join(", ");
+    format!("{names} ({})", view.unseen(name).message())
+}
+
+fn told(
+    view: &View,
+    step: Step,
+    obstacles: Vec<Obstacle>,
+    again: Option<SignedDuration>,
+) -> Decision {
+    let record = view.record.map(|record| &**record);
+    let mut report: Report = tell::report(view, record, obstacles);
+    report.phase = Phase::Deleting;
+    Decision {
+        step,
+        report,
+        again,
+    }
+}

@@ -1,0 +1,237 @@
+//! Keeping a database as it should be: its services and its pods, while its volumes and its identity stand.
+
+use super::{
+    act::{Act, Change, Kind, MissingNamespace, Object, Reason, Target},
+    decide::View,
+    found,
+    record::{Member, Recorded, Stage},
+    render,
+    seen::{ClaimPhase, Meta, PodPhase, Sight},
+    tell::Obstacle,
+};
+use crate::engine::Start;
+
+/// Services that are missing or that differ from what they should be.
+pub fn services(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Vec<Act> {
+    let namespace = match record.stage {
+        Stage::Placed { .. } => MissingNamespace::Create,
+        Stage::Founding(_) | Stage::Founded(_) => MissingNamespace::Fail,
+    };
+    let mut acts = Vec::new();
+    for rendered in render::services(view.owner(), record) {
+        let object = Object::Service(Box::new(rendered.service));
+        match view.service(&rendered.worker, &rendered.name) {
+            Sight::Present(service) if !ours(view, &service.meta) => {
+                obstacles.push(foreign("service", &service.meta, rendered.worker.as_str()));
+            }
+            Sight::Present(service)
+                if service.meta.deleting.is_none()
+                    && service.meta.rendered.as_deref() != Some(&rendered.digest) =>
+            {
+                acts.push(Act {
+                    worker: rendered.worker,
+                    reason: Reason::ServiceChanged,
+                    change: Change::Apply(object, service.meta.uid.clone()),
+                });
+            }
+            Sight::Present(_) => {}
+            sight => {
+                if sight.may_create() {
+                    acts.push(Act {
+                        worker: rendered.worker,
+                        reason: Reason::ServiceMissing,
+                        change: Change::Create(object, namespace),
+                    });
+                }
+            }
+        }
+    }
+    acts
+}
+
+/// Pods that are missing while their volume is there, pods that have ended, and placeholders that have done their work.
+pub fn pods(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Vec<Act> {
+    record
+        .members
+        .iter()
+        .flat_map(|member| pods_of(view, record, member, obstacles))
+        .collect()
+}
+
+fn pods_of(
+    view: &View,
+    record: &Recorded,
+    member: &Member,
+    obstacles: &mut Vec<Obstacle>,
+) -> Vec<Act> {
+    let mut acts = Vec::new();
+    if let Sight::Present(scout) = view.sight_of_pod(&member.worker, &found::scout(view, member))
+        && scout.meta.deleting.is_none()
+        && ours(view, &scout.meta)
+    {
+        acts.push(delete_pod(member, &scout.meta, Reason::AddressKnown));
+    }
+    match view.pod(member) {
+        Sight::Present(pod) if !ours(view, &pod.meta) => {
+            obstacles.push(foreign("pod", &pod.meta, member.worker.as_str()));
+        }
+        Sight::Present(pod) => {
+            let ended = matches!(pod.phase, PodPhase::Failed | PodPhase::Succeeded);
+            if ended && pod.meta.deleting.is_none() {
+                acts.push(delete_pod(member, &pod.meta, Reason::PodEnded));
+            }
+        }
+        sight => {
+            if sight.may_create()
+                && let Some(act) = create_pod(view, record, member, obstacles)
+            {
+                acts.push(act);
+            }
+        }
+    }
+    acts
+}
+
+/// A pod is made only on the very volume that the record names: on another one it would run with an identity whose
+/// data is gone.
+fn create_pod(
+    view: &View,
+    record: &Recorded,
+    member: &Member,
+    obstacles: &mut Vec<Obstacle>,
+) -> Option<Act> {
+    let data = &view.database.volumes.data.name;
+    let claim = view.claim(member, data).present()?;
+    let volume = member.volume.as_ref()?;
+    let name = &claim.meta.name;
+    let worker = &member.worker;
+    let lost = |reason, what: &str| {
+        Obstacle::new(
+            "VolumesPresent",
+            reason,
+            format!(
+                "volume claim {name} of {} in worker {worker} {what}; its pod is not started again",
+                member.name
+            ),
+        )
+    };
+    if !ours(view, &claim.meta) {
+        obstacles.push(foreign("volume claim", &claim.meta, worker.as_str()));
+        return None;
+    }
+    if &claim.meta.uid != volume {
+        obstacles.push(lost(
+            "VolumeReplaced",
+            "is not the one that this member's data was on",
+        ));
+        return None;
+    }
+    if claim.meta.deleting.is_some() {
+        obstacles.push(lost("VolumeBeingDeleted", "is being deleted"));
+        return None;
+    }
+    if claim.phase == ClaimPhase::Lost {
+        obstacles.push(lost("VolumeLost", "has lost its volume"));
+        return None;
+    }
+    let start = match record.stage {
+        Stage::Founding(_) => Start::Found,
+        Stage::Placed { .. } | Stage::Founded(_) => Start::Join,
+    };
+    Some(Act {
+        worker: worker.clone(),
+        reason: Reason::PodMissing,
+        change: Change::Create(
+            Object::Pod(Box::new(render::pod(
+                view.owner(),
+                record,
+                member,
+                volume,
+                start,
+            ))),
+            MissingNamespace::Fail,
+        ),
+    })
+}
+
+/// Objects that still carry the UID of the resource that a person had this one take over from.
+pub fn take_over(view: &View, record: &Recorded) -> Vec<Act> {
+    let Some(old) = view
+        .database
+        .consent
+        .adopt
+        .as_ref()
+        .filter(|old| *old != &view.database.id.uid)
+    else {
+        return Vec::new();
+    };
+    let mut acts = Vec::new();
+    for worker in record.workers() {
+        let Some(objects) = view
+            .seen
+            .workers
+            .get(worker)
+            .and_then(|sight| sight.view.objects())
+        else {
+            continue;
+        };
+        let claims = objects
+            .claims
+            .values()
+            .map(|claim| (Kind::Claim, &claim.meta));
+        let services = objects
+            .services
+            .values()
+            .map(|service| (Kind::Service, &service.meta));
+        let pods = objects.pods.values().map(|pod| (Kind::Pod, &pod.meta));
+        let theirs = claims
+            .chain(services)
+            .chain(pods)
+            .filter(|(_, meta)| meta.database.as_ref() == Some(old));
+        acts.extend(theirs.map(|(kind, meta)| Act {
+            worker: worker.clone(),
+            reason: Reason::Adopted,
+            change: Change::TakeOver(target(kind, meta), view.database.id.uid.clone()),
+        }));
+    }
+    acts
+}
+
+/// Exactly this object.
+pub fn target(kind: Kind, meta: &Meta) -> Target {
+    Target {
+        kind,
+        namespace: meta.namespace.clone(),
+        name: meta.name.clone(),
+        uid: meta.uid.clone(),
+    }
+}
+
+/// Whether an object was made for this very database.
+pub fn ours(view: &View, meta: &Meta) -> bool {
+    meta.database.as_ref() == Some(&view.database.id.uid)
+}
+
+fn delete_pod(member: &Member, meta: &Meta, reason: Reason) -> Act {
+    Act {
+        worker: member.worker.clone(),
+        reason,
+        change: Change::Delete(target(Kind::Pod, meta)),
+    }
+}
+
+fn foreign(kind: &str, meta: &Meta, worker: &str) -> Obstacle {
+    let owner = meta
+        .database
+        .as_ref()
+        .map_or("nobody that Atoll knows", |uid| uid.as_str());
+    Obstacle::new(
+        "NamesFree",
+        "NameTaken",
+        format!(
+            "{kind} {} in worker {worker} belongs to {owner}; Atoll neither changes nor deletes it. Remove it there, and \
+             this goes on by itself",
+            meta.name
+        ),
+    )
+}

@@ -1,0 +1,171 @@
+//! Placement: which member goes to which worker. Decided once, recorded, and never recomputed (DESIGN 5.6).
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    database::{Database, PlacementRequest},
+    name::WorkerName,
+    seen::{Worker, WorkerView},
+    wait::Wait,
+};
+
+/// How long a database that may go anywhere waits for registered workers that were never reached yet: long enough
+/// for a controller that has just started to connect, short enough not to be held by a dead worker.
+pub const GRACE: SignedDuration = SignedDuration::from_secs(15);
+
+/// What a manifest's word for a worker means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Match<'a> {
+    /// This worker.
+    One(&'a WorkerName),
+    /// No worker that is registered.
+    None,
+    /// Several: the word is `spec.name` or context of more than one.
+    Several(Vec<&'a WorkerName>),
+}
+
+/// Finds the worker that a manifest means: by the name of its `K8sCluster`, else by `spec.name` or context.
+#[must_use]
+pub fn resolve<'a>(word: &str, workers: &'a BTreeMap<WorkerName, Worker>) -> Match<'a> {
+    if let Some((name, _)) = workers.get_key_value(&WorkerName::from(word)) {
+        return Match::One(name);
+    }
+    let mut found: Vec<_> = workers
+        .iter()
+        .filter(|(_, worker)| worker.aliases.iter().any(|alias| alias == word))
+        .map(|(name, _)| name)
+        .collect();
+    match found.len() {
+        0 => Match::None,
+        1 => Match::One(found.remove(0)),
+        _ => Match::Several(found),
+    }
+}
+
+/// The worker of each member, by ordinal.
+///
+/// # Errors
+/// What to wait for, where a worker is missing or cannot be told.
+pub fn place(
+    database: &Database,
+    workers: &BTreeMap<WorkerName, Worker>,
+    now: Timestamp,
+) -> Result<Vec<WorkerName>, Wait> {
+    let candidates = match &database.placement {
+        PlacementRequest::Listed(words) => listed(words, workers)?,
+        PlacementRequest::Spread => spread(database, workers, now)?,
+    };
+    Ok((0..database.replicas as usize)
+        .map(|ordinal| candidates[ordinal % candidates.len()].clone())
+        .collect())
+}
+
+fn listed(
+    words: &[String],
+    workers: &BTreeMap<WorkerName, Worker>,
+) -> Result<Vec<WorkerName>, Wait> {
+    words
+        .iter()
+        .map(|word| match resolve(word, workers) {
+            Match::One(name) => Ok(name.clone()),
+            Match::None => Err(Wait::WorkerNotRegistered { word: word.clone() }),
+            Match::Several(names) => Err(Wait::WorkerAmbiguous {
+                word: word.clone(),
+                names: names.into_iter().cloned().collect(),
+            }),
+        })
+        .collect()
+}
+
+fn spread(
+    database: &Database,
+    workers: &BTreeMap<WorkerName, Worker>,
+    now: Timestamp,
+) -> Result<Vec<WorkerName>, Wait> {
+    let young = now.duration_since(database.created) < GRACE;
+    let unreached = workers
+        .iter()
+        .find(|(_, worker)| matches!(worker.view, WorkerView::Unseen { since: None, .. }));
+    if let (true, Some((name, _))) = (young, unreached) {
+        return Err(Wait::WorkerConnecting {
+            worker: name.clone(),
+        });
+    }
+    let ready: Vec<_> = workers
+        .iter()
+        .filter(|(_, worker)| worker.view.objects().is_some())
+        .map(|(name, _)| name.clone())
+        .collect();
+    if ready.is_empty() {
+        Err(Wait::NoWorkerReady {
+            registered: workers.len(),
+        })
+    } else {
+        Ok(ready)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::testing;
+
+    #[test]
+    fn a_word_means_the_object_name_first_then_spec_name_or_context() {
+        let workers =
+            testing::workers(&[("a", &["west"]), ("b", &["a", "east"]), ("c", &["east"])]);
+        for (word, expected) in [
+            ("a", Match::One(&WorkerName::from("a"))),
+            ("west", Match::One(&WorkerName::from("a"))),
+            (
+                "east",
+                Match::Several(vec![&WorkerName::from("b"), &WorkerName::from("c")]),
+            ),
+            ("north", Match::None),
+        ] {
+            assert_eq!(resolve(word, &workers), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn members_go_round_the_list_in_the_order_of_the_manifest() {
+        let workers = testing::workers(&[("a", &[]), ("b", &[])]);
+        let mut database = testing::database();
+        database.placement = PlacementRequest::Listed(vec!["b".into(), "a".into()]);
+        let placed = place(&database, &workers, testing::now()).unwrap();
+        assert_eq!(placed, ["b", "a", "b"].map(WorkerName::from));
+    }
+
+    #[test]
+    fn a_listed_worker_that_is_not_registered_is_waited_for_by_its_word() {
+        let workers = testing::workers(&[("a", &[])]);
+        let mut database = testing::database();
+        database.placement = PlacementRequest::Listed(vec!["a".into(), "hz".into()]);
+        assert_eq!(
+            place(&database, &workers, testing::now()),
+            Err(Wait::WorkerNotRegistered { word: "hz".into() })
+        );
+    }
+
+    #[test]
+    fn a_young_database_waits_for_a_worker_that_was_never_reached_and_an_older_one_goes_on_without_it()
+     {
+        let mut workers = testing::workers(&[("a", &[]), ("b", &[])]);
+        workers.get_mut(&WorkerName::from("b")).unwrap().view = WorkerView::Unseen {
+            since: None,
+            why: "connecting".into(),
+        };
+        let database = testing::database();
+        assert_eq!(
+            place(&database, &workers, database.created),
+            Err(Wait::WorkerConnecting { worker: "b".into() })
+        );
+        let later = database.created + GRACE;
+        assert_eq!(
+            place(&database, &workers, later).unwrap(),
+            ["a", "a", "a"].map(WorkerName::from)
+        );
+    }
+}

@@ -1,0 +1,302 @@
+//! Telling: from a decision's view to the report that people read.
+
+use super::{
+    decide::View,
+    exposure,
+    network::Network,
+    record::{Member, Record, Stage},
+    report::{Condition, MemberReport, MemberState, Phase, Report, Truth, seconds},
+    seen::{ClaimPhase, PodPhase, Readiness, Sight, WorkerView},
+    wait::Wait,
+};
+
+/// Something that is in the way, as the condition that tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle(pub Condition);
+
+/// The report on one database.
+#[must_use]
+pub fn report(view: &View, record: Option<&Record>, obstacles: Vec<Obstacle>) -> Report {
+    let members: Vec<_> = record
+        .map(|record| members(view, record))
+        .unwrap_or_default();
+    let phase = phase(record, &members);
+    let mut conditions: Vec<_> = Vec::new();
+    if record.is_some() {
+        conditions.push(holds("Placed", "Recorded", placed(&members)));
+    }
+    conditions.extend(reachable(view, record));
+    conditions.extend(differs(view, record));
+    conditions.extend(super::change::pending(view, record));
+    if let Network::MemberServices(services) = &view.database.network {
+        conditions.extend(exposure::condition(services, &members));
+    }
+    for Obstacle(condition) in obstacles {
+        // One condition of each type: the first obstacle stands for the others of its kind.
+        conditions.retain(|c| c.kind != condition.kind || c.status == Truth::False);
+        if conditions.iter().all(|c| c.kind != condition.kind) {
+            conditions.push(condition);
+        }
+    }
+    let ready = ready(phase, &members, &conditions);
+    let message = ready.message.clone();
+    conditions.push(ready);
+    Report {
+        phase,
+        message,
+        members,
+        conditions,
+        events: Vec::new(),
+    }
+}
+
+fn members(view: &View, record: &Record) -> Vec<MemberReport> {
+    record
+        .members
+        .iter()
+        .map(|member| member_report(view, record, member))
+        .collect()
+}
+
+fn member_report(view: &View, record: &Record, member: &Member) -> MemberReport {
+    let (state, since, why) = state(view, member);
+    let answer = view
+        .seen
+        .membership
+        .as_ref()
+        .and_then(|membership| membership.answers.get(&member.name));
+    let told = answer.filter(|_| state == MemberState::Ready && record.identity().is_some());
+    MemberReport {
+        name: member.name.clone(),
+        worker: member.worker.clone(),
+        role: told.map(|answer| answer.role.into()),
+        state,
+        since,
+        client: member.client.clone(),
+        peer: member.peer.clone(),
+        why,
+    }
+}
+
+fn state(view: &View, member: &Member) -> (MemberState, Option<String>, Option<String>) {
+    let Some(worker) = view.seen.workers.get(&member.worker) else {
+        let why = Wait::WorkerNotRegistered {
+            word: member.worker.to_string(),
+        }
+        .message();
+        return (MemberState::Unknown, None, Some(why));
+    };
+    if let WorkerView::Unseen { since, why } = &worker.view {
+        let why = format!("worker {} cannot be seen: {why}", member.worker);
+        return (MemberState::Unknown, since.map(seconds), Some(why));
+    }
+    let claim = view.claim(member, &view.database.volumes.data.name);
+    if let (Sight::Present(claim), Some(volume)) = (claim, &member.volume)
+        && (&claim.meta.uid != volume || claim.phase == ClaimPhase::Lost)
+    {
+        return (
+            MemberState::Lost,
+            None,
+            Some(format!(
+                "volume claim {} is not the recorded one",
+                claim.meta.name
+            )),
+        );
+    }
+    match view.pod(member) {
+        Sight::Present(pod) => match pod.ready {
+            Readiness::Ready(since) if pod.phase == PodPhase::Running => {
+                (MemberState::Ready, since.map(seconds), None)
+            }
+            Readiness::Ready(since) | Readiness::NotReady(since) => (
+                MemberState::NotReady,
+                since.map(seconds),
+                pod.trouble.clone(),
+            ),
+        },
+        Sight::Absent | Sight::Unknown(_) => {
+            let why = claim.present().is_none() && member.volume.is_some();
+            (
+                MemberState::Waiting,
+                None,
+                why.then(|| "its volume claim is not in view".to_owned()),
+            )
+        }
+    }
+}
+
+fn phase(record: Option<&Record>, members: &[MemberReport]) -> Phase {
+    let ready = members
+        .iter()
+        .filter(|member| member.state == MemberState::Ready)
+        .count();
+    match record.map(|record| &record.stage) {
+        None => Phase::Waiting,
+        Some(Stage::Placed { .. } | Stage::Founding(_)) => Phase::Creating,
+        Some(Stage::Founded(_)) if ready == members.len() => Phase::Running,
+        // Until all have served once it is still being made.
+        Some(Stage::Founded(_)) if ready * 2 > members.len() => Phase::Degraded,
+        Some(Stage::Founded(_)) => Phase::Failed,
+    }
+}
+
+fn placed(members: &[MemberReport]) -> String {
+    members
+        .iter()
+        .map(|member| format!("{} in {}", member.name, member.worker))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Which route reached the members that serve (DESIGN section 4, the ladder).
+fn reachable(view: &View, record: Option<&Record>) -> Option<Condition> {
+    let membership = view.seen.membership.as_ref().filter(|_| record.is_some())?;
+    let silent: Vec<_> = membership
+        .silent
+        .iter()
+        .map(|(member, why)| format!("{member}: {why}"))
+        .collect();
+    if !silent.is_empty() {
+        let message = format!(
+            "{}. Roles are not known; the database itself is not affected",
+            silent.join("; ")
+        );
+        return Some(Condition {
+            kind: "MembersReachable",
+            status: Truth::False,
+            reason: "NoRoute",
+            message,
+        });
+    }
+    let rung = membership
+        .answers
+        .values()
+        .map(|answer| answer.rung)
+        .max()?;
+    let ways: Vec<_> = membership
+        .answers
+        .iter()
+        .map(|(member, answer)| format!("{member} by {}", answer.rung.as_str()))
+        .collect();
+    Some(holds("MembersReachable", rung.as_str(), ways.join(", ")))
+}
+
+/// Whether every member that answered lists exactly the recorded voters.
+fn differs(view: &View, record: Option<&Record>) -> Option<Condition> {
+    let membership = view.seen.membership.as_ref()?;
+    let mut recorded: Vec<_> = record?
+        .members
+        .iter()
+        .filter_map(|member| member.engine_id.clone())
+        .collect();
+    recorded.sort_unstable();
+    let lists = || {
+        membership
+            .answers
+            .iter()
+            .filter_map(|(name, answer)| Some((name, answer.voters.as_ref()?)))
+    };
+    lists().next()?;
+    let other = lists().find(|(_, voters)| {
+        let mut voters = (*voters).clone();
+        voters.sort_unstable();
+        voters != recorded
+    });
+    Some(match other {
+        None => holds(
+            "IdentityVerified",
+            "AsComputed",
+            "every member lists the voters with the computed identities".into(),
+        ),
+        Some((name, voters)) => Condition {
+            kind: "IdentityVerified",
+            status: Truth::False,
+            reason: "VotersDiffer",
+            message: format!(
+                "{name} lists voters {}, but the record has {}; Atoll changes no member until a person has looked",
+                voters.join(", "),
+                recorded.join(", ")
+            ),
+        },
+    })
+}
+
+fn ready(phase: Phase, members: &[MemberReport], conditions: &[Condition]) -> Condition {
+    let blocking = conditions
+        .iter()
+        .find(|c| c.status == Truth::False && BLOCKING.contains(&c.kind));
+    let serving = members
+        .iter()
+        .filter(|member| member.state == MemberState::Ready)
+        .count();
+    if phase == Phase::Running && blocking.is_none() {
+        return holds(
+            "Ready",
+            "AllMembersServe",
+            format!("{serving} of {} members serve", members.len()),
+        );
+    }
+    if let Some(condition) = blocking {
+        return Condition {
+            kind: "Ready",
+            ..condition.clone()
+        };
+    }
+    let first = members
+        .iter()
+        .find(|member| member.state != MemberState::Ready);
+    let wait = Wait::Members {
+        ready: serving,
+        total: members.len(),
+        first: first.map(describe).unwrap_or_default(),
+    };
+    Condition {
+        reason: match phase {
+            Phase::Degraded => "MajorityServes",
+            Phase::Failed => "NoMajorityServes",
+            _ => wait.reason(),
+        },
+        ..wait.condition("Ready")
+    }
+}
+
+/// The conditions that keep a database from being ready while they do not hold.
+const BLOCKING: [&str; 7] = [
+    "Accepted",
+    "Placed",
+    "RecordFound",
+    "NamesFree",
+    "AddressesKnown",
+    "VolumesPresent",
+    "IdentityVerified",
+];
+
+fn describe(member: &MemberReport) -> String {
+    let state = match member.state {
+        MemberState::Waiting => "has no pod yet",
+        MemberState::NotReady => "is not ready",
+        MemberState::Ready => "serves",
+        MemberState::Unknown => "is unknown",
+        MemberState::Lost => "has lost its volume",
+    };
+    let why = member
+        .why
+        .as_ref()
+        .map(|why| format!(": {why}"))
+        .unwrap_or_default();
+    let since = member
+        .since
+        .as_ref()
+        .map(|since| format!(" since {since}"))
+        .unwrap_or_default();
+    format!("{} in {} {state}{since}{why}", member.name, member.worker)
+}
+
+fn holds(kind: &'static str, reason: &'static str, message: String) -> Condition {
+    Condition {
+        kind,
+        status: Truth::True,
+        reason,
+        message,
+    }
+}

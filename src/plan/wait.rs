@@ -1,0 +1,184 @@
+//! What a database waits for: each with a bounded reason, and words for a person.
+
+use super::{
+    name::{MemberName, ObjectName, WorkerName},
+    report::{Condition, Truth},
+};
+
+/// Something that must happen before the next step. None of it is an error: it goes on by itself when it has happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// A manifest names a worker that no `K8sCluster` registers.
+    WorkerNotRegistered {
+        /// As the manifest has it.
+        word: String,
+    },
+    /// A manifest's word for a worker fits several.
+    WorkerAmbiguous {
+        /// As the manifest has it.
+        word: String,
+        /// Those it fits.
+        names: Vec<WorkerName>,
+    },
+    /// No worker can be used.
+    NoWorkerReady {
+        /// How many are registered.
+        registered: usize,
+    },
+    /// A worker is registered and was never reached yet.
+    WorkerConnecting {
+        /// Which.
+        worker: WorkerName,
+    },
+    /// A worker that must take part cannot be seen.
+    WorkerUnseen {
+        /// Which.
+        worker: WorkerName,
+        /// Why.
+        why: String,
+    },
+    /// A load balancer has no address yet.
+    LoadBalancerAddress {
+        /// Its service.
+        service: ObjectName,
+        /// Where.
+        worker: WorkerName,
+    },
+    /// A service has no cluster IP or node port yet.
+    ServiceAddress {
+        /// The service.
+        service: ObjectName,
+        /// Where.
+        worker: WorkerName,
+    },
+    /// The node of a member is not known yet.
+    NodeAddress {
+        /// Whose.
+        member: MemberName,
+        /// Where.
+        worker: WorkerName,
+        /// What the placeholder pod says.
+        trouble: Option<String>,
+    },
+    /// Pod names of several workers cannot be told apart.
+    DomainsAlike {
+        /// The DNS domain they share.
+        domain: String,
+        /// Those who share it.
+        workers: Vec<WorkerName>,
+    },
+    /// A volume claim is not in view yet.
+    Volume {
+        /// The claim.
+        claim: ObjectName,
+        /// Where.
+        worker: WorkerName,
+    },
+    /// Members have pods that do not serve yet.
+    Members {
+        /// How many serve.
+        ready: usize,
+        /// How many there are.
+        total: usize,
+        /// The first that does not, and why, if anything is known.
+        first: String,
+    },
+}
+
+impl Wait {
+    /// The bounded reason.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::WorkerNotRegistered { .. } => "WorkerNotRegistered",
+            Self::WorkerAmbiguous { .. } => "WorkerAmbiguous",
+            Self::NoWorkerReady { .. } => "NoWorkerReady",
+            Self::WorkerConnecting { .. } => "WorkerConnecting",
+            Self::WorkerUnseen { .. } => "WorkerUnseen",
+            Self::LoadBalancerAddress { .. } => "WaitingForLoadBalancer",
+            Self::ServiceAddress { .. } => "WaitingForServiceAddress",
+            Self::NodeAddress { .. } => "WaitingForNodeAddress",
+            Self::DomainsAlike { .. } => "ClusterDomainsAlike",
+            Self::Volume { .. } => "WaitingForVolumeClaim",
+            Self::Members { .. } => "WaitingForMembers",
+        }
+    }
+
+    /// What is waited for, where, and what a person can do.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::WorkerNotRegistered { word } => format!(
+                "no K8sCluster is called {word:?}, neither by its name nor by spec.name nor by its kubeconfig's context; \
+                 register it (kubectl get k8scluster lists those there are), and this goes on by itself"
+            ),
+            Self::WorkerAmbiguous { word, names } => format!(
+                "{word:?} fits several K8sClusters ({}); use the name of one of them",
+                join(names)
+            ),
+            Self::NoWorkerReady { registered: 0 } => {
+                "no K8sCluster is registered; create one, and this goes on by itself".to_owned()
+            }
+            Self::NoWorkerReady { registered } => format!(
+                "none of the {registered} registered K8sClusters can be reached; kubectl get k8scluster -o wide says why"
+            ),
+            Self::WorkerConnecting { worker } => {
+                format!("worker {worker} is being connected for the first time")
+            }
+            Self::WorkerUnseen { worker, why } => format!("worker {worker} cannot be seen: {why}"),
+            Self::LoadBalancerAddress { service, worker } => format!(
+                "service {service} in worker {worker} has no load balancer address yet; does that cluster have a load \
+                 balancer controller, and addresses left?"
+            ),
+            Self::ServiceAddress { service, worker } => {
+                format!("service {service} in worker {worker} has no address yet")
+            }
+            Self::NodeAddress {
+                member,
+                worker,
+                trouble: None,
+            } => {
+                format!("the node of {member} in worker {worker} is not chosen yet")
+            }
+            Self::NodeAddress {
+                member,
+                worker,
+                trouble: Some(trouble),
+            } => {
+                format!("the node of {member} in worker {worker} is not chosen yet: {trouble}")
+            }
+            Self::DomainsAlike { domain, workers } => format!(
+                "workers {} share the DNS domain {domain:?}, so that pod names cannot be told apart between them; set \
+                 spec.clusterDomain on their K8sClusters, or give the members a service (podService)",
+                join(workers)
+            ),
+            Self::Volume { claim, worker } => {
+                format!("volume claim {claim} in worker {worker} is not in view yet")
+            }
+            Self::Members {
+                ready,
+                total,
+                first,
+            } => format!("{ready} of {total} members serve; {first}"),
+        }
+    }
+
+    /// The wait as a condition that does not hold.
+    #[must_use]
+    pub fn condition(&self, kind: &'static str) -> Condition {
+        Condition {
+            kind,
+            status: Truth::False,
+            reason: self.reason(),
+            message: self.message(),
+        }
+    }
+}
+
+fn join(names: &[WorkerName]) -> String {
+    names
+        .iter()
+        .map(WorkerName::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
