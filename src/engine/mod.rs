@@ -128,6 +128,9 @@ pub trait Knowledge: Sync {
     /// The ports.
     fn ports(&self) -> Ports;
 
+    /// Variables that a manifest may not set in a member's container, because they would undo what the record says.
+    fn forbidden_env(&self) -> &'static [&'static str];
+
     /// The identity that a founding with these peers and this token will have. A pure function of both.
     fn expected_identity(&self, members: &[(MemberName, String)], token: &str) -> ExpectedIdentity;
 

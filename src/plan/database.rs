@@ -126,6 +126,10 @@ pub struct Database {
     pub intent: Intent,
     /// What a person has confirmed or forbidden by annotation.
     pub consent: Consent,
+    /// What cannot be served as it stands. While there is any, nothing is made or changed; deletion goes on.
+    pub problems: Vec<Problem>,
+    /// Fields of the manifest that are there and do nothing.
+    pub ignored: Vec<String>,
 }
 
 /// The engine and its version.
@@ -284,6 +288,27 @@ pub struct Consent {
     pub adopt: Option<Uid>,
     /// `atoll.dev/paused: "true"`: observe and report, change nothing.
     pub paused: bool,
+}
+
+impl Consent {
+    /// Reads the annotations of a resource.
+    #[must_use]
+    pub fn of(annotations: &BTreeMap<String, String>) -> Self {
+        let set = |key| annotations.get(key).is_some_and(|value| value == "true");
+        let uid = |key| {
+            annotations
+                .get(key)
+                .filter(|value| !value.is_empty())
+                .map(|value| Uid::from(value.as_str()))
+        };
+        Self {
+            protected: set("atoll.dev/deletion-protection"),
+            confirm_delete: uid("atoll.dev/confirm-delete"),
+            keep_data: uid("atoll.dev/keep-data"),
+            adopt: uid("atoll.dev/adopt"),
+            paused: set("atoll.dev/paused"),
+        }
+    }
 }
 
 /// Something in a manifest that cannot be served as it stands; it becomes condition `Accepted=False`.

@@ -74,6 +74,7 @@ fn run(view: &View, held: Option<Obstacle>) -> Decision {
         .record
         .filter(|record| record.uid == view.database.id.uid);
     let (step, again) = match record {
+        _ if !view.database.problems.is_empty() => (Step::Act(Vec::new()), None),
         None => begin(view, &mut obstacles),
         Some(record) => (go_on(view, record, &mut obstacles), None),
     };

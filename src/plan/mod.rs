@@ -23,4 +23,6 @@ pub mod seen;
 pub mod tell;
 #[cfg(test)]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 pub mod wait;

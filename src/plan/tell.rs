@@ -21,7 +21,7 @@ pub fn report(view: &View, record: Option<&Record>, obstacles: Vec<Obstacle>) ->
         .map(|record| members(view, record))
         .unwrap_or_default();
     let phase = phase(record, &members);
-    let mut conditions: Vec<_> = Vec::new();
+    let mut conditions = vec![accepted(view)];
     if record.is_some() {
         conditions.push(holds("Placed", "Recorded", placed(&members)));
     }
@@ -137,6 +137,36 @@ fn phase(record: Option<&Record>, members: &[MemberReport]) -> Phase {
         // Until all have served once it is still being made.
         Some(Stage::Founded(_)) if ready * 2 > members.len() => Phase::Degraded,
         Some(Stage::Founded(_)) => Phase::Failed,
+    }
+}
+
+fn accepted(view: &View) -> Condition {
+    let database = view.database;
+    match database.problems.first() {
+        Some(problem) => Condition {
+            kind: "Accepted",
+            status: Truth::False,
+            reason: problem.reason,
+            message: database
+                .problems
+                .iter()
+                .map(|p| p.message.as_str())
+                .collect::<Vec<_>>()
+                .join("; "),
+        },
+        None if database.ignored.is_empty() => {
+            let engine = &database.engine;
+            holds(
+                "Accepted",
+                "Understood",
+                format!("{} {}", engine.kind.as_str(), engine.version.as_str()),
+            )
+        }
+        None => holds(
+            "Accepted",
+            "FieldsIgnored",
+            format!("these fields do nothing: {}", database.ignored.join(", ")),
+        ),
     }
 }
 

@@ -64,6 +64,8 @@ pub fn database() -> Database {
         on_delete: OnDelete::Wipe,
         intent: Intent::Run,
         consent: Consent::default(),
+        problems: Vec::new(),
+        ignored: Vec::new(),
     }
 }
 

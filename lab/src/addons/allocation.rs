@@ -14,18 +14,19 @@ use super::sight::Objects;
 /// can see what waiting for one looks like. An address that it already has stays.
 pub const HOLD: &str = "lab.atoll.dev/hold-address";
 
-/// A change to the address of one Service.
+/// An address for one Service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assignment {
     /// The Service, as it was seen.
     pub service: Arc<Service>,
-    /// Its address from now on; none when it gives it back.
-    pub address: Option<Ipv4Addr>,
+    /// Its address from now on.
+    pub address: Ipv4Addr,
 }
 
-/// The addresses to give and to take back, and the wishes that cannot be met.
+/// The addresses to give, and the wishes that cannot be met.
 ///
-/// An address in use is never given twice and never changed; the lowest free one is next, and of several
+/// An address in use is never given twice and never changed, and it is free again with its Service (Kubernetes
+/// itself takes it away from a Service that becomes another type); the lowest free one is next, and of several
 /// Services the oldest is served first.
 #[must_use]
 pub fn assign(
@@ -37,16 +38,6 @@ pub fn assign(
         .flat_map(|service| addresses(service))
         .collect();
     let (mut assignments, mut complaints) = (Vec::new(), Vec::new());
-
-    for service in services.values() {
-        // It is free again only when the API server has confirmed that.
-        if !is_ours(service) && addresses(service).any(|address| range.contains(address)) {
-            assignments.push(Assignment {
-                service: Arc::clone(service),
-                address: None,
-            });
-        }
-    }
 
     let mut waiting: Vec<_> = services.values().filter(|service| waits(service)).collect();
     // Whoever asks for a certain address comes before those who take what is left.
@@ -65,7 +56,7 @@ pub fn assign(
                 taken.insert(address);
                 assignments.push(Assignment {
                     service: Arc::clone(service),
-                    address: Some(address),
+                    address,
                 });
             }
             Err(note) => complaints.push(Complaint::about(&**service, "AllocationFailed", note)),
@@ -185,10 +176,10 @@ mod tests {
             .collect();
         let (assignments, complaints) = assign(range(), &objects);
         let text = |assignment: &Assignment| {
-            let address = assignment
-                .address
-                .map_or("none".to_owned(), |address| address.to_string());
-            (assignment.service.metadata.name.clone().unwrap(), address)
+            (
+                assignment.service.metadata.name.clone().unwrap(),
+                assignment.address.to_string(),
+            )
         };
         (
             assignments.iter().map(text).collect(),
@@ -297,24 +288,6 @@ mod tests {
         assert_eq!(
             told,
             ["all addresses of 10.93.1.0/29 are in use; delete a Service of type LoadBalancer"]
-        );
-    }
-
-    #[test]
-    fn a_service_that_is_no_load_balancer_any_more_gives_its_address_back() {
-        let services = [
-            service("a", 0, &json!({"type": "ClusterIP"}), Some("10.93.1.1")),
-            service("b", 1, &json!({}), None),
-            service(
-                "elsewhere",
-                1,
-                &json!({"loadBalancerClass": "example.com/other"}),
-                Some("192.0.2.1"),
-            ),
-        ];
-        assert_eq!(
-            assigned(&services).0,
-            [pair("a", "none"), pair("b", "10.93.1.2")]
         );
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
+use http::header::{HeaderValue, USER_AGENT};
 use kube::Client;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 
@@ -50,14 +51,32 @@ pub(super) async fn wait_for_client(cluster: &str, kubeconfig: &Path) -> Client 
 }
 
 async fn client(path: &Path) -> Result<Client, String> {
-    let kubeconfig = Kubeconfig::read_from(path).map_err(|error| error.to_string())?;
+    let kubeconfig = Kubeconfig::read_from(path).map_err(|error| in_full(&error))?;
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
         .await
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| in_full(&error))?;
     config.connect_timeout = Some(Duration::from_secs(3));
     // Longer than a watch is silent, so only a dead connection is cut by it.
     config.read_timeout = Some(Duration::from_secs(30));
-    Client::try_from(config).map_err(|error| error.to_string())
+    // So that the audit log tells these requests from those of people and of Atoll.
+    let agent = HeaderValue::from_static(concat!("atoll-lab-addons/", env!("CARGO_PKG_VERSION")));
+    config.headers.push((USER_AGENT, agent));
+    Client::try_from(config).map_err(|error| in_full(&error))
+}
+
+/// An error with all that caused it: the outermost words alone seldom say what is wrong.
+pub(super) fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        // Some errors repeat their cause.
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// Why a request did not do what was asked.
@@ -80,6 +99,6 @@ pub(super) async fn ask<T>(request: impl Future<Output = kube::Result<T>>) -> Re
         Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {
             Err(Failure::Stale)
         }
-        Ok(Err(error)) => Err(Failure::Refused(error.to_string())),
+        Ok(Err(error)) => Err(Failure::Refused(in_full(&error))),
     }
 }

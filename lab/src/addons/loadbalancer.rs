@@ -35,10 +35,9 @@ impl LoadBalancer {
 
     async fn write(&self, assignment: &Assignment) -> Result<(), Failure> {
         let service = &assignment.service;
-        let ingress = assignment.address.map(|address| json!([{"ip": address}]));
         let patch = json!({
             "metadata": {"resourceVersion": service.metadata.resource_version},
-            "status": {"loadBalancer": {"ingress": ingress}},
+            "status": {"loadBalancer": {"ingress": [{"ip": assignment.address}]}},
         });
         let services = Api::<Service>::namespaced(
             self.client.clone(),
@@ -52,13 +51,11 @@ impl LoadBalancer {
         .await?;
         // The next pass must not give the same address to somebody else.
         self.services.learn(written);
-        let told = assignment
-            .address
-            .map_or("gave its address back".to_owned(), |address| {
-                format!("has address {address}")
-            });
-        self.grumbler
-            .log(&format!("service {} {told}", Key::of(&**service)));
+        let name = Key::of(&**service);
+        self.grumbler.log(&format!(
+            "service {name} has address {}",
+            assignment.address
+        ));
         Ok(())
     }
 }

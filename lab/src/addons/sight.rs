@@ -17,7 +17,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch as channel;
 
-use super::connection::Connecting;
+use super::connection::{Connecting, in_full};
 use super::log;
 
 /// A watch that says nothing is renewed after this many seconds, so a dead connection is noticed soon after.
@@ -165,19 +165,19 @@ where
             Ok(event) => event,
             Err(error) => {
                 if !trouble {
+                    let (kind, why) = (K::plural(&()), in_full(&error));
                     log(
                         cluster,
-                        &format!(
-                            "{} are not seen: {error}; what was seen last stays",
-                            K::plural(&())
-                        ),
+                        &format!("{kind} are not seen: {why}; what was seen last stays"),
                     );
                 }
                 trouble = true;
                 continue;
             }
         };
-        if std::mem::take(&mut trouble) {
+        // `Init` only announces that a list will be tried.
+        if trouble && !matches!(event, Event::Init) {
+            trouble = false;
             log(cluster, &format!("{} are seen again", K::plural(&())));
         }
         if take_in(&mut sight.lock(), &mut relist, event) {

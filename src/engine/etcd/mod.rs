@@ -1,7 +1,7 @@
 //! etcd: what its members run, how its identity comes about, what its answers mean.
 
 mod identity;
-mod member;
+pub mod member;
 mod read;
 pub mod versions;
 
@@ -36,10 +36,14 @@ impl Knowledge for Etcd {
         }
     }
 
+    fn forbidden_env(&self) -> &'static [&'static str] {
+        &member::FORBIDDEN_ENV
+    }
+
     fn expected_identity(&self, members: &[(MemberName, String)], token: &str) -> ExpectedIdentity {
         let urls: Vec<_> = members
             .iter()
-            .map(|(name, peer)| (name.clone(), member::peer_url(peer)))
+            .map(|(name, peer)| (name.clone(), member::url(peer)))
             .collect();
         identity::expected_identity(&urls, token)
     }

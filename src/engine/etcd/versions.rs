@@ -130,6 +130,23 @@ pub enum StepRefused {
     },
 }
 
+impl Unsupported {
+    /// `CamelCase`, for conditions.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Definition(_) => "UnknownComponentDefinition",
+            Self::Version { .. } => "UnknownVersion",
+        }
+    }
+}
+
+/// The version that a database gets whose manifest names none.
+#[must_use]
+pub fn default() -> Version {
+    Version::new(DEFAULT)
+}
+
 /// The version that a component definition and, where given, a service version stand for.
 ///
 /// `3.5.35`, `v3.5.35` and `3.5` (the newest of that minor version) are all understood.

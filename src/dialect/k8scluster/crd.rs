@@ -1,0 +1,111 @@
+//! `K8sCluster`: the registration of a worker, as ob-operator has it, with what is needed besides.
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::plan::report::StatusCondition;
+
+/// A Kubernetes cluster in which Atoll may run members of databases.
+#[derive(CustomResource, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "k8s.oceanbase.com",
+    version = "v1alpha1",
+    kind = "K8sCluster",
+    plural = "k8sclusters",
+    singular = "k8scluster",
+    shortname = "kc",
+    status = "K8sClusterStatus",
+    doc = "A Kubernetes cluster in which Atoll may run members of databases.",
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name":"ClusterName","type":"string","jsonPath":".spec.name"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status","priority":1}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason","priority":1}"#,
+    printcolumn = r#"{"name":"Version","type":"string","jsonPath":".status.version","priority":1}"#,
+    printcolumn = r#"{"name":"Domain","type":"string","jsonPath":".spec.clusterDomain","priority":1}"#,
+    printcolumn = r#"{"name":"Description","type":"string","jsonPath":".spec.description","priority":1}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct K8sClusterSpec {
+    /// What people call the cluster. Placements may use it, as well as the object's own name and the context's.
+    pub name: String,
+    /// Anything worth knowing about the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// A kubeconfig, plain or base64. `kubeConfigSecretRef` keeps it out of this object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kube_config: Option<String>,
+    /// Where the kubeconfig is instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kube_config_secret_ref: Option<KubeConfigSecretRef>,
+    /// Which context of the kubeconfig; the current one, or the only one, where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+    /// The DNS domain of the cluster's services, if it is not `cluster.local`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_domain: Option<String>,
+}
+
+impl std::fmt::Debug for K8sClusterSpec {
+    /// Without the kubeconfig: specs end up in logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("K8sClusterSpec")
+            .field("name", &self.name)
+            .field("kube_config_secret_ref", &self.kube_config_secret_ref)
+            .field("context", &self.context)
+            .field("cluster_domain", &self.cluster_domain)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A Secret that holds a kubeconfig.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KubeConfigSecretRef {
+    /// Its namespace; Atoll's own where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// The key in it; `kubeconfig` where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Which context of the kubeconfig.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+}
+
+impl KubeConfigSecretRef {
+    /// The key that holds the kubeconfig.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        self.key.as_deref().unwrap_or("kubeconfig")
+    }
+}
+
+impl K8sClusterSpec {
+    /// The context that is asked for, if any.
+    #[must_use]
+    pub fn context(&self) -> Option<&str> {
+        self.kube_config_secret_ref
+            .as_ref()
+            .and_then(|secret| secret.context.as_deref())
+            .or(self.context.as_deref())
+            .filter(|context| !context.is_empty())
+    }
+}
+
+/// What Atoll knows of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct K8sClusterStatus {
+    /// `Ready`: whether members can be placed and changed there, and if not, why.
+    #[serde(default)]
+    pub conditions: Vec<StatusCondition>,
+    /// The version of its API server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Which cluster this is: the UID of its kube-system namespace, pinned at first contact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+}

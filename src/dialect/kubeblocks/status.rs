@@ -1,0 +1,79 @@
+//! The plan's state, told in KubeBlocks' words.
+
+use jiff::Timestamp;
+
+use super::crd::{ClusterStatus, ComponentStatus, MemberStatus, ReplicaRole};
+use crate::plan::{
+    database::Database,
+    membership::Role,
+    record::Record,
+    report::{MemberReport, MemberState, Phase, Report, merge_conditions},
+};
+
+/// The status of a `Cluster` after `report`, where `standing` is what it says now. The same report gives the same
+/// status, to the letter: it is written only when it differs.
+#[must_use]
+pub fn status(
+    database: &Database,
+    record: Option<&Record>,
+    report: &Report,
+    standing: &ClusterStatus,
+    now: Timestamp,
+) -> ClusterStatus {
+    let phase = phase(report.phase).to_owned();
+    let all_ready = !report.members.is_empty() && report.members.iter().all(ready);
+    let component = ComponentStatus {
+        phase: Some(phase.clone()),
+        pods_ready: Some(all_ready),
+        members_status: report.members.iter().map(member).collect(),
+    };
+    ClusterStatus {
+        observed_generation: Some(database.generation),
+        phase: Some(phase),
+        message: Some(report.message.clone()),
+        components: [(database.component.clone(), component)]
+            .into_iter()
+            .collect(),
+        conditions: merge_conditions(
+            &standing.conditions,
+            &report.conditions,
+            database.generation,
+            now,
+        ),
+        members: report.members.clone(),
+        atoll: record.cloned(),
+    }
+}
+
+/// The vendor's phases (`kubectl get cluster`, column STATUS).
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Waiting | Phase::Creating => "Creating",
+        Phase::Running => "Running",
+        Phase::Degraded => "Abnormal",
+        Phase::Failed => "Failed",
+        Phase::Deleting => "Deleting",
+    }
+}
+
+fn ready(member: &MemberReport) -> bool {
+    member.state == MemberState::Ready
+}
+
+fn member(member: &MemberReport) -> MemberStatus {
+    MemberStatus {
+        pod_name: member.name.to_string(),
+        ready: ready(member),
+        role: member.role.as_deref().map(|role| ReplicaRole {
+            name: role.to_owned(),
+            access_mode: if role == Role::Leader.as_str() {
+                "ReadWrite"
+            } else {
+                "Readonly"
+            }
+            .to_owned(),
+            can_vote: role != Role::Learner.as_str(),
+            is_leader: role == Role::Leader.as_str(),
+        }),
+    }
+}

@@ -1,0 +1,74 @@
+//! What our credentials may do in a worker, asked of its API server.
+
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use kube::{Api, Client, api::PostParams};
+
+use super::fault::{Fault, call};
+
+/// One permission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Asked {
+    /// `get`, `list`, …
+    pub verb: &'static str,
+    /// The resource's API group, empty for the core one.
+    pub group: &'static str,
+    /// The resource, in the plural.
+    pub resource: &'static str,
+    /// Its subresource, or empty.
+    pub subresource: &'static str,
+}
+
+impl std::fmt::Display for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { verb, resource, subresource, .. } = self;
+        let slash = if subresource.is_empty() { "" } else { "/" };
+        write!(f, "{verb} {resource}{slash}{subresource}")
+    }
+}
+
+/// Whether something is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It is.
+    Allowed,
+    /// It is not.
+    Denied,
+}
+
+const VERBS: [&str; 7] = ["get", "list", "watch", "create", "update", "patch", "delete"];
+const RESOURCES: [(&str, &str); 5] =
+    [("", "pods"), ("", "services"), ("", "persistentvolumeclaims"), ("batch", "jobs"), ("", "namespaces")];
+
+/// What the documents tell people to grant, which is all that Atoll needs.
+pub fn needed() -> impl Iterator<Item = Asked> {
+    RESOURCES.into_iter().flat_map(|(group, resource)| {
+        VERBS.into_iter().map(move |verb| Asked { verb, group, resource, subresource: "" })
+    })
+}
+
+/// What only a way to members through the worker's API server needs.
+#[must_use]
+pub fn port_forward() -> Asked {
+    Asked { verb: "create", group: "", resource: "pods", subresource: "portforward" }
+}
+
+pub(super) async fn review(client: Client, asked: Asked) -> Result<Access, Fault> {
+    let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let review = SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(ResourceAttributes {
+                verb: some(asked.verb),
+                group: some(asked.group),
+                resource: some(asked.resource),
+                subresource: some(asked.subresource),
+                ..ResourceAttributes::default()
+            }),
+            ..SelfSubjectAccessReviewSpec::default()
+        },
+        ..SelfSubjectAccessReview::default()
+    };
+    let api: Api<SelfSubjectAccessReview> = Api::all(client);
+    let answer = call(api.create(&PostParams::default(), &review)).await?;
+    let allowed = answer.status.is_some_and(|status| status.allowed);
+    Ok(if allowed { Access::Allowed } else { Access::Denied })
+}

@@ -1,0 +1,468 @@
+//! Carries out acts in one worker: each an idempotent request (or a few) whose answer goes into the cache at once.
+
+use k8s_openapi::{
+    api::core::v1::{self as core},
+    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta},
+};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
+    core::Status,
+};
+
+use super::{
+    fault::{Fault, call, clip},
+    gate::{Gate, LeaseLost},
+    kept::Kept,
+    slot::Slot,
+};
+use crate::plan::{
+    act::{Change, Kind, MissingNamespace, Object, Target},
+    labels,
+    name::{Namespace, ObjectName, Uid, WorkerName},
+};
+
+/// What an act has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// The object was made, changed or deleted.
+    Changed,
+    /// It was so already.
+    Already,
+}
+
+/// The object that an act is about, for messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace.
+    pub namespace: Namespace,
+    /// Its name.
+    pub name: ObjectName,
+}
+
+impl std::fmt::Display for Named {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}/{}", self.kind.as_str(), self.namespace, self.name)
+    }
+}
+
+/// Why an act was not done. After [`ActError::Fault`] with a timeout nobody knows: it may have been.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ActError {
+    /// Another instance may be at work.
+    #[error(transparent)]
+    Lease(#[from] LeaseLost),
+    /// The worker is not registered.
+    #[error("worker {0} is not registered: create its K8sCluster")]
+    NotRegistered(WorkerName),
+    /// The worker cannot be seen, or is not who it should be.
+    #[error("worker {worker}: {why}")]
+    Unseen {
+        /// The worker.
+        worker: WorkerName,
+        /// Why.
+        why: String,
+    },
+    /// An object of that name is there, and it is not this database's.
+    #[error(
+        "{object} in worker {worker} exists and does not belong to this database; Atoll never takes over what it \
+         did not make: remove or rename it, or give the database another name"
+    )]
+    Foreign {
+        /// The worker.
+        worker: WorkerName,
+        /// The object.
+        object: Named,
+    },
+    /// An object of that name is there, on its way out.
+    #[error("{object} in worker {worker} is still being deleted")]
+    StillGoing {
+        /// The worker.
+        worker: WorkerName,
+        /// The object.
+        object: Named,
+    },
+    /// The object is another one than was decided about.
+    #[error("{object} in worker {worker} has been replaced since it was seen")]
+    Replaced {
+        /// The worker.
+        worker: WorkerName,
+        /// The object.
+        object: Named,
+    },
+    /// The namespace is missing, and with data at stake it is not for Atoll to make a new one.
+    #[error(
+        "namespace {namespace} is gone from worker {worker}, with what it held; if that is accepted, create it again: \
+         `kubectl create namespace {namespace}`"
+    )]
+    NamespaceGone {
+        /// The worker.
+        worker: WorkerName,
+        /// The namespace.
+        namespace: Namespace,
+    },
+    /// The API server refuses it, and says why.
+    #[error("worker {worker} refuses {object}: {words}")]
+    Refused {
+        /// The worker.
+        worker: WorkerName,
+        /// The object.
+        object: Named,
+        /// What kind of refusal.
+        refusal: Refusal,
+        /// The API server's words.
+        words: String,
+    },
+    /// No answer, or none that can be used.
+    #[error("{object} in worker {worker}: {fault}")]
+    Fault {
+        /// The worker.
+        worker: WorkerName,
+        /// The object.
+        object: Named,
+        /// What happened.
+        fault: Fault,
+    },
+}
+
+/// The kinds of refusal that call for different things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The service account is not there; the `default` one of a fresh namespace comes within moments.
+    ServiceAccountMissing,
+    /// The namespace is being deleted.
+    NamespaceTerminating,
+    /// A quota is used up.
+    QuotaExceeded,
+    /// Our credentials may not do this.
+    NotPermitted,
+    /// An admission plugin, webhook or policy refuses it.
+    Denied,
+    /// The object itself is not valid there (an unknown field, an immutable one, a bad value).
+    Invalid,
+    /// The API server is overloaded, or something behind it fails.
+    Busy,
+}
+
+impl Refusal {
+    fn of(status: &Status) -> Option<Self> {
+        let message = status.message.as_str();
+        let cause = |wanted: &str| {
+            status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == wanted)
+        };
+        Some(match status.code {
+            403 | 404 if message.contains("error looking up service account") => Self::ServiceAccountMissing,
+            403 if cause("NamespaceTerminating") || message.contains("because it is being terminated") => {
+                Self::NamespaceTerminating
+            }
+            403 if message.contains("exceeded quota") => Self::QuotaExceeded,
+            403 if message.contains(" cannot ") => Self::NotPermitted,
+            403 => Self::Denied,
+            400 if message.contains("admission") => Self::Denied,
+            400 | 405 | 413 | 415 | 422 => Self::Invalid,
+            429 | 500..=599 => Self::Busy,
+            _ => return None,
+        })
+    }
+
+    fn reason(self) -> &'static str {
+        match self {
+            Self::ServiceAccountMissing => "ServiceAccountMissing",
+            Self::NamespaceTerminating => "NamespaceTerminating",
+            Self::QuotaExceeded => "QuotaExceeded",
+            Self::NotPermitted => "NotPermitted",
+            Self::Denied => "AdmissionDenied",
+            Self::Invalid => "Invalid",
+            Self::Busy => "Busy",
+        }
+    }
+}
+
+impl ActError {
+    /// `CamelCase`, bounded: for conditions, events and metrics.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Lease(_) => "LeaseLost",
+            Self::NotRegistered(_) => "WorkerNotRegistered",
+            Self::Unseen { .. } => "WorkerUnseen",
+            Self::Foreign { .. } => "ForeignObject",
+            Self::StillGoing { .. } => "StillBeingDeleted",
+            Self::Replaced { .. } => "ObjectReplaced",
+            Self::NamespaceGone { .. } => "NamespaceGone",
+            Self::Refused { refusal, .. } => refusal.reason(),
+            Self::Fault { fault, .. } => fault.reason(),
+        }
+    }
+}
+
+/// Writes to one worker on one connection, whose identity has been verified.
+pub(super) struct Writer<'a> {
+    pub client: Client,
+    pub gate: &'a dyn Gate,
+    pub slot: &'a Slot,
+    pub master: &'a Uid,
+}
+
+impl Writer<'_> {
+    pub async fn carry_out(&self, change: &Change) -> Result<Done, ActError> {
+        match change {
+            Change::Create(Object::Pod(object), missing) => self.create(object.as_ref(), *missing).await,
+            Change::Create(Object::Service(object), missing) => self.create(object.as_ref(), *missing).await,
+            Change::Create(Object::Claim(object), missing) => self.create(object.as_ref(), *missing).await,
+            Change::Create(Object::Job(object), missing) => self.create(object.as_ref(), *missing).await,
+            Change::Apply(Object::Pod(object), uid) => self.apply(object.as_ref(), uid).await,
+            Change::Apply(Object::Service(object), uid) => self.apply(object.as_ref(), uid).await,
+            Change::Apply(Object::Claim(object), uid) => self.apply(object.as_ref(), uid).await,
+            Change::Apply(Object::Job(object), uid) => self.apply(object.as_ref(), uid).await,
+            Change::Delete(target) => match target.kind {
+                Kind::Pod => self.delete::<core::Pod>(target).await,
+                Kind::Service => self.delete::<core::Service>(target).await,
+                Kind::Claim => self.delete::<core::PersistentVolumeClaim>(target).await,
+                Kind::Job => self.delete::<k8s_openapi::api::batch::v1::Job>(target).await,
+            },
+        }
+    }
+
+    fn api<K: Kept>(&self, namespace: &Namespace) -> Api<K> {
+        Api::namespaced(self.client.clone(), namespace.as_str())
+    }
+
+    async fn create<K: Kept>(&self, object: &K, missing: MissingNamespace) -> Result<Done, ActError> {
+        let named = named::<K>(object.metadata());
+        let mut made = self.post(&named, object).await;
+        if let Err(fault) = &made
+            && says_namespace_missing(fault)
+        {
+            match missing {
+                MissingNamespace::Fail => {
+                    return Err(ActError::NamespaceGone { worker: self.worker(), namespace: named.namespace });
+                }
+                MissingNamespace::Create => {
+                    self.create_namespace(&named).await?;
+                    made = self.post(&named, object).await;
+                }
+            }
+        }
+        match made {
+            Ok(made) => {
+                self.slot.written(&made);
+                Ok(Done::Changed)
+            }
+            Err(ActErrorOrFault::Fault(fault)) if fault.status().is_some_and(Status::is_already_exists) => {
+                self.is_ours(object, named).await
+            }
+            Err(error) => Err(self.error(named, error)),
+        }
+    }
+
+    async fn post<K: Kept>(&self, named: &Named, object: &K) -> Result<K, ActErrorOrFault> {
+        self.gate.check()?;
+        let params = PostParams { field_manager: Some(labels::MANAGER.to_owned()), ..PostParams::default() };
+        Ok(call(self.api::<K>(&named.namespace).create(&params, object)).await?)
+    }
+
+    async fn create_namespace(&self, named: &Named) -> Result<(), ActError> {
+        self.gate.check()?;
+        let namespace = core::Namespace {
+            metadata: ObjectMeta {
+                name: Some(named.namespace.to_string()),
+                labels: Some(
+                    [(labels::MANAGED_BY, labels::MANAGER), (labels::MASTER, self.master.as_str())]
+                        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                        .into(),
+                ),
+                ..ObjectMeta::default()
+            },
+            ..core::Namespace::default()
+        };
+        let api: Api<core::Namespace> = Api::all(self.client.clone());
+        match call(api.create(&PostParams::default(), &namespace)).await {
+            Ok(_) => Ok(()),
+            // Somebody else was quicker, which is as good.
+            Err(fault) if fault.status().is_some_and(Status::is_already_exists) => Ok(()),
+            Err(fault) => Err(self.error(named.clone(), fault.into())),
+        }
+    }
+
+    /// What is there under the name that we wanted to create: ours from a write whose answer was lost, or foreign.
+    async fn is_ours<K: Kept>(&self, wanted: &K, named: Named) -> Result<Done, ActError> {
+        let there = match call(self.api::<K>(&named.namespace).get(named.name.as_str())).await {
+            Ok(there) => there,
+            Err(fault) => return Err(self.error(named, fault.into())),
+        };
+        let worker = self.worker();
+        if !same_owner(there.metadata(), wanted.metadata()) {
+            return Err(ActError::Foreign { worker, object: named });
+        }
+        self.slot.written(&there);
+        if there.metadata().deletion_timestamp.is_some() {
+            return Err(ActError::StillGoing { worker, object: named });
+        }
+        Ok(Done::Already)
+    }
+
+    async fn apply<K: Kept>(&self, object: &K, uid: &Uid) -> Result<Done, ActError> {
+        let named = named::<K>(object.metadata());
+        let mut object = object.clone();
+        // An apply with a UID changes that very object or fails: it neither re-creates a deleted one nor touches
+        // another one of its name.
+        object.metadata_mut().uid = Some(uid.to_string());
+        object.metadata_mut().managed_fields = None;
+        object.metadata_mut().resource_version = None;
+        match self.patch(&named, &object, uid).await {
+            Ok(made) => {
+                self.slot.written(&made);
+                Ok(Done::Changed)
+            }
+            Err(error) => Err(self.error(named, error)),
+        }
+    }
+
+    async fn patch<K: Kept>(&self, named: &Named, object: &K, uid: &Uid) -> Result<K, ActErrorOrFault> {
+        let api = self.api::<K>(&named.namespace);
+        let name = named.name.as_str();
+        let there = call(api.get(name)).await?;
+        if there.metadata().uid.as_deref() != Some(uid.as_str()) {
+            return Err(ActErrorOrFault::Replaced);
+        }
+        if let Some(patch) = owned_by_apply(there.metadata()) {
+            self.gate.check()?;
+            call(api.patch(name, &PatchParams::default(), &Patch::Merge(&patch))).await?;
+        }
+        self.gate.check()?;
+        Ok(call(api.patch(name, &PatchParams::apply(labels::MANAGER).force(), &Patch::Apply(object))).await?)
+    }
+
+    async fn delete<K: Kept>(&self, target: &Target) -> Result<Done, ActError> {
+        self.gate.check()?;
+        let params = DeleteParams {
+            preconditions: Some(Preconditions { uid: Some(target.uid.to_string()), resource_version: None }),
+            propagation_policy: Some(PropagationPolicy::Background),
+            ..DeleteParams::default()
+        };
+        let named = Named { kind: target.kind, namespace: target.namespace.clone(), name: target.name.clone() };
+        match call(self.api::<K>(&target.namespace).delete(target.name.as_str(), &params)).await {
+            Ok(either) => {
+                match either.left() {
+                    Some(going) if going.metadata().uid.as_deref() == Some(target.uid.as_str()) => {
+                        self.slot.written(&going);
+                    }
+                    _ => self.slot.deleted::<K>(&target.namespace, &target.name, &target.uid),
+                }
+                Ok(Done::Changed)
+            }
+            // Gone, or another object by now: either way this one is no more.
+            Err(fault) if fault.is_not_found() || is_uid_conflict(&fault) => {
+                self.slot.deleted::<K>(&target.namespace, &target.name, &target.uid);
+                Ok(Done::Already)
+            }
+            Err(fault) => Err(self.error(named, fault.into())),
+        }
+    }
+
+    fn worker(&self) -> WorkerName {
+        self.slot.name().clone()
+    }
+
+    fn error(&self, object: Named, error: ActErrorOrFault) -> ActError {
+        let worker = self.worker();
+        let fault = match error {
+            ActErrorOrFault::Lease(lost) => return lost.into(),
+            ActErrorOrFault::Replaced => return ActError::Replaced { worker, object },
+            ActErrorOrFault::Fault(fault) => fault,
+        };
+        let Some(status) = fault.status() else { return ActError::Fault { worker, object, fault } };
+        if status.is_conflict() && !status.is_already_exists() {
+            return ActError::Replaced { worker, object };
+        }
+        match Refusal::of(status) {
+            Some(refusal) => ActError::Refused { worker, object, refusal, words: clip(&status.message) },
+            None => ActError::Fault { worker, object, fault },
+        }
+    }
+}
+
+/// What stands between a request and an [`ActError`]. Small, so that requests can use `?`.
+enum ActErrorOrFault {
+    Lease(LeaseLost),
+    Replaced,
+    Fault(Fault),
+}
+
+impl From<LeaseLost> for ActErrorOrFault {
+    fn from(lost: LeaseLost) -> Self {
+        Self::Lease(lost)
+    }
+}
+
+impl From<Fault> for ActErrorOrFault {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+fn named<K: Kept>(metadata: &ObjectMeta) -> Named {
+    Named {
+        kind: <K as Kept>::KIND,
+        namespace: Namespace::new(metadata.namespace.clone().unwrap_or_default()),
+        name: ObjectName::new(metadata.name.clone().unwrap_or_default()),
+    }
+}
+
+fn says_namespace_missing(error: &ActErrorOrFault) -> bool {
+    let ActErrorOrFault::Fault(fault) = error else { return false };
+    fault.status().is_some_and(|status| {
+        status.is_not_found() && status.details.as_ref().is_some_and(|details| details.kind == "namespaces")
+    })
+}
+
+fn is_uid_conflict(fault: &Fault) -> bool {
+    fault.status().is_some_and(|status| status.is_conflict() && status.message.contains("UID"))
+}
+
+/// Whether two objects belong to the same database of the same master, by the labels that say so.
+fn same_owner(there: &ObjectMeta, wanted: &ObjectMeta) -> bool {
+    let label =
+        |metadata: &ObjectMeta, name: &str| metadata.labels.as_ref().and_then(|labels| labels.get(name)).cloned();
+    [
+        labels::MANAGED_BY,
+        labels::MASTER,
+        labels::DATABASE_KIND,
+        labels::DATABASE_NAMESPACE,
+        labels::DATABASE_NAME,
+        labels::DATABASE_UID,
+        labels::MEMBER,
+    ]
+    .into_iter()
+    .all(|name| label(there, name) == label(wanted, name))
+}
+
+/// The patch that turns our ownership of fields by the create into ownership by apply. Without it, a field that a
+/// manifest no longer has would stay for ever: an apply removes only what earlier applies have set.
+fn owned_by_apply(there: &ObjectMeta) -> Option<serde_json::Value> {
+    let fields = there.managed_fields.as_ref()?;
+    let created = |entry: &&ManagedFieldsEntry| {
+        entry.manager.as_deref() == Some(labels::MANAGER) && entry.subresource.as_deref().is_none_or(str::is_empty)
+    };
+    let is =
+        |operation: &'static str| move |entry: &&_| created(entry) && entry.operation.as_deref() == Some(operation);
+    if fields.iter().any(|entry| is("Apply")(&entry)) || !fields.iter().any(|entry| is("Update")(&entry)) {
+        return None;
+    }
+    let fields: Vec<_> = fields
+        .iter()
+        .cloned()
+        .map(|mut entry| {
+            if is("Update")(&&entry) {
+                entry.operation = Some("Apply".to_owned());
+            }
+            entry
+        })
+        .collect();
+    Some(serde_json::json!({
+        "metadata": { "uid": there.uid, "resourceVersion": there.resource_version, "managedFields": fields }
+    }))
+}

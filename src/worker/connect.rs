@@ -1,0 +1,57 @@
+//! The one seam between Atoll and the workers' API servers: [`Connect`] makes a client out of checked credentials.
+//! Production opens TLS connections; a simulation answers from memory.
+
+use base64::Engine as _;
+use kube::{Client, Config, config::AuthInfo};
+use secrecy::ExposeSecret as _;
+
+use super::{kubeconfig::Credentials, timing};
+
+/// Makes clients.
+pub trait Connect: Send + Sync {
+    /// A client that uses exactly these credentials. Nothing is sent yet.
+    fn connect(&self, credentials: &Credentials) -> Result<Client, ConnectError>;
+}
+
+/// Why no client could be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// The TLS stack does not take the CA or the client's certificate and key.
+    #[error(
+        "the certificate-authority-data, or the client-certificate-data with its client-key-data, cannot be used: \
+         check that they are whole, and that the key belongs to the certificate"
+    )]
+    Certificates,
+}
+
+/// Real connections.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KubeConnect;
+
+impl Connect for KubeConnect {
+    fn connect(&self, credentials: &Credentials) -> Result<Client, ConnectError> {
+        // kube's errors here can quote PEM text: which of the two it was is not worth that.
+        Client::try_from(config(credentials)).map_err(|_| ConnectError::Certificates)
+    }
+}
+
+/// Built afresh, field by field, so that nothing is taken from the environment (proxies), from files, or from a field
+/// that a later kube adds.
+fn config(credentials: &Credentials) -> Config {
+    let mut config = Config::new(credentials.server().clone());
+    config.root_cert = Some(credentials.authorities().to_vec());
+    config.tls_server_name = credentials.tls_server_name().map(str::to_owned);
+    config.connect_timeout = Some(timing::CONNECT_DEADLINE);
+    // Watches are long silences: their own clock (`timing::WATCH_GRACE`) and every other call's deadline do this work.
+    config.read_timeout = None;
+    // kube would obey a worker's Retry-After without bound, and repeat a POST.
+    config.default_retry = false;
+    let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
+    config.auth_info = AuthInfo {
+        token: credentials.token().cloned(),
+        client_certificate_data: credentials.certificate().map(|certificate| encode(&certificate.chain)),
+        client_key_data: credentials.certificate().map(|certificate| encode(certificate.key.expose_secret()).into()),
+        ..AuthInfo::default()
+    };
+    config
+}

@@ -1,0 +1,108 @@
+//! What can go wrong with one request, in words that a condition may carry: an API server's own words, never ours about
+//! credentials.
+
+use std::{error::Error as _, time::Duration};
+
+use kube::core::Status;
+
+use super::timing;
+
+/// Why one request to an API server brought no usable answer.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Fault {
+    /// The deadline passed.
+    #[error("no answer within {} s", .0.as_secs())]
+    Timeout(Duration),
+    /// The connection failed, or broke.
+    #[error("cannot be reached: {0}")]
+    Unreachable(String),
+    /// 401.
+    #[error("the API server does not accept the credentials ({0}); renew them in the kubeconfig")]
+    Unauthorized(String),
+    /// Any other refusal, with the API server's status.
+    #[error("the API server answers {}: {}", .0.code, clip(&.0.message))]
+    Api(Box<Status>),
+    /// The answer could not be understood.
+    #[error("the answer could not be read: {0}")]
+    Unreadable(String),
+}
+
+impl Fault {
+    /// `CamelCase`, bounded: for conditions, events and metrics.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Timeout(_) => "Timeout",
+            Self::Unreachable(_) => "Unreachable",
+            Self::Unauthorized(_) => "Unauthorized",
+            Self::Api(status) if status.is_forbidden() => "Forbidden",
+            Self::Api(_) => "Refused",
+            Self::Unreadable(_) => "Unreadable",
+        }
+    }
+
+    /// The API server's status, if it answered with one.
+    #[must_use]
+    pub fn status(&self) -> Option<&Status> {
+        match self {
+            Self::Api(status) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// Whether the API server says that what was asked for is not there.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.status().is_some_and(Status::is_not_found)
+    }
+}
+
+impl From<kube::Error> for Fault {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) if status.code == 401 => Self::Unauthorized(clip(&status.message)),
+            kube::Error::Api(status) => Self::Api(status),
+            // The text of a JSON error can quote the answer; where it is does not matter to anybody.
+            kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => {
+                Self::Unreadable("not the expected JSON".to_owned())
+            }
+            other => Self::Unreachable(root_cause(&other)),
+        }
+    }
+}
+
+/// Waits for one call, at most `deadline`.
+pub async fn within<T>(deadline: Duration, call: impl Future<Output = kube::Result<T>>) -> Result<T, Fault> {
+    match tokio::time::timeout(deadline, call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(Fault::Timeout(deadline)),
+    }
+}
+
+/// Waits for one call, at most [`timing::CALL_DEADLINE`].
+pub async fn call<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Fault> {
+    within(timing::CALL_DEADLINE, call).await
+}
+
+/// The innermost error: "connection refused" says more than "client error (Connect)".
+fn root_cause(error: &kube::Error) -> String {
+    let mut text = String::from("request failed");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = cause.to_string();
+        source = cause.source();
+    }
+    clip(&text)
+}
+
+/// At most so much of somebody else's words as fits in a condition.
+#[must_use]
+pub fn clip(text: &str) -> String {
+    const MOST: usize = 400;
+    let text = text.trim();
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

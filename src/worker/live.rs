@@ -1,0 +1,66 @@
+//! A look at one database's objects that waits for nobody's watch: what may prove that something is Absent.
+
+use futures::try_join;
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{PersistentVolumeClaim, Pod, Service},
+};
+use kube::{Api, Client, api::ListParams};
+
+use super::{fault::call, kept::Kept, task, timing};
+use crate::plan::{
+    database::{DatabaseId, DatabaseKey},
+    labels,
+    name::Uid,
+    seen::{Objects, Source},
+};
+
+/// Lists everything, after the worker has shown that it is still the one of this identity.
+pub(super) async fn objects(
+    client: &Client,
+    identity: &Uid,
+    master: &Uid,
+    key: &DatabaseKey,
+) -> Result<Objects, String> {
+    let found = task::identity(client, timing::CALL_DEADLINE).await.map_err(|fault| fault.to_string())?;
+    if found != *identity {
+        return Err(format!("it is another cluster now (kube-system UID {found}, was {identity})"));
+    }
+    let (pods, claims, services, jobs) = try_join!(
+        list::<Pod>(client, master, key),
+        list::<PersistentVolumeClaim>(client, master, key),
+        list::<Service>(client, master, key),
+        list::<Job>(client, master, key),
+    )?;
+    let mut objects = Objects::none(found, Source::Live);
+    pods.into_iter().for_each(|seen| Pod::put(&mut objects, seen));
+    claims.into_iter().for_each(|seen| PersistentVolumeClaim::put(&mut objects, seen));
+    services.into_iter().for_each(|seen| Service::put(&mut objects, seen));
+    jobs.into_iter().for_each(|seen| Job::put(&mut objects, seen));
+    Ok(objects)
+}
+
+async fn list<K: Kept>(client: &Client, master: &Uid, key: &DatabaseKey) -> Result<Vec<K::Seen>, String> {
+    let api: Api<K> = Api::namespaced(client.clone(), key.namespace.as_str());
+    // The selector is that of every database of this name, so the UID in here is never looked at.
+    let id = DatabaseId {
+        kind: key.kind,
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+        uid: Uid::new(String::new()),
+    };
+    let mut params = ListParams::default().labels(&labels::database_selector(master, &id)).limit(timing::PAGE);
+    let mut seen = Vec::new();
+    loop {
+        let page = call(api.list(&params)).await.map_err(|fault| format!("listing its {}: {fault}", K::PLURAL))?;
+        for object in &page.items {
+            // What cannot be read must not pass for absent.
+            let read = object.project().ok_or_else(|| format!("one of its {} has no name or UID", K::PLURAL))?;
+            seen.push(read);
+        }
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params.continue_token = Some(token),
+            None => return Ok(seen),
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! All workers: what the rest of Atoll knows of them, and its only way into them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
+
+use kube::Client;
+use tokio::{
+    sync::{mpsc, watch},
+    task::AbortHandle,
+};
+
+use super::{
+    access::{self, Access as Permission, Asked},
+    act::{ActError, Done, Writer},
+    connect::Connect,
+    fault::Fault,
+    gate::Gate,
+    identity::Claims,
+    live,
+    registration::Registration,
+    slot::{Link, Slot},
+    task,
+};
+use crate::{
+    dialect::k8scluster::status::{Health, Trouble},
+    plan::{
+        act::Act,
+        database::DatabaseKey,
+        name::{Namespace, Uid, WorkerName},
+        seen::{Worker, WorkerView},
+    },
+};
+
+/// The cluster that Atoll runs in.
+#[derive(Clone)]
+pub struct Master {
+    /// The UID of its kube-system namespace: part of every label in every worker.
+    pub uid: Uid,
+    /// Its client.
+    pub client: Client,
+    /// The namespace that Atoll runs in.
+    pub namespace: Namespace,
+}
+
+/// Who has something to look at anew.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wake {
+    /// An object of this database has changed.
+    Database(DatabaseKey),
+    /// This worker came into sight, went out of it, or is called otherwise: everything may be concerned.
+    Worker(WorkerName),
+}
+
+/// What whoever registers workers needs to hear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// [`Pool::health`] of this worker tells something else than before.
+    Health(WorkerName),
+    /// The worker does not accept its credentials: there may be newer ones.
+    Unauthorized(WorkerName),
+}
+
+/// All workers.
+#[derive(Clone)]
+pub struct Pool {
+    shared: Arc<Shared>,
+}
+
+/// What all workers' tasks share.
+pub(super) struct Shared {
+    pub connect: Arc<dyn Connect>,
+    pub master: Master,
+    gate: Arc<dyn Gate>,
+    wake: mpsc::UnboundedSender<Wake>,
+    notices: mpsc::UnboundedSender<Notice>,
+    claims: Mutex<Claims>,
+    workers: RwLock<BTreeMap<WorkerName, Entry>>,
+}
+
+struct Entry {
+    slot: Arc<Slot>,
+    registration: watch::Sender<Arc<Registration>>,
+    task: AbortHandle,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Shared {
+    pub fn verify(&self, registration: &Registration, found: &Uid) -> Result<(), Trouble> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner).verdict(registration, found).into()
+    }
+
+    pub fn notice(&self, notice: Notice) {
+        // Nobody listens any more only while the process ends.
+        let _ = self.notices.send(notice);
+    }
+
+    fn slot(&self, name: &WorkerName) -> Option<Arc<Slot>> {
+        let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
+        workers.get(name).map(|entry| entry.slot.clone())
+    }
+}
+
+impl Pool {
+    /// A pool without workers. Every write asks `gate` first; `wake` hears of databases whose objects changed,
+    /// `notices` of workers whose health did.
+    #[must_use]
+    pub fn new(
+        connect: Arc<dyn Connect>,
+        master: Master,
+        gate: Arc<dyn Gate>,
+        wake: mpsc::UnboundedSender<Wake>,
+        notices: mpsc::UnboundedSender<Notice>,
+    ) -> Self {
+        let shared =
+            Shared { connect, master, gate, wake, notices, claims: Mutex::default(), workers: RwLock::default() };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The cluster that Atoll runs in.
+    #[must_use]
+    pub fn master(&self) -> &Master {
+        &self.shared.master
+    }
+
+    /// Registers a worker, or changes how it is registered. Returns at once.
+    ///
+    /// Of several registrations that are known from an earlier life, hand in those with a pinned identity first.
+    pub fn apply(&self, registration: Registration) {
+        self.shared.claims.lock().unwrap_or_else(PoisonError::into_inner).remember(&registration);
+        let mut workers = self.shared.workers.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = workers.get(&registration.name) {
+            entry.registration.send_if_modified(|known| {
+                let news = **known != registration;
+                if news {
+                    *known = Arc::new(registration);
+                }
+                news
+            });
+            return;
+        }
+        let name = registration.name.clone();
+        let slot = Arc::new(Slot::new(name.clone(), self.shared.wake.clone(), self.shared.notices.clone()));
+        slot.describe(registration.aliases.clone(), registration.domain.clone());
+        let (sender, receiver) = watch::channel(Arc::new(registration));
+        let task = tokio::spawn(task::live(self.shared.clone(), slot.clone(), receiver)).abort_handle();
+        workers.insert(name, Entry { slot, registration: sender, task });
+    }
+
+    /// Lets go of a worker: its connection, its watches and what they showed. Nothing in the worker changes.
+    pub fn forget(&self, name: &WorkerName) {
+        let entry = self.shared.workers.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.shared.claims.lock().unwrap_or_else(PoisonError::into_inner).forget(name);
+        if let Some(entry) = entry {
+            entry.slot.wake_all();
+        }
+    }
+
+    /// What the watches show of one database, in every registered worker. No request is sent.
+    #[must_use]
+    pub fn view(&self, key: &DatabaseKey) -> BTreeMap<WorkerName, Worker> {
+        let workers = self.shared.workers.read().unwrap_or_else(PoisonError::into_inner);
+        workers.iter().map(|(name, entry)| (name.clone(), entry.slot.view(key))).collect()
+    }
+
+    /// What one worker holds of one database right now: the identity checked, then everything listed, at the most
+    /// recent state. Ten seconds for each request at most; any failure is [`WorkerView::Unseen`].
+    pub async fn live(&self, name: &WorkerName, key: &DatabaseKey) -> Worker {
+        let unseen = |why: String| WorkerView::Unseen { since: None, why };
+        let Some(slot) = self.shared.slot(name) else {
+            let view = unseen("it is not registered".to_owned());
+            return Worker { aliases: Vec::new(), domain: None, view };
+        };
+        let view = match slot.link() {
+            Link::Down(_) => slot.view(key).view,
+            Link::Up { client, identity } => {
+                match live::objects(&client, &identity, &self.shared.master.uid, key).await {
+                    Ok(objects) => WorkerView::Seen(objects),
+                    Err(why) => {
+                        slot.suspicion.notify_one();
+                        unseen(why)
+                    }
+                }
+            }
+        };
+        slot.with_view(view)
+    }
+
+    /// Carries out one act: at most four requests, ten seconds each. The answers are in [`Pool::view`] when this
+    /// returns. An act whose answer was lost may be carried out again: it finds what it made.
+    pub async fn carry_out(&self, act: &Act) -> Result<Done, ActError> {
+        let worker = &act.worker;
+        let slot = self.shared.slot(worker).ok_or_else(|| ActError::NotRegistered(worker.clone()))?;
+        let client = match slot.link() {
+            Link::Up { client, .. } => client,
+            Link::Down(why) => return Err(ActError::Unseen { worker: worker.clone(), why }),
+        };
+        let gate = self.shared.gate.as_ref();
+        let writer = Writer { client, gate, slot: &slot, master: &self.shared.master.uid };
+        let done = writer.carry_out(&act.change).await;
+        if let Err(ActError::Fault { .. }) = &done {
+            slot.suspicion.notify_one();
+        }
+        done
+    }
+
+    /// A client of one worker, if it is in contact: for port-forwards and other reads. Whoever writes uses
+    /// [`Pool::carry_out`].
+    #[must_use]
+    pub fn client(&self, name: &WorkerName) -> Option<Client> {
+        match self.shared.slot(name)?.link() {
+            Link::Up { client, .. } => Some(client),
+            Link::Down(_) => None,
+        }
+    }
+
+    /// What people are told of one worker.
+    #[must_use]
+    pub fn health(&self, name: &WorkerName) -> Option<Health> {
+        self.shared.slot(name).map(|slot| slot.health())
+    }
+
+    /// What people are told of every worker.
+    #[must_use]
+    pub fn workers(&self) -> BTreeMap<WorkerName, Health> {
+        let workers = self.shared.workers.read().unwrap_or_else(PoisonError::into_inner);
+        workers.iter().map(|(name, entry)| (name.clone(), entry.slot.health())).collect()
+    }
+
+    /// Whether our credentials may do this in a worker (a `SelfSubjectAccessReview`), over all namespaces.
+    pub async fn allowed(&self, name: &WorkerName, asked: Asked) -> Result<Permission, Fault> {
+        let client = self.client(name).ok_or_else(|| Fault::Unreachable("it cannot be seen".to_owned()))?;
+        access::review(client, asked).await
+    }
+}

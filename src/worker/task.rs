@@ -1,0 +1,212 @@
+//! The life of one worker: connect, verify, watch, probe; over and over. One task each, so that no worker ever waits
+//! for another.
+
+use std::sync::Arc;
+
+use futures::future::join4;
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{Namespace, PersistentVolumeClaim, Pod, Service},
+};
+use kube::{Api, Client};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
+
+use super::{
+    fault::{Fault, within},
+    identity::Verdict,
+    kept::Kept,
+    pool::{Notice, Shared},
+    registration::{Access, Registration},
+    slot::{Show, Slot, trouble},
+    timing,
+    watch::{Scope, follow},
+};
+use crate::{
+    dialect::k8scluster::status::Trouble,
+    plan::{labels, name::Uid},
+};
+
+/// One connection that was proved to lead to the right cluster.
+struct Session {
+    client: Client,
+    identity: Uid,
+    version: String,
+}
+
+/// Lives until its registration is forgotten.
+pub(super) async fn live(shared: Arc<Shared>, slot: Arc<Slot>, mut registered: watch::Receiver<Arc<Registration>>) {
+    let mut proved = None;
+    loop {
+        let registration = registered.borrow_and_update().clone();
+        slot.describe(registration.aliases.clone(), registration.domain.clone());
+        let session = match proved.take() {
+            Some(session) => Ok(session),
+            None => tokio::select! {
+                tried = enter(&shared, &registration) => tried,
+                changed = registered.changed() => if changed.is_err() { return } else { continue },
+            },
+        };
+        match session {
+            Ok(session) => match stay(&shared, &slot, &registration, session, &mut registered).await {
+                End::Forgotten => return,
+                End::Renewed(session) => {
+                    proved = Some(session);
+                    continue;
+                }
+                End::Lost(trouble) => tell(&shared, &slot, trouble),
+            },
+            Err(trouble) => tell(&shared, &slot, trouble),
+        }
+        tokio::select! {
+            () = sleep(timing::backoff(slot.name().as_str(), slot.failures())) => {}
+            changed = registered.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Says what is wrong, and asks for the credentials to be read again where that may help.
+fn tell(shared: &Shared, slot: &Slot, trouble: Trouble) {
+    tracing::info!(worker = %slot.name(), reason = trouble.reason(), "{trouble}");
+    if matches!(trouble, Trouble::Unauthorized(_)) {
+        shared.notice(Notice::Unauthorized(slot.name().clone()));
+    }
+    match trouble {
+        Trouble::Unreachable(_) => slot.lost(trouble),
+        _ => slot.wrong(trouble),
+    }
+}
+
+/// Connects, and proves that this is the cluster that was registered.
+async fn enter(shared: &Shared, registration: &Registration) -> Result<Session, Trouble> {
+    let credentials = match &registration.access {
+        Access::Credentials(credentials) => credentials,
+        Access::Refused(trouble) => return Err(trouble.clone()),
+    };
+    let client = shared.connect.connect(credentials).map_err(|error| Trouble::InvalidKubeconfig(error.to_string()))?;
+    let reach = |fault: Fault| trouble(&fault, "connecting");
+    let found = identity(&client, timing::CALL_DEADLINE).await.map_err(reach)?;
+    shared.verify(registration, &found)?;
+    // The master under another name: its own client, which needs no credentials that could expire.
+    let client = if found == shared.master.uid { shared.master.client.clone() } else { client };
+    let version = within(timing::CALL_DEADLINE, client.apiserver_version()).await.map_err(reach)?;
+    Ok(Session { client, identity: found, version: version.git_version })
+}
+
+/// Which cluster answers: the UID of its kube-system namespace.
+pub(super) async fn identity(client: &Client, deadline: std::time::Duration) -> Result<Uid, Fault> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let namespace = within(deadline, namespaces.get("kube-system")).await?;
+    match namespace.metadata.uid {
+        Some(uid) => Ok(Uid::new(uid)),
+        None => Err(Fault::Unreadable("namespace kube-system has no UID".to_owned())),
+    }
+}
+
+/// Why a session ended.
+enum End {
+    Forgotten,
+    Renewed(Session),
+    Lost(Trouble),
+}
+
+/// Watches and probes until contact is lost or other credentials have proved themselves.
+async fn stay(
+    shared: &Shared,
+    slot: &Arc<Slot>,
+    registration: &Registration,
+    session: Session,
+    registered: &mut watch::Receiver<Arc<Registration>>,
+) -> End {
+    slot.up(session.client.clone(), session.identity.clone(), session.version.clone());
+    let client = &session.client;
+    let watches = join4(
+        show::<Pod>(shared, slot, client),
+        show::<PersistentVolumeClaim>(shared, slot, client),
+        show::<Service>(shared, slot, client),
+        show::<Job>(shared, slot, client),
+    );
+    tokio::select! {
+        _ = watches => End::Lost(Trouble::Unreachable("its watches ended".to_owned())),
+        trouble = probe(shared, slot, registered, &session) => End::Lost(trouble),
+        end = renew(shared, slot, registration, registered.clone()) => end,
+    }
+}
+
+async fn show<K: Kept>(shared: &Shared, slot: &Arc<Slot>, client: &Client) {
+    let scope =
+        Scope { labels: Some(labels::selector(&shared.master.uid)), fields: None, seconds: timing::WATCH_SECONDS };
+    let name = format!("{}/{}", slot.name(), K::PLURAL);
+    follow(&name, Api::<K>::all(client.clone()), scope, Show::new(slot.clone())).await;
+}
+
+/// Probes every ten seconds, at once when something looks wrong; answers with what ended it.
+async fn probe(
+    shared: &Shared,
+    slot: &Slot,
+    registered: &watch::Receiver<Arc<Registration>>,
+    session: &Session,
+) -> Trouble {
+    loop {
+        tokio::select! {
+            () = sleep(timing::PROBE_EVERY) => {}
+            // Several watches break at once when a worker goes: one probe answers for all.
+            () = slot.suspicion.notified() => sleep(timing::PROBE_DEADLINE / 10).await,
+        }
+        let found = match identity(&session.client, timing::PROBE_DEADLINE).await {
+            Ok(found) => found,
+            Err(fault) => return trouble(&fault, "probing"),
+        };
+        let registration = registered.borrow().clone();
+        let same = if found == session.identity {
+            shared.verify(&registration, &found)
+        } else {
+            Err(Trouble::IdentityChanged { pinned: session.identity.clone(), found })
+        };
+        match same {
+            Ok(()) => slot.alive(),
+            Err(trouble) => return trouble,
+        }
+    }
+}
+
+/// Waits for other credentials, and proves them before the present ones are let go.
+async fn renew(
+    shared: &Shared,
+    slot: &Slot,
+    current: &Registration,
+    mut registered: watch::Receiver<Arc<Registration>>,
+) -> End {
+    let mut pending = false;
+    loop {
+        // Credentials that failed to prove themselves are tried again: what they need may come later.
+        let wait = if pending { timing::PROBE_EVERY } else { std::time::Duration::MAX };
+        if let Ok(Err(_)) = timeout(wait, registered.changed()).await {
+            return End::Forgotten;
+        }
+        let next = registered.borrow_and_update().clone();
+        slot.describe(next.aliases.clone(), next.domain.clone());
+        let doubt = if next.access == current.access {
+            None
+        } else {
+            match enter(shared, &next).await {
+                Ok(proved) => return End::Renewed(proved),
+                Err(trouble) => Some(trouble),
+            }
+        };
+        pending = doubt.is_some();
+        slot.doubt(doubt);
+    }
+}
+
+impl From<Verdict> for Result<(), Trouble> {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Ours => Ok(()),
+            Verdict::Changed { pinned, found } => Err(Trouble::IdentityChanged { pinned, found }),
+            Verdict::DuplicateOf(other) => Err(Trouble::DuplicateOf(other)),
+        }
+    }
+}

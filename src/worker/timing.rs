@@ -1,0 +1,73 @@
+//! How long anything in a worker may take, and how often it is asked. One page, so that the bounds can be checked at a
+//! glance: a worker that is cut off is Unknown to decisions after at most `PROBE_EVERY + PROBE_DEADLINE`, and told to
+//! people after at most thirty seconds.
+
+use std::time::Duration;
+
+/// Deadline of every request that is not a watch and not a probe.
+pub const CALL_DEADLINE: Duration = Duration::from_secs(10);
+/// Deadline of a probe (and with it, of the identity check).
+pub const PROBE_DEADLINE: Duration = Duration::from_secs(3);
+/// How often a healthy worker is probed: one `get` of namespace kube-system.
+pub const PROBE_EVERY: Duration = Duration::from_secs(10);
+/// How long a TCP and TLS connection may take to open.
+pub const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// `timeoutSeconds` of a watch. Kept short while only HTTP/1.1 is spoken: each watch has a connection of its own
+/// there, which can die alone and in silence, and this bounds how long that goes unnoticed.
+pub const WATCH_SECONDS: u32 = 30;
+/// How much longer than [`WATCH_SECONDS`] a watch may be silent before its connection counts as dead.
+pub const WATCH_GRACE: Duration = Duration::from_secs(5);
+/// The shortest time between two watch requests of one stream, should a server end them at once.
+pub const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// Objects per page of a list.
+pub const PAGE: u32 = 250;
+/// Failures in a row after which a worker is told to be not ready.
+pub const FAILURES_TOLD: u32 = 5;
+
+const SUSPICIOUS: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(15);
+
+/// How long to wait before attempt `failures + 1`: quick until the failure is told to people, then longer, at most
+/// fifteen seconds. The jitter is a function of the name and the attempt, so that many workers do not knock in step
+/// and a simulation still repeats itself.
+#[must_use]
+pub fn backoff(name: &str, failures: u32) -> Duration {
+    let base = if failures <= FAILURES_TOLD {
+        SUSPICIOUS
+    } else {
+        SUSPICIOUS.saturating_mul(2u32.saturating_pow(failures.saturating_sub(FAILURES_TOLD).min(5)))
+    };
+    let jitter = spread(name, failures) % 1000;
+    let jittered = base + base.saturating_mul(jitter) / 1000;
+    jittered.min(LONGEST)
+}
+
+/// FNV-1a over a name and a number.
+fn spread(name: &str, attempt: u32) -> u32 {
+    let seed = 0x811c_9dc5_u32;
+    name.bytes()
+        .chain(attempt.to_le_bytes())
+        .fold(seed, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_failed_probes_are_told_within_thirty_seconds() {
+        for name in ["a", "k8s-1", "eu-west"] {
+            let waits: Duration = (1..FAILURES_TOLD).map(|failures| backoff(name, failures)).sum();
+            let worst = PROBE_EVERY + PROBE_DEADLINE * FAILURES_TOLD + waits;
+            assert!(worst <= Duration::from_secs(30), "{name}: {worst:?}");
+        }
+    }
+
+    #[test]
+    fn no_wait_is_longer_than_fifteen_seconds_nor_ever_zero() {
+        for failures in 0..100 {
+            let wait = backoff("k8s-1", failures);
+            assert!(wait >= SUSPICIOUS && wait <= LONGEST, "{failures}: {wait:?}");
+        }
+    }
+}
