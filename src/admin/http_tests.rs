@@ -17,7 +17,7 @@ fn soon() -> Deadline {
 
 #[tokio::test]
 async fn requests_go_over_one_connection_in_order() {
-    let server = Server::start(|request| ok(request)).await;
+    let server = Server::start(ok).await;
     let requests = [post("/a", r#"{"n":1}"#), get("/b")];
     let replies = ask(&server.address(), &requests, soon()).await.expect("replies");
     assert_eq!(replies.len(), 2);

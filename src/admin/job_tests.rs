@@ -16,7 +16,7 @@ fn rendered() -> Value {
     serde_json::to_value(job).expect("JSON")
 }
 
-fn pod(status: Value) -> Pod {
+fn pod(status: &Value) -> Pod {
     serde_json::from_value(json!({"metadata": {}, "status": status})).expect("a pod")
 }
 
@@ -80,13 +80,13 @@ fn what_holds_a_job_up_is_said() {
             "its pod is running",
         ),
     ] {
-        assert_eq!(progress(&pod(status)), Progress::Waiting(expected.to_owned()));
+        assert_eq!(progress(&pod(&status)), Progress::Waiting(expected.to_owned()));
     }
 }
 
 #[test]
 fn the_last_words_of_the_container_are_the_result() {
-    let ended = pod(json!({"containerStatuses": [{"name": "ask", "image": "", "imageID": "", "ready": false,
+    let ended = pod(&json!({"containerStatuses": [{"name": "ask", "image": "", "imageID": "", "ready": false,
         "restartCount": 0, "state": {"terminated": {"exitCode": 0, "message": "words"}}}]}));
     assert_eq!(progress(&ended), Progress::Ended("words".to_owned()));
 }
