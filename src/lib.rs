@@ -17,3 +17,7 @@
 pub mod dialect;
 pub mod engine;
 pub mod plan;
+
+pub mod worker;
+
+pub mod admin;

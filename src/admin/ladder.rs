@@ -38,7 +38,7 @@ impl Default for Patience {
             rung: Duration::from_secs(3),
             total: Duration::from_secs(10),
             job: Duration::from_secs(30),
-            recheck: Duration::from_secs(300),
+            recheck: Duration::from_mins(5),
         }
     }
 }

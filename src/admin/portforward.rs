@@ -1,7 +1,7 @@
 //! HTTP through a port-forward, which is one stream through the worker's API server and its kubelet.
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, Client};
+use kube::{Api, Client, api::Portforwarder};
 
 use super::{Deadline, PodRoute, Silence, http};
 use crate::engine::{HttpReply, HttpRequest};
@@ -14,20 +14,28 @@ pub(super) async fn ask(
     deadline: Deadline,
 ) -> Result<Vec<HttpReply>, Silence> {
     let pods: Api<Pod> = Api::namespaced(client, route.namespace.as_str());
-    let mut forward = deadline.bound(pods.portforward(route.pod.as_str(), &[route.port])).await?.map_err(|error| {
+    let forward = deadline.bound(pods.portforward(route.pod.as_str(), &[route.port])).await?.map_err(|error| {
         // Which of the two the API server checks depends on its version: websockets are a get, streams a create.
         Silence::of(&error, &route.worker, &route.namespace, "create and get", "pods/portforward")
     })?;
-    let (Some(stream), Some(refusal)) = (forward.take_stream(route.port), forward.take_error(route.port)) else {
+    let mut forward = Forward(forward);
+    let (Some(stream), Some(refusal)) = (forward.0.take_stream(route.port), forward.0.take_error(route.port)) else {
         return Err(Silence::Broken("the port-forward has no stream".to_owned()));
     };
-    let outcome = tokio::select! {
+    tokio::select! {
         outcome = http::converse(stream, route.pod.as_str(), requests, deadline) => outcome,
         // Comes when nobody listens in the pod. Its end without words is the end of the stream, told by the stream.
         Some(why) = refusal => Err(Silence::Unreachable(first_line(&why))),
-    };
-    forward.abort();
-    outcome
+    }
+}
+
+/// Ends its background task with the question, also when nobody waits for the outcome any more.
+struct Forward(Portforwarder);
+
+impl Drop for Forward {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What the kubelet says is long and repeats itself.

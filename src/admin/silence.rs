@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use kube::client::UpgradeConnectionError;
+
 use crate::plan::name::{Namespace, WorkerName};
 
 /// Why a route brought no reply, in words that go into a condition as they are.
@@ -77,15 +79,14 @@ impl Silence {
         verb: &'static str,
         resource: &'static str,
     ) -> Self {
+        let forbidden = match error {
+            // A quota and a namespace that is going are 403 as well, but no role mends them.
+            kube::Error::Api(status) => status.code == 403 && status.message.contains(" cannot "),
+            kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(status)) => status.as_u16() == 403,
+            _ => false,
+        };
         match error {
-            kube::Error::Api(status) if status.code == 403 && status.message.contains("forbidden") => {
-                Self::Forbidden { worker: worker.clone(), verb, resource, namespace: namespace.clone() }
-            }
-            kube::Error::UpgradeConnection(kube::client::UpgradeConnectionError::ProtocolSwitch(status))
-                if status.as_u16() == 403 =>
-            {
-                Self::Forbidden { worker: worker.clone(), verb, resource, namespace: namespace.clone() }
-            }
+            _ if forbidden => Self::Forbidden { worker: worker.clone(), verb, resource, namespace: namespace.clone() },
             kube::Error::Api(status) => Self::Refused {
                 worker: worker.clone(),
                 what: resource,
@@ -93,5 +94,28 @@ impl Silence {
             },
             other => Self::Refused { worker: worker.clone(), what: resource, why: other.to_string() },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn said(code: u16, message: &str) -> String {
+        let error = kube::Error::Api(Box::new(Status::failure(message, "").with_code(code)));
+        Silence::of(&error, &"k8s-1".into(), &"db".into(), "create", "jobs").to_string()
+    }
+
+    #[test]
+    fn a_missing_permission_is_named_and_other_refusals_are_quoted() {
+        assert_eq!(
+            said(403, r#"jobs.batch is forbidden: User "atoll" cannot create resource "jobs""#),
+            "worker k8s-1 does not allow it; its role needs create on jobs in namespace db"
+        );
+        let quota = said(403, r#"jobs.batch "x" is forbidden: exceeded quota"#);
+        assert!(quota.ends_with(r#"answered jobs with: 403 jobs.batch "x" is forbidden: exceeded quota"#), "{quota}");
+        assert!(said(404, r#"namespaces "db" not found"#).contains("404 namespaces"));
     }
 }

@@ -3,4 +3,5 @@
 //!
 //! A new vendor, or another vendor's API for an engine that is there already, is a folder here.
 
+pub mod k8scluster;
 pub mod kubeblocks;

@@ -135,13 +135,7 @@ pub trait Knowledge: Sync {
     fn expected_identity(&self, members: &[(MemberName, String)], token: &str) -> ExpectedIdentity;
 
     /// The container of one member.
-    fn container(
-        &self,
-        database: &Database,
-        record: &Record,
-        member: &Member,
-        start: Start,
-    ) -> Container;
+    fn container(&self, database: &Database, record: &Record, member: &Member, start: Start) -> Container;
 
     /// A command of the engine's image that ends at once and well, for placeholders.
     fn no_op(&self) -> Vec<String>;
@@ -153,11 +147,5 @@ pub trait Knowledge: Sync {
     ///
     /// # Errors
     /// A [`Distrust`], which leaves the member Unknown.
-    fn read(
-        &self,
-        record: &Record,
-        member: &Member,
-        rung: Rung,
-        replies: &[HttpReply],
-    ) -> Result<Answer, Distrust>;
+    fn read(&self, record: &Record, member: &Member, rung: Rung, replies: &[HttpReply]) -> Result<Answer, Distrust>;
 }

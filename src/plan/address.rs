@@ -31,23 +31,13 @@ pub fn addresses(database: &Database, record: &Record, seen: &Seen) -> Result<Ve
     if matches!(database.network, Network::PodNames) {
         domains_differ(record, seen)?;
     }
-    record
-        .members
-        .iter()
-        .map(|member| address(database, member, seen))
-        .collect()
+    record.members.iter().map(|member| address(database, member, seen)).collect()
 }
 
 fn address(database: &Database, member: &Member, seen: &Seen) -> Result<Address, Wait> {
     let ports = database.engine.kind.knowledge().ports();
-    let (peer, client) = (
-        ports.peer.number.to_string(),
-        ports.client.number.to_string(),
-    );
-    let host = |host: &str| Address {
-        peer: join(host, &peer),
-        client: join(host, &client),
-    };
+    let (peer, client) = (ports.peer.number.to_string(), ports.client.number.to_string());
+    let host = |host: &str| Address { peer: join(host, &peer), client: join(host, &client) };
     let worker = worker(seen, &member.worker)?;
     match &database.network {
         Network::PodNames => Ok(host(&format!(
@@ -58,13 +48,9 @@ fn address(database: &Database, member: &Member, seen: &Seen) -> Result<Address,
             domain(worker)
         ))),
         Network::MemberServices(services) => {
-            let name = database
-                .names
-                .member_service(&services.name, member.ordinal);
+            let name = database.names.member_service(&services.name, member.ordinal);
             match (services.exposure, services.spread) {
-                (Exposure::ClusterIp, Spread::Mirror) => {
-                    Ok(host(&format!("{name}.{}.svc", database.id.namespace)))
-                }
+                (Exposure::ClusterIp, Spread::Mirror) => Ok(host(&format!("{name}.{}.svc", database.id.namespace))),
                 (Exposure::ClusterIp, Spread::Unique) => service(worker, member, name)?
                     .cluster_ip
                     .as_deref()
@@ -78,12 +64,7 @@ fn address(database: &Database, member: &Member, seen: &Seen) -> Result<Address,
                 (Exposure::NodePort, _) => {
                     let service = service(worker, member, name)?;
                     let node = node(database, worker, member)?;
-                    let port = |name: &str| {
-                        service
-                            .node_ports
-                            .get(name)
-                            .map(|port| join(&node, &port.to_string()))
-                    };
+                    let port = |name: &str| service.node_ports.get(name).map(|port| join(&node, &port.to_string()));
                     port(ports.peer.name)
                         .zip(port(ports.client.name))
                         .map(|(peer, client)| Address { peer, client })
@@ -101,31 +82,25 @@ fn node(database: &Database, worker: &Worker, member: &Member) -> Result<String,
     let own = worker.view.pod(&ObjectName::from(&member.name));
     let pods = [scout.present(), own.present()];
     let trouble = pods.iter().flatten().find_map(|pod| pod.trouble.clone());
-    pods.iter()
-        .flatten()
-        .find_map(|pod| pod.host_ip.clone())
-        .ok_or_else(|| Wait::NodeAddress {
-            member: member.name.clone(),
-            worker: member.worker.clone(),
-            trouble,
-        })
+    pods.iter().flatten().find_map(|pod| pod.host_ip.clone()).ok_or_else(|| Wait::NodeAddress {
+        member: member.name.clone(),
+        worker: member.worker.clone(),
+        trouble,
+    })
 }
 
 fn service<'a>(worker: &'a Worker, member: &Member, name: ObjectName) -> Result<&'a Service, Wait> {
     match worker.view.service(&name) {
         Sight::Present(service) => Ok(service),
-        Sight::Absent | Sight::Unknown(Doubt::NotInView) => Err(Wait::ServiceAddress {
-            service: name,
-            worker: member.worker.clone(),
-        }),
+        Sight::Absent | Sight::Unknown(Doubt::NotInView) => {
+            Err(Wait::ServiceAddress { service: name, worker: member.worker.clone() })
+        }
         Sight::Unknown(Doubt::WorkerUnseen) => Err(unseen(&member.worker, &worker.view)),
     }
 }
 
 fn unaddressed(database: &Database, services: &MemberServices, member: &Member) -> Wait {
-    let service = database
-        .names
-        .member_service(&services.name, member.ordinal);
+    let service = database.names.member_service(&services.name, member.ordinal);
     let worker = member.worker.clone();
     match services.exposure {
         Exposure::LoadBalancer => Wait::LoadBalancerAddress { service, worker },
@@ -134,11 +109,7 @@ fn unaddressed(database: &Database, services: &MemberServices, member: &Member) 
 }
 
 fn worker<'a>(seen: &'a Seen, name: &WorkerName) -> Result<&'a Worker, Wait> {
-    seen.workers
-        .get(name)
-        .ok_or_else(|| Wait::WorkerNotRegistered {
-            word: name.to_string(),
-        })
+    seen.workers.get(name).ok_or_else(|| Wait::WorkerNotRegistered { word: name.to_string() })
 }
 
 /// The wait for a worker that cannot be seen.
@@ -147,10 +118,7 @@ pub(super) fn unseen(name: &WorkerName, view: &WorkerView) -> Wait {
         WorkerView::Unseen { why, .. } => why.clone(),
         WorkerView::Seen(_) => String::new(),
     };
-    Wait::WorkerUnseen {
-        worker: name.clone(),
-        why,
-    }
+    Wait::WorkerUnseen { worker: name.clone(), why }
 }
 
 fn domain(worker: &Worker) -> &str {
@@ -161,27 +129,17 @@ fn domain(worker: &Worker) -> &str {
 fn domains_differ(record: &Record, seen: &Seen) -> Result<(), Wait> {
     let mut by_domain: BTreeMap<&str, Vec<WorkerName>> = BTreeMap::new();
     for name in record.workers() {
-        by_domain
-            .entry(domain(worker(seen, name)?))
-            .or_default()
-            .push(name.clone());
+        by_domain.entry(domain(worker(seen, name)?)).or_default().push(name.clone());
     }
     match by_domain.into_iter().find(|(_, workers)| workers.len() > 1) {
-        Some((domain, workers)) => Err(Wait::DomainsAlike {
-            domain: domain.to_owned(),
-            workers,
-        }),
+        Some((domain, workers)) => Err(Wait::DomainsAlike { domain: domain.to_owned(), workers }),
         None => Ok(()),
     }
 }
 
 /// `host:port`, with the brackets that an IPv6 address needs.
 fn join(host: &str, port: &str) -> String {
-    if host.contains(':') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
-    }
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 #[cfg(test)]
@@ -200,26 +158,11 @@ mod tests {
             })
         };
         let cases = [
-            (
-                Network::PodNames,
-                "db-etcd-0.db-etcd-headless.default.svc.a.test:2380",
-            ),
-            (
-                services(Exposure::ClusterIp, Spread::Mirror),
-                "db-etcd-peer-0.default.svc:2380",
-            ),
-            (
-                services(Exposure::ClusterIp, Spread::Unique),
-                "10.1.0.7:2380",
-            ),
-            (
-                services(Exposure::LoadBalancer, Spread::Unique),
-                "lb.example:2380",
-            ),
-            (
-                services(Exposure::NodePort, Spread::Unique),
-                "192.0.2.1:30080",
-            ),
+            (Network::PodNames, "db-etcd-0.db-etcd-headless.default.svc.a.test:2380"),
+            (services(Exposure::ClusterIp, Spread::Mirror), "db-etcd-peer-0.default.svc:2380"),
+            (services(Exposure::ClusterIp, Spread::Unique), "10.1.0.7:2380"),
+            (services(Exposure::LoadBalancer, Spread::Unique), "lb.example:2380"),
+            (services(Exposure::NodePort, Spread::Unique), "192.0.2.1:30080"),
         ];
         for (network, peer) in cases {
             let mut database = testing::database();
@@ -250,17 +193,10 @@ mod tests {
         database.network = testing::load_balancers();
         let mut seen = testing::founded_world(&database);
         let name = ObjectName::from("db-etcd-peer-1");
-        testing::objects(&mut seen, "b")
-            .services
-            .get_mut(&name)
-            .unwrap()
-            .ingress = None;
+        testing::objects(&mut seen, "b").services.get_mut(&name).unwrap().ingress = None;
         assert_eq!(
             addresses(&database, &testing::placed(&database), &seen),
-            Err(Wait::LoadBalancerAddress {
-                service: name,
-                worker: "b".into()
-            })
+            Err(Wait::LoadBalancerAddress { service: name, worker: "b".into() })
         );
     }
 }

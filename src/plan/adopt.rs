@@ -48,10 +48,7 @@ impl ClaimRecord {
     }
 
     fn read(claim: &Claim) -> Option<Self> {
-        claim
-            .record
-            .as_deref()
-            .and_then(|text| serde_json::from_str(text).ok())
+        claim.record.as_deref().and_then(|text| serde_json::from_str(text).ok())
     }
 }
 
@@ -71,21 +68,12 @@ pub struct Leftover {
 pub fn leftover(seen: &Seen) -> Option<Leftover> {
     seen.workers.iter().find_map(|(worker, sight)| {
         let objects = sight.view.objects()?;
-        let claims = objects
-            .claims
-            .values()
-            .map(|claim| ("volume claim", &claim.meta));
+        let claims = objects.claims.values().map(|claim| ("volume claim", &claim.meta));
         let pods = objects.pods.values().map(|pod| ("pod", &pod.meta));
-        let services = objects
-            .services
-            .values()
-            .map(|service| ("service", &service.meta));
+        let services = objects.services.values().map(|service| ("service", &service.meta));
         let (kind, meta) = claims.chain(pods).chain(services).next()?;
         Some(Leftover {
-            database: meta
-                .database
-                .clone()
-                .unwrap_or_else(|| Uid::from("unknown")),
+            database: meta.database.clone().unwrap_or_else(|| Uid::from("unknown")),
             object: format!("{kind} {}", meta.name),
             worker: worker.clone(),
         })
@@ -101,34 +89,22 @@ pub fn rebuild(database: &Database, seen: &Seen, old: &Uid) -> Result<Record, St
         .workers
         .iter()
         .filter_map(|(worker, sight)| Some((worker, sight.view.objects()?)))
-        .flat_map(|(worker, objects)| {
-            objects
-                .claims
-                .values()
-                .map(move |claim| (worker, objects, claim))
-        })
+        .flat_map(|(worker, objects)| objects.claims.values().map(move |claim| (worker, objects, claim)))
         .filter(|(_, _, claim)| claim.meta.database.as_ref() == Some(old))
         .filter_map(|(worker, objects, claim)| {
             let record = ClaimRecord::read(claim)?;
             let member = database.names.member(record.ordinal);
-            let is_data =
-                claim.meta.name == database.names.claim(&database.volumes.data.name, &member);
+            let is_data = claim.meta.name == database.names.claim(&database.volumes.data.name, &member);
             is_data.then_some((record, member, worker, objects, claim))
         })
         .collect();
     volumes.sort_by_key(|(record, ..)| record.ordinal);
 
     let Some((first, ..)) = volumes.first().cloned() else {
-        return Err(format!(
-            "no worker in sight holds a data volume of the database {old}"
-        ));
+        return Err(format!("no worker in sight holds a data volume of the database {old}"));
     };
     let (found, founders) = (volumes.len(), first.founders);
-    if volumes
-        .iter()
-        .map(|(record, ..)| record.ordinal)
-        .ne(0..founders)
-    {
+    if volumes.iter().map(|(record, ..)| record.ordinal).ne(0..founders) {
         return Err(format!(
             "{found} of the {founders} data volumes of the database {old} are in sight; the others' workers must be \
              reachable before it can be taken over"
@@ -136,9 +112,7 @@ pub fn rebuild(database: &Database, seen: &Seen, old: &Uid) -> Result<Record, St
     }
     let mut record = Record {
         uid: database.id.uid.clone(),
-        stage: Stage::Placed {
-            attempt: first.attempt,
-        },
+        stage: Stage::Placed { attempt: first.attempt },
         members: volumes
             .iter()
             .map(|(part, name, worker, ..)| Member {
@@ -154,25 +128,11 @@ pub fn rebuild(database: &Database, seen: &Seen, old: &Uid) -> Result<Record, St
             .collect(),
     };
     let addresses = address::addresses(database, &record, seen).map_err(|wait| wait.message())?;
-    let identities: Vec<_> = volumes
-        .iter()
-        .map(|(_, _, _, objects, _)| objects.identity.clone())
-        .collect();
-    let claims: Vec<_> = volumes
-        .iter()
-        .map(|(.., claim)| claim.meta.uid.clone())
-        .collect();
-    found::identify(
-        &first.database,
-        database,
-        &mut record,
-        first.attempt,
-        &addresses,
-        &identities,
-        &claims,
-    );
+    let identities: Vec<_> = volumes.iter().map(|(_, _, _, objects, _)| objects.identity.clone()).collect();
+    let claims: Vec<_> = volumes.iter().map(|(.., claim)| claim.meta.uid.clone()).collect();
+    found::identify(&first.database, database, &mut record, first.attempt, &addresses, &identities, &claims);
     if let Stage::Founding(identity) = &record.stage {
-        record.stage = Stage::Founded(identity.clone());
+        record.stage = Stage::Established(identity.clone());
     }
     Ok(record)
 }

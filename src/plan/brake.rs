@@ -16,10 +16,7 @@ pub fn holds(view: &View) -> Option<(&'static str, String)> {
     let deletions = &view.seen.deletions;
     match deletions.kind_deleting {
         Ending::Going => {
-            return Some((
-                "KindBeingDeleted",
-                "its CustomResourceDefinition is being deleted".to_owned(),
-            ));
+            return Some(("KindBeingDeleted", "its CustomResourceDefinition is being deleted".to_owned()));
         }
         Ending::Unread => {
             return Some((
@@ -38,23 +35,13 @@ pub fn holds(view: &View) -> Option<(&'static str, String)> {
         }
         Ending::Unread => {
             let namespace = &view.database.id.namespace;
-            return Some((
-                "NamespaceUnread",
-                format!("whether namespace {namespace} is being deleted cannot be read"),
-            ));
+            return Some(("NamespaceUnread", format!("whether namespace {namespace} is being deleted cannot be read")));
         }
         Ending::Staying => {}
     }
-    let recent = deletions
-        .asked
-        .iter()
-        .filter(|asked| view.now.duration_since(**asked) < RECENT)
-        .count();
+    let recent = deletions.asked.iter().filter(|asked| view.now.duration_since(**asked) < RECENT).count();
     (recent >= MANY && recent * 2 > deletions.databases).then(|| {
         let all = deletions.databases;
-        (
-            "ManyBeingDeleted",
-            format!("{recent} of {all} databases were deleted within the last 10 minutes"),
-        )
+        ("ManyBeingDeleted", format!("{recent} of {all} databases were deleted within the last 10 minutes"))
     })
 }

@@ -15,16 +15,11 @@ use crate::engine::Start;
 /// Condition `UpToDate`, where it does not hold.
 #[must_use]
 pub fn pending(view: &View, record: Option<&Record>) -> Option<Condition> {
-    let record = record.filter(|record| matches!(record.stage, Stage::Founded(_)))?;
-    let changes: Vec<_> = [
-        members(view, record),
-        placement(view, record),
-        pods(view, record),
-        volumes(view, record),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let record = record.filter(|record| matches!(record.stage, Stage::Founded(_) | Stage::Established(_)))?;
+    let changes: Vec<_> = [members(view, record), placement(view, record), pods(view, record), volumes(view, record)]
+        .into_iter()
+        .flatten()
+        .collect();
     (!changes.is_empty()).then(|| Condition {
         kind: "UpToDate",
         status: Truth::False,
@@ -39,8 +34,7 @@ pub fn pending(view: &View, record: Option<&Record>) -> Option<Condition> {
 
 fn members(view: &View, record: &Record) -> Option<String> {
     let (wanted, has) = (view.database.replicas as usize, record.members.len());
-    (wanted != has)
-        .then(|| format!("the manifest asks for {wanted} members, the database has {has}"))
+    (wanted != has).then(|| format!("the manifest asks for {wanted} members, the database has {has}"))
 }
 
 /// An edited list never moves a member (DESIGN 5.6); a list that only names the same workers otherwise is no change.
@@ -54,12 +48,7 @@ fn placement(view: &View, record: &Record) -> Option<String> {
             Match::One(name) => name != &member.worker,
             Match::None | Match::Several(_) => false,
         };
-        elsewhere.then(|| {
-            format!(
-                "the manifest places {} in {word}, it is in {}",
-                member.name, member.worker
-            )
-        })
+        elsewhere.then(|| format!("the manifest places {} in {word}, it is in {}", member.name, member.worker))
     })
 }
 
@@ -71,18 +60,9 @@ fn pods(view: &View, record: &Record) -> Option<String> {
         };
         let volume = member.volume.as_ref()?;
         let wanted = render::pod(view.owner(), &recorded, member, volume, Start::Join);
-        let digest = wanted
-            .metadata
-            .annotations
-            .as_ref()?
-            .get(super::labels::RENDERED)?;
+        let digest = wanted.metadata.annotations.as_ref()?.get(super::labels::RENDERED)?;
         let made_from = pod.meta.rendered.as_ref()?;
-        (made_from != digest).then(|| {
-            format!(
-                "the pod of {} was made from an earlier manifest",
-                member.name
-            )
-        })
+        (made_from != digest).then(|| format!("the pod of {} was made from an earlier manifest", member.name))
     })
 }
 
@@ -91,11 +71,7 @@ fn volumes(view: &View, record: &Record) -> Option<String> {
     record.members.iter().find_map(|member| {
         let claim = view.claim(member, &data.name).present()?;
         let requested = claim.requested.as_ref()?;
-        (requested != &data.size.0).then(|| {
-            format!(
-                "the manifest asks for volumes of {}, {} has {requested}",
-                data.size.0, claim.meta.name
-            )
-        })
+        (requested != &data.size.0)
+            .then(|| format!("the manifest asks for volumes of {}, {} has {requested}", data.size.0, claim.meta.name))
     })
 }

@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{
-        Affinity, EnvVar, LocalObjectReference, ResourceRequirements, Toleration,
-        TopologySpreadConstraint,
+        Affinity, EnvVar, LocalObjectReference, ResourceRequirements, Toleration, TopologySpreadConstraint,
     },
     apimachinery::pkg::api::resource::Quantity,
 };
@@ -55,11 +54,7 @@ impl DatabaseId {
     /// The name without the UID.
     #[must_use]
     pub fn key(&self) -> DatabaseKey {
-        DatabaseKey {
-            kind: self.kind,
-            namespace: self.namespace.clone(),
-            name: self.name.clone(),
-        }
+        DatabaseKey { kind: self.kind, namespace: self.namespace.clone(), name: self.name.clone() }
     }
 }
 
@@ -89,9 +84,7 @@ impl DatabaseKind {
     /// The kind of this label value.
     #[must_use]
     pub fn from_label(label: &str) -> Option<Self> {
-        [Self::KubeBlocksCluster]
-            .into_iter()
-            .find(|kind| kind.label() == label)
+        [Self::KubeBlocksCluster].into_iter().find(|kind| kind.label() == label)
     }
 }
 
@@ -295,12 +288,7 @@ impl Consent {
     #[must_use]
     pub fn of(annotations: &BTreeMap<String, String>) -> Self {
         let set = |key| annotations.get(key).is_some_and(|value| value == "true");
-        let uid = |key| {
-            annotations
-                .get(key)
-                .filter(|value| !value.is_empty())
-                .map(|value| Uid::from(value.as_str()))
-        };
+        let uid = |key| annotations.get(key).filter(|value| !value.is_empty()).map(|value| Uid::from(value.as_str()));
         Self {
             protected: set("atoll.dev/deletion-protection"),
             confirm_delete: uid("atoll.dev/confirm-delete"),

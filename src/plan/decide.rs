@@ -70,9 +70,7 @@ pub fn decide(view: &View) -> Decision {
 
 fn run(view: &View, held: Option<Obstacle>) -> Decision {
     let mut obstacles: Vec<_> = held.into_iter().collect();
-    let record = view
-        .record
-        .filter(|record| record.uid == view.database.id.uid);
+    let record = view.record.filter(|record| record.uid == view.database.id.uid);
     let (step, again) = match record {
         _ if !view.database.problems.is_empty() => (Step::Act(Vec::new()), None),
         None => begin(view, &mut obstacles),
@@ -89,11 +87,7 @@ fn run(view: &View, held: Option<Obstacle>) -> Decision {
         }
         step => step,
     };
-    Decision {
-        step,
-        report: tell::report(view, record.map(|record| &**record), obstacles),
-        again,
-    }
+    Decision { step, report: tell::report(view, record.map(|record| &**record), obstacles), again }
 }
 
 /// A database without a record: choose its workers, unless something stands in its place already.
@@ -111,19 +105,16 @@ fn begin(view: &View, obstacles: &mut Vec<Obstacle>) -> (Step, Option<SignedDura
             (Step::Act(Vec::new()), again)
         }
         Ok(workers) => {
-            let members = workers
-                .into_iter()
-                .zip(0..)
-                .map(|(worker, ordinal)| Member {
-                    name: view.database.names.member(ordinal),
-                    ordinal,
-                    worker,
-                    worker_identity: None,
-                    volume: None,
-                    peer: None,
-                    client: None,
-                    engine_id: None,
-                });
+            let members = workers.into_iter().zip(0..).map(|(worker, ordinal)| Member {
+                name: view.database.names.member(ordinal),
+                ordinal,
+                worker,
+                worker_identity: None,
+                volume: None,
+                peer: None,
+                client: None,
+                engine_id: None,
+            });
             let record = Record {
                 uid: view.database.id.uid.clone(),
                 stage: Stage::Placed { attempt: 1 },
@@ -174,10 +165,7 @@ fn go_on(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Step 
         }
         Stage::Founding(identity) => {
             if found::took_effect(view, record) {
-                return Step::Record(Record {
-                    stage: Stage::Founded(identity.clone()),
-                    ..Record::clone(record)
-                });
+                return Step::Record(found::reached(record, found::progress(view, record, identity)));
             }
             match found::ground(view, record) {
                 found::Ground::Firm => acts(services, keep::pods(view, record, obstacles)),
@@ -189,7 +177,10 @@ fn go_on(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Step 
                 }
             }
         }
-        Stage::Founded(_) => acts(services, keep::pods(view, record, obstacles)),
+        Stage::Founded(identity) if found::complete(view, record) => {
+            Step::Record(found::reached(record, Stage::Established(identity.clone())))
+        }
+        Stage::Founded(_) | Stage::Established(_) => acts(services, keep::pods(view, record, obstacles)),
     }
 }
 
@@ -207,19 +198,11 @@ fn another_attempt(record: &Record, attempt: u32) -> Record {
         engine_id: None,
         ..member.clone()
     });
-    Record {
-        uid: record.uid.clone(),
-        stage: Stage::Placed { attempt },
-        members: members.collect(),
-    }
+    Record { uid: record.uid.clone(), stage: Stage::Placed { attempt }, members: members.collect() }
 }
 
 fn broken(view: &View, members: &[super::name::MemberName]) -> Obstacle {
-    let names = members
-        .iter()
-        .map(super::name::MemberName::as_str)
-        .collect::<Vec<_>>()
-        .join(", ");
+    let names = members.iter().map(super::name::MemberName::as_str).collect::<Vec<_>>().join(", ");
     Obstacle::new(
         "VolumesPresent",
         "FoundingBroken",
@@ -236,10 +219,7 @@ impl<'a> View<'a> {
     /// Whose objects are rendered.
     #[must_use]
     pub fn owner(&self) -> Owner<'a> {
-        Owner {
-            master: self.master,
-            database: self.database,
-        }
+        Owner { master: self.master, database: self.database }
     }
 
     /// A member's pod.
@@ -251,12 +231,7 @@ impl<'a> View<'a> {
     /// The pod of this name in this worker.
     #[must_use]
     pub fn sight_of_pod(&self, worker: &WorkerName, name: &ObjectName) -> Sight<&'a Pod> {
-        self.seen
-            .workers
-            .get(worker)
-            .map_or(Sight::Unknown(Doubt::WorkerUnseen), |worker| {
-                worker.view.pod(name)
-            })
+        self.seen.workers.get(worker).map_or(Sight::Unknown(Doubt::WorkerUnseen), |worker| worker.view.pod(name))
     }
 
     /// A member's claim for one of its volumes.
@@ -264,20 +239,13 @@ impl<'a> View<'a> {
     pub fn claim(&self, member: &Member, volume: &str) -> Sight<&'a Claim> {
         let name = self.database.names.claim(volume, &member.name);
         let worker = self.seen.workers.get(&member.worker);
-        worker.map_or(Sight::Unknown(Doubt::WorkerUnseen), |worker| {
-            worker.view.claim(&name)
-        })
+        worker.map_or(Sight::Unknown(Doubt::WorkerUnseen), |worker| worker.view.claim(&name))
     }
 
     /// The service of this name in this worker.
     #[must_use]
     pub fn service(&self, worker: &WorkerName, name: &ObjectName) -> Sight<&'a Service> {
-        self.seen
-            .workers
-            .get(worker)
-            .map_or(Sight::Unknown(Doubt::WorkerUnseen), |worker| {
-                worker.view.service(name)
-            })
+        self.seen.workers.get(worker).map_or(Sight::Unknown(Doubt::WorkerUnseen), |worker| worker.view.service(name))
     }
 
     /// The wait for a worker that cannot be seen.
@@ -285,9 +253,7 @@ impl<'a> View<'a> {
     pub fn unseen(&self, worker: &WorkerName) -> Wait {
         match self.seen.workers.get(worker) {
             Some(sight) => address::unseen(worker, &sight.view),
-            None => Wait::WorkerNotRegistered {
-                word: worker.to_string(),
-            },
+            None => Wait::WorkerNotRegistered { word: worker.to_string() },
         }
     }
 }
@@ -296,12 +262,7 @@ impl Obstacle {
     /// An obstacle told by condition `kind`.
     #[must_use]
     pub fn new(kind: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
-        Self(Condition {
-            kind,
-            status: Truth::False,
-            reason,
-            message: message.into(),
-        })
+        Self(Condition { kind, status: Truth::False, reason, message: message.into() })
     }
 
     /// A wait told by condition `kind`.

@@ -77,17 +77,9 @@ pub fn decide(view: &View, asked: Timestamp) -> Decision {
     }
     let age = view.now.duration_since(asked);
     if !confirmed && age < NEIGHBOURS {
-        let waiting = Obstacle::new(
-            "Deletable",
-            "LookingForOthers",
-            "waiting 10 s to see whether many are deleted at once",
-        );
-        return told(
-            view,
-            Step::Act(Vec::new()),
-            vec![waiting],
-            Some(NEIGHBOURS - age),
-        );
+        let waiting =
+            Obstacle::new("Deletable", "LookingForOthers", "waiting 10 s to see whether many are deleted at once");
+        return told(view, Step::Act(Vec::new()), vec![waiting], Some(NEIGHBOURS - age));
     }
     let workers = concerned(view);
     let watched: BTreeSet<_> = workers
@@ -113,54 +105,29 @@ pub fn decide(view: &View, asked: Timestamp) -> Decision {
     if left.is_empty() {
         return told(view, Step::Release, Vec::new(), None);
     }
-    let obstacle = Obstacle::new(
-        "Deletable",
-        "ObjectsLeft",
-        format!("still there: {}", left.join("; ")),
-    );
+    let obstacle = Obstacle::new("Deletable", "ObjectsLeft", format!("still there: {}", left.join("; ")));
     // A worker that returns wakes this up; the timer only catches an object that goes without an event.
-    told(
-        view,
-        Step::Act(acts),
-        vec![obstacle],
-        Some(SignedDuration::from_secs(15)),
-    )
+    told(view, Step::Act(acts), vec![obstacle], Some(SignedDuration::from_secs(15)))
 }
 
 /// The workers that may hold something: those of the record, and those in which something is seen.
 fn concerned(view: &View) -> BTreeSet<WorkerName> {
-    let recorded = view
-        .record
-        .iter()
-        .flat_map(|record| record.workers())
-        .cloned();
+    let recorded = view.record.iter().flat_map(|record| record.workers()).cloned();
     let seen = view.seen.workers.iter().filter(|(_, worker)| {
-        worker
-            .view
-            .objects()
-            .is_some_and(|objects| all(objects).any(|(_, meta)| ours(view, meta)))
+        worker.view.objects().is_some_and(|objects| all(objects).any(|(_, meta)| ours(view, meta)))
     });
     recorded.chain(seen.map(|(name, _)| name.clone())).collect()
 }
 
 fn objects<'a>(view: &View<'a>, name: &WorkerName) -> Option<&'a Objects> {
-    view.seen
-        .workers
-        .get(name)
-        .and_then(|worker| worker.view.objects())
+    view.seen.workers.get(name).and_then(|worker| worker.view.objects())
 }
 
 fn all(objects: &Objects) -> impl Iterator<Item = (Kind, &Meta)> {
     let pods = objects.pods.values().map(|pod| (Kind::Pod, &pod.meta));
     let jobs = objects.jobs.values().map(|job| (Kind::Job, &job.meta));
-    let services = objects
-        .services
-        .values()
-        .map(|service| (Kind::Service, &service.meta));
-    let claims = objects
-        .claims
-        .values()
-        .map(|claim| (Kind::Claim, &claim.meta));
+    let services = objects.services.values().map(|service| (Kind::Service, &service.meta));
+    let claims = objects.claims.values().map(|claim| (Kind::Claim, &claim.meta));
     pods.chain(jobs).chain(services).chain(claims)
 }
 
@@ -172,13 +139,9 @@ fn take_down(view: &View, worker: &WorkerName, objects: &Objects) -> (Vec<Act>, 
     };
     let mine: Vec<_> = all(objects).filter(|(_, meta)| ours(view, meta)).collect();
     let pods_left = mine.iter().any(|(kind, _)| *kind == Kind::Pod);
-    let going = mine
-        .iter()
-        .filter(|(kind, _)| *kind != Kind::Claim || volumes_go);
-    let left = going
-        .clone()
-        .map(|(kind, meta)| format!("{} {} in worker {worker}", kind.as_str(), meta.name))
-        .collect();
+    let going = mine.iter().filter(|(kind, _)| *kind != Kind::Claim || volumes_go);
+    let left =
+        going.clone().map(|(kind, meta)| format!("{} {} in worker {worker}", kind.as_str(), meta.name)).collect();
     let acts = going
         .filter(|(kind, meta)| meta.deleting.is_none() && (*kind != Kind::Claim || !pods_left))
         .map(|(kind, meta)| Act {
@@ -191,30 +154,14 @@ fn take_down(view: &View, worker: &WorkerName, objects: &Objects) -> (Vec<Act>, 
 }
 
 fn unseen(view: &View, name: &WorkerName) -> String {
-    let members = view
-        .record
-        .iter()
-        .flat_map(|record| &record.members)
-        .filter(|member| &member.worker == name);
-    let names = members
-        .map(|member| member.name.as_str())
-        .collect::<Vec<_>>()
-        .join(", ");
+    let members = view.record.iter().flat_map(|record| &record.members).filter(|member| &member.worker == name);
+    let names = members.map(|member| member.name.as_str()).collect::<Vec<_>>().join(", ");
     format!("{names} ({})", view.unseen(name).message())
 }
 
-fn told(
-    view: &View,
-    step: Step,
-    obstacles: Vec<Obstacle>,
-    again: Option<SignedDuration>,
-) -> Decision {
+fn told(view: &View, step: Step, obstacles: Vec<Obstacle>, again: Option<SignedDuration>) -> Decision {
     let record = view.record.map(|record| &**record);
     let mut report: Report = tell::report(view, record, obstacles);
     report.phase = Phase::Deleting;
-    Decision {
-        step,
-        report,
-        again,
-    }
+    Decision { step, report, again }
 }

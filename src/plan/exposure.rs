@@ -10,51 +10,15 @@ use super::{
 /// Cloud annotations that say whether a load balancer is public, by what their values contain. From the documents
 /// (Alibaba Cloud, Volcengine) and the providers' own.
 const ANNOTATIONS: [(&str, &[&str], &[&str]); 9] = [
-    (
-        "service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type",
-        &["internet"],
-        &["intranet"],
-    ),
-    (
-        "service.beta.kubernetes.io/volcengine-loadbalancer-address-type",
-        &["public"],
-        &["private"],
-    ),
-    (
-        "service.beta.kubernetes.io/aws-load-balancer-scheme",
-        &["internet-facing"],
-        &["internal"],
-    ),
-    (
-        "service.beta.kubernetes.io/aws-load-balancer-internal",
-        &["false"],
-        &["true"],
-    ),
-    (
-        "service.beta.kubernetes.io/azure-load-balancer-internal",
-        &["false"],
-        &["true"],
-    ),
-    (
-        "networking.gke.io/load-balancer-type",
-        &["external"],
-        &["internal"],
-    ),
-    (
-        "cloud.google.com/load-balancer-type",
-        &["external"],
-        &["internal"],
-    ),
-    (
-        "service.kubernetes.io/qcloud-loadbalancer-internal-subnetid",
-        &[],
-        &[""],
-    ),
-    (
-        "service.beta.kubernetes.io/openstack-internal-load-balancer",
-        &["false"],
-        &["true"],
-    ),
+    ("service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type", &["internet"], &["intranet"]),
+    ("service.beta.kubernetes.io/volcengine-loadbalancer-address-type", &["public"], &["private"]),
+    ("service.beta.kubernetes.io/aws-load-balancer-scheme", &["internet-facing"], &["internal"]),
+    ("service.beta.kubernetes.io/aws-load-balancer-internal", &["false"], &["true"]),
+    ("service.beta.kubernetes.io/azure-load-balancer-internal", &["false"], &["true"]),
+    ("networking.gke.io/load-balancer-type", &["external"], &["internal"]),
+    ("cloud.google.com/load-balancer-type", &["external"], &["internal"]),
+    ("service.kubernetes.io/qcloud-loadbalancer-internal-subnetid", &[], &[""]),
+    ("service.beta.kubernetes.io/openstack-internal-load-balancer", &["false"], &["true"]),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,20 +44,12 @@ pub fn condition(services: &MemberServices, members: &[MemberReport]) -> Option<
         ),
     };
     match annotated(services) {
-        (Reach::Public, key) => Some(told(format!(
-            "annotation {key} asks for public load balancers"
-        ))),
+        (Reach::Public, key) => Some(told(format!("annotation {key} asks for public load balancers"))),
         (Reach::Private, _) => None,
         (Reach::Untold, _) => {
-            let peer =
-                |member: &MemberReport| member.peer.as_deref().and_then(host).filter(is_public);
-            let public = members
-                .iter()
-                .find_map(|member| Some((member, peer(member)?)))?;
-            Some(told(format!(
-                "{} has the public address {}",
-                public.0.name, public.1
-            )))
+            let peer = |member: &MemberReport| member.peer.as_deref().and_then(host).filter(is_public);
+            let public = members.iter().find_map(|member| Some((member, peer(member)?)))?;
+            Some(told(format!("{} has the public address {}", public.0.name, public.1)))
         }
     }
 }
@@ -102,11 +58,7 @@ pub fn condition(services: &MemberServices, members: &[MemberReport]) -> Option<
 fn annotated(services: &MemberServices) -> (Reach, &str) {
     let mut reach = (Reach::Untold, "");
     for (key, public, private) in ANNOTATIONS {
-        let Some(value) = services
-            .annotations
-            .get(key)
-            .map(|value| value.to_ascii_lowercase())
-        else {
+        let Some(value) = services.annotations.get(key).map(|value| value.to_ascii_lowercase()) else {
             continue;
         };
         if public.contains(&value.as_str()) {
@@ -120,9 +72,7 @@ fn annotated(services: &MemberServices) -> (Reach, &str) {
 }
 
 fn host(peer: &str) -> Option<IpAddr> {
-    peer.parse::<std::net::SocketAddr>()
-        .ok()
-        .map(|address| address.ip())
+    peer.parse::<std::net::SocketAddr>().ok().map(|address| address.ip())
 }
 
 fn is_public(address: &IpAddr) -> bool {
@@ -130,18 +80,11 @@ fn is_public(address: &IpAddr) -> bool {
         IpAddr::V4(ip) => {
             let [a, b, ..] = ip.octets();
             let shared = a == 100 && (64..128).contains(&b);
-            !(ip.is_private()
-                || ip.is_loopback()
-                || ip.is_link_local()
-                || ip.is_unspecified()
-                || shared)
+            !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || shared)
         }
         IpAddr::V6(ip) => {
             let first = ip.segments()[0];
-            !(ip.is_loopback()
-                || ip.is_unspecified()
-                || first & 0xfe00 == 0xfc00
-                || first & 0xffc0 == 0xfe80)
+            !(ip.is_loopback() || ip.is_unspecified() || first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfe80)
         }
     }
 }
@@ -161,11 +104,7 @@ mod tests {
         for (annotations, peer, exposed) in [
             (vec![(alibaba, "intranet")], None, false),
             (vec![(alibaba, "internet")], None, true),
-            (
-                vec![(alibaba, "intranet"), (volcengine, "PUBLIC")],
-                None,
-                true,
-            ),
+            (vec![(alibaba, "intranet"), (volcengine, "PUBLIC")], None, true),
             (vec![(aws, "true")], Some("203.0.113.5:2380"), false),
             (vec![], Some("203.0.113.5:2380"), true),
             (vec![], Some("10.93.1.1:2380"), false),
@@ -193,11 +132,7 @@ mod tests {
                 peer: peer.map(str::to_owned),
                 why: None,
             };
-            assert_eq!(
-                condition(&services, &[member]).is_some(),
-                exposed,
-                "{annotations:?} {peer:?}"
-            );
+            assert_eq!(condition(&services, &[member]).is_some(), exposed, "{annotations:?} {peer:?}");
         }
     }
 }

@@ -40,40 +40,21 @@ pub fn identify(
         .zip(addresses)
         .map(|(member, address)| (member.name.clone(), address.peer.clone()))
         .collect();
-    let expected = database
-        .engine
-        .kind
-        .knowledge()
-        .expected_identity(&peers, &token);
-    for (((member, address), worker), volume) in record
-        .members
-        .iter_mut()
-        .zip(addresses)
-        .zip(workers)
-        .zip(volumes)
-    {
+    let expected = database.engine.kind.knowledge().expected_identity(&peers, &token);
+    for (((member, address), worker), volume) in record.members.iter_mut().zip(addresses).zip(workers).zip(volumes) {
         member.peer = Some(address.peer.clone());
         member.client = Some(address.client.clone());
         member.worker_identity = Some(worker.clone());
         member.volume = Some(volume.clone());
         member.engine_id = expected.members.get(&member.name).cloned();
     }
-    record.stage = Stage::Founding(Identity {
-        attempt,
-        token,
-        cluster: expected.cluster,
-    });
+    record.stage = Stage::Founding(Identity { attempt, token, cluster: expected.cluster });
 }
 
 /// What follows once members have workers: volumes, addresses, and with them the identity.
 ///
 /// `missing` are the acts that already make what else is missing (services).
-pub fn prepare(
-    view: &View,
-    record: &Recorded,
-    attempt: u32,
-    missing: Vec<Act>,
-) -> (Step, Option<Wait>) {
+pub fn prepare(view: &View, record: &Recorded, attempt: u32, missing: Vec<Act>) -> (Step, Option<Wait>) {
     let mut acts = missing;
     acts.extend(claims(view, record));
     let waits = volumes(view, record);
@@ -84,26 +65,14 @@ pub fn prepare(
     }
     let complete = waits.and_then(|volumes| {
         let addresses = address::addresses(view.database, record, view.seen)?;
-        let workers = record
-            .members
-            .iter()
-            .map(|member| identity_of(view, member))
-            .collect::<Result<Vec<_>, _>>()?;
+        let workers = record.members.iter().map(|member| identity_of(view, member)).collect::<Result<Vec<_>, _>>()?;
         Ok((volumes, addresses, workers))
     });
     match complete {
         Err(wait) => (Step::Act(acts), Some(wait)),
         Ok((volumes, addresses, workers)) => {
             let mut next = Record::clone(record);
-            identify(
-                &view.database.id.uid,
-                view.database,
-                &mut next,
-                attempt,
-                &addresses,
-                &workers,
-                &volumes,
-            );
+            identify(&view.database.id.uid, view.database, &mut next, attempt, &addresses, &workers, &volumes);
             (Step::Record(next), None)
         }
     }
@@ -113,11 +82,30 @@ pub fn prepare(
 /// only when the database does.
 #[must_use]
 pub fn took_effect(view: &View, record: &Recorded) -> bool {
-    record.members.iter().any(|member| {
-        view.pod(member).present().is_some_and(|pod| {
-            pod.meta.database.as_ref() == Some(&view.database.id.uid)
-                && matches!(pod.ready, Readiness::Ready(_))
-        })
+    record.members.iter().any(|member| serves(view, member))
+}
+
+/// Whether every member serves.
+#[must_use]
+pub fn complete(view: &View, record: &Recorded) -> bool {
+    record.members.iter().all(|member| serves(view, member))
+}
+
+/// How far a founding that has taken effect has come.
+#[must_use]
+pub fn progress(view: &View, record: &Recorded, identity: &Identity) -> Stage {
+    if complete(view, record) { Stage::Established(identity.clone()) } else { Stage::Founded(identity.clone()) }
+}
+
+/// The record at a further stage.
+#[must_use]
+pub fn reached(record: &Recorded, stage: Stage) -> Record {
+    Record { stage, ..Record::clone(record) }
+}
+
+fn serves(view: &View, member: &Member) -> bool {
+    view.pod(member).present().is_some_and(|pod| {
+        pod.meta.database.as_ref() == Some(&view.database.id.uid) && matches!(pod.ready, Readiness::Ready(_))
     })
 }
 
@@ -143,38 +131,22 @@ pub fn ground(view: &View, record: &Recorded) -> Ground {
         .iter()
         .map(|member| {
             let claim = view.claim(member, data);
-            let replaced = claim
-                .present()
-                .is_some_and(|claim| Some(&claim.meta.uid) != member.volume.as_ref());
+            let replaced = claim.present().is_some_and(|claim| Some(&claim.meta.uid) != member.volume.as_ref());
             let pod = view.pod(member).present().is_some();
             (member, claim, replaced, pod)
         })
         .collect();
-    let lost = |(_, claim, replaced, _): &&(_, Sight<_>, bool, bool)| {
-        *replaced || !matches!(claim, Sight::Present(_))
-    };
-    let unseen = |(_, claim, ..): &&(_, Sight<_>, bool, bool)| {
-        matches!(claim, Sight::Unknown(Doubt::WorkerUnseen))
-    };
+    let lost = |(_, claim, replaced, _): &&(_, Sight<_>, bool, bool)| *replaced || !matches!(claim, Sight::Present(_));
+    let unseen = |(_, claim, ..): &&(_, Sight<_>, bool, bool)| matches!(claim, Sight::Unknown(Doubt::WorkerUnseen));
     if sights.iter().any(|sight| unseen(&sight)) || !sights.iter().any(|sight| lost(&sight)) {
         return Ground::Firm;
     }
-    let nothing = sights
-        .iter()
-        .all(|sight| lost(&sight) && !sight.2 && !sight.3);
-    let proved = sights
-        .iter()
-        .all(|(_, claim, ..)| matches!(claim, Sight::Absent));
+    let nothing = sights.iter().all(|sight| lost(&sight) && !sight.2 && !sight.3);
+    let proved = sights.iter().all(|(_, claim, ..)| matches!(claim, Sight::Absent));
     match (nothing, proved) {
         (true, true) => Ground::Gone,
         (true, false) => Ground::Doubtful(record.workers().into_iter().cloned().collect()),
-        (false, _) => Ground::Broken(
-            sights
-                .iter()
-                .filter(lost)
-                .map(|(member, ..)| member.name.clone())
-                .collect(),
-        ),
+        (false, _) => Ground::Broken(sights.iter().filter(lost).map(|(member, ..)| member.name.clone()).collect()),
     }
 }
 
@@ -182,21 +154,14 @@ pub fn ground(view: &View, record: &Recorded) -> Ground {
 fn claims(view: &View, record: &Recorded) -> Vec<Act> {
     let missing = record.members.iter().flat_map(|member| {
         let volumes = view.database.volumes.iter();
-        volumes
-            .filter(|volume| view.claim(member, &volume.name).may_create())
-            .map(move |volume| (member, volume))
+        volumes.filter(|volume| view.claim(member, &volume.name).may_create()).map(move |volume| (member, volume))
     });
     missing
         .map(|(member, volume)| Act {
             worker: member.worker.clone(),
             reason: Reason::VolumeMissing,
             change: Change::Create(
-                Object::Claim(Box::new(render::claim(
-                    view.owner(),
-                    record,
-                    member,
-                    volume,
-                ))),
+                Object::Claim(Box::new(render::claim(view.owner(), record, member, volume))),
                 MissingNamespace::Create,
             ),
         })
@@ -225,10 +190,7 @@ fn scouts(view: &View, record: &Recorded, volumes: &[Uid]) -> Vec<Act> {
         .members
         .iter()
         .zip(volumes)
-        .filter(|(member, _)| {
-            view.sight_of_pod(&member.worker, &scout(view, member))
-                .may_create()
-        })
+        .filter(|(member, _)| view.sight_of_pod(&member.worker, &scout(view, member)).may_create())
         .map(|(member, volume)| Act {
             worker: member.worker.clone(),
             reason: Reason::AddressNeeded,

@@ -15,7 +15,7 @@ use crate::engine::Start;
 pub fn services(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Vec<Act> {
     let namespace = match record.stage {
         Stage::Placed { .. } => MissingNamespace::Create,
-        Stage::Founding(_) | Stage::Founded(_) => MissingNamespace::Fail,
+        Stage::Founding(_) | Stage::Founded(_) | Stage::Established(_) => MissingNamespace::Fail,
     };
     let mut acts = Vec::new();
     for rendered in render::services(view.owner(), record) {
@@ -25,8 +25,7 @@ pub fn services(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -
                 obstacles.push(foreign("service", &service.meta, rendered.worker.as_str()));
             }
             Sight::Present(service)
-                if service.meta.deleting.is_none()
-                    && service.meta.rendered.as_deref() != Some(&rendered.digest) =>
+                if service.meta.deleting.is_none() && service.meta.rendered.as_deref() != Some(&rendered.digest) =>
             {
                 acts.push(Act {
                     worker: rendered.worker,
@@ -51,19 +50,10 @@ pub fn services(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -
 
 /// Pods that are missing while their volume is there, pods that have ended, and placeholders that have done their work.
 pub fn pods(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Vec<Act> {
-    record
-        .members
-        .iter()
-        .flat_map(|member| pods_of(view, record, member, obstacles))
-        .collect()
+    record.members.iter().flat_map(|member| pods_of(view, record, member, obstacles)).collect()
 }
 
-fn pods_of(
-    view: &View,
-    record: &Recorded,
-    member: &Member,
-    obstacles: &mut Vec<Obstacle>,
-) -> Vec<Act> {
+fn pods_of(view: &View, record: &Recorded, member: &Member, obstacles: &mut Vec<Obstacle>) -> Vec<Act> {
     let mut acts = Vec::new();
     if let Sight::Present(scout) = view.sight_of_pod(&member.worker, &found::scout(view, member))
         && scout.meta.deleting.is_none()
@@ -94,12 +84,7 @@ fn pods_of(
 
 /// A pod is made only on the very volume that the record names: on another one it would run with an identity whose
 /// data is gone.
-fn create_pod(
-    view: &View,
-    record: &Recorded,
-    member: &Member,
-    obstacles: &mut Vec<Obstacle>,
-) -> Option<Act> {
+fn create_pod(view: &View, record: &Recorded, member: &Member, obstacles: &mut Vec<Obstacle>) -> Option<Act> {
     let data = &view.database.volumes.data.name;
     let claim = view.claim(member, data).present()?;
     let volume = member.volume.as_ref()?;
@@ -109,10 +94,7 @@ fn create_pod(
         Obstacle::new(
             "VolumesPresent",
             reason,
-            format!(
-                "volume claim {name} of {} in worker {worker} {what}; its pod is not started again",
-                member.name
-            ),
+            format!("volume claim {name} of {} in worker {worker} {what}; its pod is not started again", member.name),
         )
     };
     if !ours(view, &claim.meta) {
@@ -120,10 +102,7 @@ fn create_pod(
         return None;
     }
     if &claim.meta.uid != volume {
-        obstacles.push(lost(
-            "VolumeReplaced",
-            "is not the one that this member's data was on",
-        ));
+        obstacles.push(lost("VolumeReplaced", "is not the one that this member's data was on"));
         return None;
     }
     if claim.meta.deleting.is_some() {
@@ -136,19 +115,13 @@ fn create_pod(
     }
     let start = match record.stage {
         Stage::Founding(_) => Start::Found,
-        Stage::Placed { .. } | Stage::Founded(_) => Start::Join,
+        Stage::Placed { .. } | Stage::Founded(_) | Stage::Established(_) => Start::Join,
     };
     Some(Act {
         worker: worker.clone(),
         reason: Reason::PodMissing,
         change: Change::Create(
-            Object::Pod(Box::new(render::pod(
-                view.owner(),
-                record,
-                member,
-                volume,
-                start,
-            ))),
+            Object::Pod(Box::new(render::pod(view.owner(), record, member, volume, start))),
             MissingNamespace::Fail,
         ),
     })
@@ -156,38 +129,18 @@ fn create_pod(
 
 /// Objects that still carry the UID of the resource that a person had this one take over from.
 pub fn take_over(view: &View, record: &Recorded) -> Vec<Act> {
-    let Some(old) = view
-        .database
-        .consent
-        .adopt
-        .as_ref()
-        .filter(|old| *old != &view.database.id.uid)
-    else {
+    let Some(old) = view.database.consent.adopt.as_ref().filter(|old| *old != &view.database.id.uid) else {
         return Vec::new();
     };
     let mut acts = Vec::new();
     for worker in record.workers() {
-        let Some(objects) = view
-            .seen
-            .workers
-            .get(worker)
-            .and_then(|sight| sight.view.objects())
-        else {
+        let Some(objects) = view.seen.workers.get(worker).and_then(|sight| sight.view.objects()) else {
             continue;
         };
-        let claims = objects
-            .claims
-            .values()
-            .map(|claim| (Kind::Claim, &claim.meta));
-        let services = objects
-            .services
-            .values()
-            .map(|service| (Kind::Service, &service.meta));
+        let claims = objects.claims.values().map(|claim| (Kind::Claim, &claim.meta));
+        let services = objects.services.values().map(|service| (Kind::Service, &service.meta));
         let pods = objects.pods.values().map(|pod| (Kind::Pod, &pod.meta));
-        let theirs = claims
-            .chain(services)
-            .chain(pods)
-            .filter(|(_, meta)| meta.database.as_ref() == Some(old));
+        let theirs = claims.chain(services).chain(pods).filter(|(_, meta)| meta.database.as_ref() == Some(old));
         acts.extend(theirs.map(|(kind, meta)| Act {
             worker: worker.clone(),
             reason: Reason::Adopted,
@@ -199,12 +152,7 @@ pub fn take_over(view: &View, record: &Recorded) -> Vec<Act> {
 
 /// Exactly this object.
 pub fn target(kind: Kind, meta: &Meta) -> Target {
-    Target {
-        kind,
-        namespace: meta.namespace.clone(),
-        name: meta.name.clone(),
-        uid: meta.uid.clone(),
-    }
+    Target { kind, namespace: meta.namespace.clone(), name: meta.name.clone(), uid: meta.uid.clone() }
 }
 
 /// Whether an object was made for this very database.
@@ -213,18 +161,11 @@ pub fn ours(view: &View, meta: &Meta) -> bool {
 }
 
 fn delete_pod(member: &Member, meta: &Meta, reason: Reason) -> Act {
-    Act {
-        worker: member.worker.clone(),
-        reason,
-        change: Change::Delete(target(Kind::Pod, meta)),
-    }
+    Act { worker: member.worker.clone(), reason, change: Change::Delete(target(Kind::Pod, meta)) }
 }
 
 fn foreign(kind: &str, meta: &Meta, worker: &str) -> Obstacle {
-    let owner = meta
-        .database
-        .as_ref()
-        .map_or("nobody that Atoll knows", |uid| uid.as_str());
+    let owner = meta.database.as_ref().map_or("nobody that Atoll knows", |uid| uid.as_str());
     Obstacle::new(
         "NamesFree",
         "NameTaken",

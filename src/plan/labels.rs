@@ -77,11 +77,7 @@ pub fn owned(master: &Uid, database: &Database) -> BTreeMap<String, String> {
 
 /// The labels of what belongs to one member: its pod, its volumes, its services.
 #[must_use]
-pub fn of_member(
-    master: &Uid,
-    database: &Database,
-    member: &MemberName,
-) -> BTreeMap<String, String> {
+pub fn of_member(master: &Uid, database: &Database, member: &MemberName) -> BTreeMap<String, String> {
     let mut labels = owned(master, database);
     labels.insert(MEMBER.to_owned(), member.to_string());
     labels
@@ -89,11 +85,7 @@ pub fn of_member(
 
 /// What a service selects one member's pod by.
 #[must_use]
-pub fn member_selector(
-    master: &Uid,
-    database: &Database,
-    member: &MemberName,
-) -> BTreeMap<String, String> {
+pub fn member_selector(master: &Uid, database: &Database, member: &MemberName) -> BTreeMap<String, String> {
     let mut selector = database_pods(master, database);
     selector.insert(MEMBER.to_owned(), member.to_string());
     selector

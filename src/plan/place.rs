@@ -57,24 +57,18 @@ pub fn place(
         PlacementRequest::Listed(words) => listed(words, workers)?,
         PlacementRequest::Spread => spread(database, workers, now)?,
     };
-    Ok((0..database.replicas as usize)
-        .map(|ordinal| candidates[ordinal % candidates.len()].clone())
-        .collect())
+    Ok((0..database.replicas as usize).map(|ordinal| candidates[ordinal % candidates.len()].clone()).collect())
 }
 
-fn listed(
-    words: &[String],
-    workers: &BTreeMap<WorkerName, Worker>,
-) -> Result<Vec<WorkerName>, Wait> {
+fn listed(words: &[String], workers: &BTreeMap<WorkerName, Worker>) -> Result<Vec<WorkerName>, Wait> {
     words
         .iter()
         .map(|word| match resolve(word, workers) {
             Match::One(name) => Ok(name.clone()),
             Match::None => Err(Wait::WorkerNotRegistered { word: word.clone() }),
-            Match::Several(names) => Err(Wait::WorkerAmbiguous {
-                word: word.clone(),
-                names: names.into_iter().cloned().collect(),
-            }),
+            Match::Several(names) => {
+                Err(Wait::WorkerAmbiguous { word: word.clone(), names: names.into_iter().cloned().collect() })
+            }
         })
         .collect()
 }
@@ -85,26 +79,13 @@ fn spread(
     now: Timestamp,
 ) -> Result<Vec<WorkerName>, Wait> {
     let young = now.duration_since(database.created) < GRACE;
-    let unreached = workers
-        .iter()
-        .find(|(_, worker)| matches!(worker.view, WorkerView::Unseen { since: None, .. }));
+    let unreached = workers.iter().find(|(_, worker)| matches!(worker.view, WorkerView::Unseen { since: None, .. }));
     if let (true, Some((name, _))) = (young, unreached) {
-        return Err(Wait::WorkerConnecting {
-            worker: name.clone(),
-        });
+        return Err(Wait::WorkerConnecting { worker: name.clone() });
     }
-    let ready: Vec<_> = workers
-        .iter()
-        .filter(|(_, worker)| worker.view.objects().is_some())
-        .map(|(name, _)| name.clone())
-        .collect();
-    if ready.is_empty() {
-        Err(Wait::NoWorkerReady {
-            registered: workers.len(),
-        })
-    } else {
-        Ok(ready)
-    }
+    let ready: Vec<_> =
+        workers.iter().filter(|(_, worker)| worker.view.objects().is_some()).map(|(name, _)| name.clone()).collect();
+    if ready.is_empty() { Err(Wait::NoWorkerReady { registered: workers.len() }) } else { Ok(ready) }
 }
 
 #[cfg(test)]
@@ -114,15 +95,11 @@ mod tests {
 
     #[test]
     fn a_word_means_the_object_name_first_then_spec_name_or_context() {
-        let workers =
-            testing::workers(&[("a", &["west"]), ("b", &["a", "east"]), ("c", &["east"])]);
+        let workers = testing::workers(&[("a", &["west"]), ("b", &["a", "east"]), ("c", &["east"])]);
         for (word, expected) in [
             ("a", Match::One(&WorkerName::from("a"))),
             ("west", Match::One(&WorkerName::from("a"))),
-            (
-                "east",
-                Match::Several(vec![&WorkerName::from("b"), &WorkerName::from("c")]),
-            ),
+            ("east", Match::Several(vec![&WorkerName::from("b"), &WorkerName::from("c")])),
             ("north", Match::None),
         ] {
             assert_eq!(resolve(word, &workers), expected, "{word}");
@@ -143,29 +120,17 @@ mod tests {
         let workers = testing::workers(&[("a", &[])]);
         let mut database = testing::database();
         database.placement = PlacementRequest::Listed(vec!["a".into(), "hz".into()]);
-        assert_eq!(
-            place(&database, &workers, testing::now()),
-            Err(Wait::WorkerNotRegistered { word: "hz".into() })
-        );
+        assert_eq!(place(&database, &workers, testing::now()), Err(Wait::WorkerNotRegistered { word: "hz".into() }));
     }
 
     #[test]
-    fn a_young_database_waits_for_a_worker_that_was_never_reached_and_an_older_one_goes_on_without_it()
-     {
+    fn a_young_database_waits_for_a_worker_that_was_never_reached_and_an_older_one_goes_on_without_it() {
         let mut workers = testing::workers(&[("a", &[]), ("b", &[])]);
-        workers.get_mut(&WorkerName::from("b")).unwrap().view = WorkerView::Unseen {
-            since: None,
-            why: "connecting".into(),
-        };
+        workers.get_mut(&WorkerName::from("b")).unwrap().view =
+            WorkerView::Unseen { since: None, why: "connecting".into() };
         let database = testing::database();
-        assert_eq!(
-            place(&database, &workers, database.created),
-            Err(Wait::WorkerConnecting { worker: "b".into() })
-        );
+        assert_eq!(place(&database, &workers, database.created), Err(Wait::WorkerConnecting { worker: "b".into() }));
         let later = database.created + GRACE;
-        assert_eq!(
-            place(&database, &workers, later).unwrap(),
-            ["a", "a", "a"].map(WorkerName::from)
-        );
+        assert_eq!(place(&database, &workers, later).unwrap(), ["a", "a", "a"].map(WorkerName::from));
     }
 }

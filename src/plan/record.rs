@@ -37,6 +37,8 @@ pub enum Stage {
     Founding(Identity),
     /// Members have served with that identity. No pod made from now on may found.
     Founded(Identity),
+    /// All members have served at the same time: the database is whole, and from now on it is kept.
+    Established(Identity),
 }
 
 /// The identity that a database is founded with.
@@ -105,7 +107,7 @@ impl Record {
     pub fn identity(&self) -> Option<&Identity> {
         match &self.stage {
             Stage::Placed { .. } => None,
-            Stage::Founding(identity) | Stage::Founded(identity) => Some(identity),
+            Stage::Founding(identity) | Stage::Founded(identity) | Stage::Established(identity) => Some(identity),
         }
     }
 
@@ -114,7 +116,7 @@ impl Record {
     pub fn attempt(&self) -> u32 {
         match &self.stage {
             Stage::Placed { attempt } => *attempt,
-            Stage::Founding(identity) | Stage::Founded(identity) => identity.attempt,
+            Stage::Founding(identity) | Stage::Founded(identity) | Stage::Established(identity) => identity.attempt,
         }
     }
 
@@ -126,8 +128,6 @@ impl Record {
     /// The member with this name.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<&Member> {
-        self.members
-            .iter()
-            .find(|member| member.name.as_str() == name)
+        self.members.iter().find(|member| member.name.as_str() == name)
     }
 }

@@ -176,16 +176,13 @@ pub fn merge_conditions(
 ) -> Vec<StatusCondition> {
     told.iter()
         .map(|condition| {
-            let before = standing
-                .iter()
-                .find(|c| c.kind == condition.kind && c.status == condition.status.as_str());
+            let before = standing.iter().find(|c| c.kind == condition.kind && c.status == condition.status.as_str());
             StatusCondition {
                 kind: condition.kind.to_owned(),
                 status: condition.status.as_str().to_owned(),
                 reason: condition.reason.to_owned(),
                 message: condition.message.clone(),
-                last_transition_time: before
-                    .map_or_else(|| seconds(now), |c| c.last_transition_time.clone()),
+                last_transition_time: before.map_or_else(|| seconds(now), |c| c.last_transition_time.clone()),
                 observed_generation: Some(generation),
             }
         })

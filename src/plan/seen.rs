@@ -125,11 +125,7 @@ impl Objects {
         }
     }
 
-    fn sight<'a, T>(
-        &self,
-        objects: &'a BTreeMap<ObjectName, T>,
-        name: &ObjectName,
-    ) -> Sight<&'a T> {
+    fn sight<'a, T>(&self, objects: &'a BTreeMap<ObjectName, T>, name: &ObjectName) -> Sight<&'a T> {
         match (objects.get(name), self.source) {
             (Some(object), _) => Sight::Present(object),
             (None, Source::Live) => Sight::Absent,
@@ -151,28 +147,19 @@ impl WorkerView {
     /// The pod of this name.
     #[must_use]
     pub fn pod(&self, name: &ObjectName) -> Sight<&Pod> {
-        self.objects()
-            .map_or(Sight::Unknown(Doubt::WorkerUnseen), |o| {
-                o.sight(&o.pods, name)
-            })
+        self.objects().map_or(Sight::Unknown(Doubt::WorkerUnseen), |o| o.sight(&o.pods, name))
     }
 
     /// The volume claim of this name.
     #[must_use]
     pub fn claim(&self, name: &ObjectName) -> Sight<&Claim> {
-        self.objects()
-            .map_or(Sight::Unknown(Doubt::WorkerUnseen), |o| {
-                o.sight(&o.claims, name)
-            })
+        self.objects().map_or(Sight::Unknown(Doubt::WorkerUnseen), |o| o.sight(&o.claims, name))
     }
 
     /// The service of this name.
     #[must_use]
     pub fn service(&self, name: &ObjectName) -> Sight<&Service> {
-        self.objects()
-            .map_or(Sight::Unknown(Doubt::WorkerUnseen), |o| {
-                o.sight(&o.services, name)
-            })
+        self.objects().map_or(Sight::Unknown(Doubt::WorkerUnseen), |o| o.sight(&o.services, name))
     }
 }
 

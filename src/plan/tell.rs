@@ -17,9 +17,7 @@ pub struct Obstacle(pub Condition);
 /// The report on one database.
 #[must_use]
 pub fn report(view: &View, record: Option<&Record>, obstacles: Vec<Obstacle>) -> Report {
-    let members: Vec<_> = record
-        .map(|record| members(view, record))
-        .unwrap_or_default();
+    let members: Vec<_> = record.map(|record| members(view, record)).unwrap_or_default();
     let phase = phase(record, &members);
     let mut conditions = vec![accepted(view)];
     if record.is_some() {
@@ -41,30 +39,16 @@ pub fn report(view: &View, record: Option<&Record>, obstacles: Vec<Obstacle>) ->
     let ready = ready(phase, &members, &conditions);
     let message = ready.message.clone();
     conditions.push(ready);
-    Report {
-        phase,
-        message,
-        members,
-        conditions,
-        events: Vec::new(),
-    }
+    Report { phase, message, members, conditions, events: Vec::new() }
 }
 
 fn members(view: &View, record: &Record) -> Vec<MemberReport> {
-    record
-        .members
-        .iter()
-        .map(|member| member_report(view, record, member))
-        .collect()
+    record.members.iter().map(|member| member_report(view, record, member)).collect()
 }
 
 fn member_report(view: &View, record: &Record, member: &Member) -> MemberReport {
     let (state, since, why) = state(view, member);
-    let answer = view
-        .seen
-        .membership
-        .as_ref()
-        .and_then(|membership| membership.answers.get(&member.name));
+    let answer = view.seen.membership.as_ref().and_then(|membership| membership.answers.get(&member.name));
     let told = answer.filter(|_| state == MemberState::Ready && record.identity().is_some());
     MemberReport {
         name: member.name.clone(),
@@ -80,10 +64,7 @@ fn member_report(view: &View, record: &Record, member: &Member) -> MemberReport 
 
 fn state(view: &View, member: &Member) -> (MemberState, Option<String>, Option<String>) {
     let Some(worker) = view.seen.workers.get(&member.worker) else {
-        let why = Wait::WorkerNotRegistered {
-            word: member.worker.to_string(),
-        }
-        .message();
+        let why = Wait::WorkerNotRegistered { word: member.worker.to_string() }.message();
         return (MemberState::Unknown, None, Some(why));
     };
     if let WorkerView::Unseen { since, why } = &worker.view {
@@ -94,49 +75,30 @@ fn state(view: &View, member: &Member) -> (MemberState, Option<String>, Option<S
     if let (Sight::Present(claim), Some(volume)) = (claim, &member.volume)
         && (&claim.meta.uid != volume || claim.phase == ClaimPhase::Lost)
     {
-        return (
-            MemberState::Lost,
-            None,
-            Some(format!(
-                "volume claim {} is not the recorded one",
-                claim.meta.name
-            )),
-        );
+        return (MemberState::Lost, None, Some(format!("volume claim {} is not the recorded one", claim.meta.name)));
     }
     match view.pod(member) {
         Sight::Present(pod) => match pod.ready {
-            Readiness::Ready(since) if pod.phase == PodPhase::Running => {
-                (MemberState::Ready, since.map(seconds), None)
+            Readiness::Ready(since) if pod.phase == PodPhase::Running => (MemberState::Ready, since.map(seconds), None),
+            Readiness::Ready(since) | Readiness::NotReady(since) => {
+                (MemberState::NotReady, since.map(seconds), pod.trouble.clone())
             }
-            Readiness::Ready(since) | Readiness::NotReady(since) => (
-                MemberState::NotReady,
-                since.map(seconds),
-                pod.trouble.clone(),
-            ),
         },
         Sight::Absent | Sight::Unknown(_) => {
             let why = claim.present().is_none() && member.volume.is_some();
-            (
-                MemberState::Waiting,
-                None,
-                why.then(|| "its volume claim is not in view".to_owned()),
-            )
+            (MemberState::Waiting, None, why.then(|| "its volume claim is not in view".to_owned()))
         }
     }
 }
 
 fn phase(record: Option<&Record>, members: &[MemberReport]) -> Phase {
-    let ready = members
-        .iter()
-        .filter(|member| member.state == MemberState::Ready)
-        .count();
+    let ready = members.iter().filter(|member| member.state == MemberState::Ready).count();
     match record.map(|record| &record.stage) {
         None => Phase::Waiting,
-        Some(Stage::Placed { .. } | Stage::Founding(_)) => Phase::Creating,
-        Some(Stage::Founded(_)) if ready == members.len() => Phase::Running,
-        // Until all have served once it is still being made.
-        Some(Stage::Founded(_)) if ready * 2 > members.len() => Phase::Degraded,
-        Some(Stage::Founded(_)) => Phase::Failed,
+        Some(Stage::Placed { .. } | Stage::Founding(_) | Stage::Founded(_)) => Phase::Creating,
+        Some(Stage::Established(_)) if ready == members.len() => Phase::Running,
+        Some(Stage::Established(_)) if ready * 2 > members.len() => Phase::Degraded,
+        Some(Stage::Established(_)) => Phase::Failed,
     }
 }
 
@@ -147,85 +109,40 @@ fn accepted(view: &View) -> Condition {
             kind: "Accepted",
             status: Truth::False,
             reason: problem.reason,
-            message: database
-                .problems
-                .iter()
-                .map(|p| p.message.as_str())
-                .collect::<Vec<_>>()
-                .join("; "),
+            message: database.problems.iter().map(|p| p.message.as_str()).collect::<Vec<_>>().join("; "),
         },
         None if database.ignored.is_empty() => {
             let engine = &database.engine;
-            holds(
-                "Accepted",
-                "Understood",
-                format!("{} {}", engine.kind.as_str(), engine.version.as_str()),
-            )
+            holds("Accepted", "Understood", format!("{} {}", engine.kind.as_str(), engine.version.as_str()))
         }
-        None => holds(
-            "Accepted",
-            "FieldsIgnored",
-            format!("these fields do nothing: {}", database.ignored.join(", ")),
-        ),
+        None => holds("Accepted", "FieldsIgnored", format!("these fields do nothing: {}", database.ignored.join(", "))),
     }
 }
 
 fn placed(members: &[MemberReport]) -> String {
-    members
-        .iter()
-        .map(|member| format!("{} in {}", member.name, member.worker))
-        .collect::<Vec<_>>()
-        .join(", ")
+    members.iter().map(|member| format!("{} in {}", member.name, member.worker)).collect::<Vec<_>>().join(", ")
 }
 
 /// Which route reached the members that serve (DESIGN section 4, the ladder).
 fn reachable(view: &View, record: Option<&Record>) -> Option<Condition> {
     let membership = view.seen.membership.as_ref().filter(|_| record.is_some())?;
-    let silent: Vec<_> = membership
-        .silent
-        .iter()
-        .map(|(member, why)| format!("{member}: {why}"))
-        .collect();
+    let silent: Vec<_> = membership.silent.iter().map(|(member, why)| format!("{member}: {why}")).collect();
     if !silent.is_empty() {
-        let message = format!(
-            "{}. Roles are not known; the database itself is not affected",
-            silent.join("; ")
-        );
-        return Some(Condition {
-            kind: "MembersReachable",
-            status: Truth::False,
-            reason: "NoRoute",
-            message,
-        });
+        let message = format!("{}. Roles are not known; the database itself is not affected", silent.join("; "));
+        return Some(Condition { kind: "MembersReachable", status: Truth::False, reason: "NoRoute", message });
     }
-    let rung = membership
-        .answers
-        .values()
-        .map(|answer| answer.rung)
-        .max()?;
-    let ways: Vec<_> = membership
-        .answers
-        .iter()
-        .map(|(member, answer)| format!("{member} by {}", answer.rung.as_str()))
-        .collect();
+    let rung = membership.answers.values().map(|answer| answer.rung).max()?;
+    let ways: Vec<_> =
+        membership.answers.iter().map(|(member, answer)| format!("{member} by {}", answer.rung.as_str())).collect();
     Some(holds("MembersReachable", rung.as_str(), ways.join(", ")))
 }
 
 /// Whether every member that answered lists exactly the recorded voters.
 fn differs(view: &View, record: Option<&Record>) -> Option<Condition> {
     let membership = view.seen.membership.as_ref()?;
-    let mut recorded: Vec<_> = record?
-        .members
-        .iter()
-        .filter_map(|member| member.engine_id.clone())
-        .collect();
+    let mut recorded: Vec<_> = record?.members.iter().filter_map(|member| member.engine_id.clone()).collect();
     recorded.sort_unstable();
-    let lists = || {
-        membership
-            .answers
-            .iter()
-            .filter_map(|(name, answer)| Some((name, answer.voters.as_ref()?)))
-    };
+    let lists = || membership.answers.iter().filter_map(|(name, answer)| Some((name, answer.voters.as_ref()?)));
     lists().next()?;
     let other = lists().find(|(_, voters)| {
         let mut voters = (*voters).clone();
@@ -233,11 +150,9 @@ fn differs(view: &View, record: Option<&Record>) -> Option<Condition> {
         voters != recorded
     });
     Some(match other {
-        None => holds(
-            "IdentityVerified",
-            "AsComputed",
-            "every member lists the voters with the computed identities".into(),
-        ),
+        None => {
+            holds("IdentityVerified", "AsComputed", "every member lists the voters with the computed identities".into())
+        }
         Some((name, voters)) => Condition {
             kind: "IdentityVerified",
             status: Truth::False,
@@ -252,34 +167,16 @@ fn differs(view: &View, record: Option<&Record>) -> Option<Condition> {
 }
 
 fn ready(phase: Phase, members: &[MemberReport], conditions: &[Condition]) -> Condition {
-    let blocking = conditions
-        .iter()
-        .find(|c| c.status == Truth::False && BLOCKING.contains(&c.kind));
-    let serving = members
-        .iter()
-        .filter(|member| member.state == MemberState::Ready)
-        .count();
+    let blocking = conditions.iter().find(|c| c.status == Truth::False && BLOCKING.contains(&c.kind));
+    let serving = members.iter().filter(|member| member.state == MemberState::Ready).count();
     if phase == Phase::Running && blocking.is_none() {
-        return holds(
-            "Ready",
-            "AllMembersServe",
-            format!("{serving} of {} members serve", members.len()),
-        );
+        return holds("Ready", "AllMembersServe", format!("{serving} of {} members serve", members.len()));
     }
     if let Some(condition) = blocking {
-        return Condition {
-            kind: "Ready",
-            ..condition.clone()
-        };
+        return Condition { kind: "Ready", ..condition.clone() };
     }
-    let first = members
-        .iter()
-        .find(|member| member.state != MemberState::Ready);
-    let wait = Wait::Members {
-        ready: serving,
-        total: members.len(),
-        first: first.map(describe).unwrap_or_default(),
-    };
+    let first = members.iter().find(|member| member.state != MemberState::Ready);
+    let wait = Wait::Members { ready: serving, total: members.len(), first: first.map(describe).unwrap_or_default() };
     Condition {
         reason: match phase {
             Phase::Degraded => "MajorityServes",
@@ -291,15 +188,8 @@ fn ready(phase: Phase, members: &[MemberReport], conditions: &[Condition]) -> Co
 }
 
 /// The conditions that keep a database from being ready while they do not hold.
-const BLOCKING: [&str; 7] = [
-    "Accepted",
-    "Placed",
-    "RecordFound",
-    "NamesFree",
-    "AddressesKnown",
-    "VolumesPresent",
-    "IdentityVerified",
-];
+const BLOCKING: [&str; 7] =
+    ["Accepted", "Placed", "RecordFound", "NamesFree", "AddressesKnown", "VolumesPresent", "IdentityVerified"];
 
 fn describe(member: &MemberReport) -> String {
     let state = match member.state {
@@ -309,24 +199,11 @@ fn describe(member: &MemberReport) -> String {
         MemberState::Unknown => "is unknown",
         MemberState::Lost => "has lost its volume",
     };
-    let why = member
-        .why
-        .as_ref()
-        .map(|why| format!(": {why}"))
-        .unwrap_or_default();
-    let since = member
-        .since
-        .as_ref()
-        .map(|since| format!(" since {since}"))
-        .unwrap_or_default();
+    let why = member.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    let since = member.since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default();
     format!("{} in {} {state}{since}{why}", member.name, member.worker)
 }
 
 fn holds(kind: &'static str, reason: &'static str, message: String) -> Condition {
-    Condition {
-        kind,
-        status: Truth::True,
-        reason,
-        message,
-    }
+    Condition { kind, status: Truth::True, reason, message }
 }

@@ -6,17 +6,16 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::{
-    address,
     database::{
-        Consent, Database, DatabaseId, DatabaseKind, Engine, Intent, Names, OnDelete,
-        PlacementRequest, PodTemplate, Volume, Volumes,
+        Consent, Database, DatabaseId, DatabaseKind, Engine, Intent, Names, OnDelete, PlacementRequest, PodTemplate,
+        Volume, Volumes,
     },
     name::{ObjectName, ResourceVersion, Uid, WorkerName},
     network::{Exposure, MemberServices, Network, Spread},
     record::{Member, Record, Stage},
     seen::{
-        Claim, ClaimPhase, Deletions, Meta, Objects, Pod, PodPhase, Readiness, Seen, Service,
-        Source, Worker, WorkerView,
+        Claim, ClaimPhase, Deletions, Meta, Objects, Pod, PodPhase, Readiness, Seen, Service, Source, Worker,
+        WorkerView,
     },
 };
 use crate::engine::{EngineKind, Version};
@@ -45,9 +44,7 @@ pub fn database() -> Database {
         },
         replicas: 3,
         placement: PlacementRequest::Spread,
-        names: Names {
-            prefix: "db-etcd".into(),
-        },
+        names: Names { prefix: "db-etcd".into() },
         pod: PodTemplate::default(),
         volumes: Volumes {
             data: Volume {
@@ -87,10 +84,7 @@ pub fn workers(names: &[(&str, &[&str])]) -> BTreeMap<WorkerName, Worker> {
             let worker = Worker {
                 aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
                 domain: Some(format!("{name}.test")),
-                view: WorkerView::Seen(Objects::none(
-                    Uid::new(format!("uid-{name}")),
-                    Source::Watch,
-                )),
+                view: WorkerView::Seen(Objects::none(Uid::new(format!("uid-{name}")), Source::Watch)),
             };
             (WorkerName::from(*name), worker)
         })
@@ -102,21 +96,13 @@ pub fn empty_world() -> Seen {
     Seen {
         workers: workers(&[("a", &[]), ("b", &[]), ("c", &[])]),
         membership: None,
-        deletions: Deletions {
-            databases: 1,
-            ..Deletions::default()
-        },
+        deletions: Deletions { databases: 1, ..Deletions::default() },
     }
 }
 
 /// The objects of a worker that is seen.
 pub fn objects<'a>(seen: &'a mut Seen, worker: &str) -> &'a mut Objects {
-    match &mut seen
-        .workers
-        .get_mut(&WorkerName::from(worker))
-        .unwrap()
-        .view
-    {
+    match &mut seen.workers.get_mut(&WorkerName::from(worker)).unwrap().view {
         WorkerView::Seen(objects) => objects,
         WorkerView::Unseen { .. } => panic!("{worker} is not seen"),
     }
@@ -138,11 +124,7 @@ pub fn placed(database: &Database) -> Record {
             engine_id: None,
         })
         .collect();
-    Record {
-        uid: database.id.uid.clone(),
-        stage: Stage::Placed { attempt: 1 },
-        members,
-    }
+    Record { uid: database.id.uid.clone(), stage: Stage::Placed { attempt: 1 }, members }
 }
 
 /// Metadata of an object of [`database`].
@@ -163,16 +145,7 @@ pub fn meta(database: &Database, name: &ObjectName, member: Option<&str>) -> Met
 pub fn claim(database: &Database, member: &Member) -> (ObjectName, Claim) {
     let name = database.names.claim("data", &member.name);
     let meta = meta(database, &name, Some(member.name.as_str()));
-    (
-        name,
-        Claim {
-            meta,
-            phase: ClaimPhase::Bound,
-            requested: Some("1Gi".into()),
-            class: None,
-            record: None,
-        },
-    )
+    (name, Claim { meta, phase: ClaimPhase::Bound, requested: Some("1Gi".into()), class: None, record: None })
 }
 
 /// A ready pod of a member.
@@ -196,23 +169,15 @@ pub fn founded_world(database: &Database) -> Seen {
     let mut seen = empty_world();
     let record = placed(database);
     let master = Uid::from("uid-master");
-    let owner = super::render::Owner {
-        master: &master,
-        database,
-    };
+    let owner = super::render::Owner { master: &master, database };
     for rendered in super::render::services(owner, &record) {
         let service = Service {
-            meta: Meta {
-                rendered: Some(rendered.digest),
-                ..meta(database, &rendered.name, None)
-            },
+            meta: Meta { rendered: Some(rendered.digest), ..meta(database, &rendered.name, None) },
             cluster_ip: Some("10.1.0.7".into()),
             ingress: Some("lb.example".into()),
             node_ports: BTreeMap::from([("peer".to_owned(), 30080), ("client".to_owned(), 30079)]),
         };
-        objects(&mut seen, rendered.worker.as_str())
-            .services
-            .insert(rendered.name, service);
+        objects(&mut seen, rendered.worker.as_str()).services.insert(rendered.name, service);
     }
     for member in &record.members {
         let objects = objects(&mut seen, member.worker.as_str());
@@ -220,34 +185,4 @@ pub fn founded_world(database: &Database) -> Seen {
         objects.pods.extend([ready_pod(database, member)]);
     }
     seen
-}
-
-/// The record of [`founded_world`], complete.
-pub fn founded(database: &Database) -> Record {
-    let mut record = placed(database);
-    let addresses = address::addresses(database, &record, &founded_world(database)).unwrap();
-    let worker_identities: Vec<_> = record
-        .members
-        .iter()
-        .map(|m| Uid::new(format!("uid-{}", m.worker)))
-        .collect();
-    let volumes: Vec<_> = record
-        .members
-        .iter()
-        .map(|m| Uid::new(format!("uid-data-{}", m.name)))
-        .collect();
-    let uid = &database.id.uid;
-    super::found::identify(
-        uid,
-        database,
-        &mut record,
-        1,
-        &addresses,
-        &worker_identities,
-        &volumes,
-    );
-    if let Stage::Founding(identity) = &record.stage {
-        record.stage = Stage::Founded(identity.clone());
-    }
-    record
 }

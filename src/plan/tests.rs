@@ -13,10 +13,7 @@ use super::{
     network::{Exposure, MemberServices, Network, Spread},
     record::{Record, Recorded, Stage},
     report::{Phase, Truth},
-    seen::{
-        Claim, ClaimPhase, Ending, Meta, Pod, PodPhase, Readiness, Seen, Service, Source,
-        WorkerView,
-    },
+    seen::{Claim, ClaimPhase, Ending, Meta, Pod, PodPhase, Readiness, Seen, Service, Source, WorkerView},
     testing,
 };
 
@@ -104,60 +101,31 @@ impl World {
                     name: name.clone(),
                     uid,
                     version: ResourceVersion::from("1"),
-                    database: labels
-                        .get(labels::DATABASE_UID)
-                        .map(|uid| Uid::from(uid.as_str())),
+                    database: labels.get(labels::DATABASE_UID).map(|uid| Uid::from(uid.as_str())),
                     member: labels.get(labels::MEMBER).cloned(),
-                    rendered: from
-                        .annotations
-                        .as_ref()
-                        .and_then(|a| a.get(labels::RENDERED))
-                        .cloned(),
+                    rendered: from.annotations.as_ref().and_then(|a| a.get(labels::RENDERED)).cloned(),
                     deleting: None,
                 };
                 match object {
                     Object::Claim(_) => {
-                        let record = from
-                            .annotations
-                            .as_ref()
-                            .and_then(|a| a.get(labels::MEMBER_RECORD))
-                            .cloned();
+                        let record = from.annotations.as_ref().and_then(|a| a.get(labels::MEMBER_RECORD)).cloned();
                         let requested = Some("1Gi".to_owned());
                         let phase = ClaimPhase::Bound;
                         assert!(!objects.claims.contains_key(&name), "{name} is made twice");
-                        objects.claims.insert(
-                            name,
-                            Claim {
-                                meta,
-                                phase,
-                                requested,
-                                class: None,
-                                record,
-                            },
-                        );
+                        objects.claims.insert(name, Claim { meta, phase, requested, class: None, record });
                     }
                     Object::Service(_) => {
                         let service = Service {
                             meta,
                             cluster_ip: Some("10.1.0.7".into()),
                             ingress: Some(format!("192.0.2.{}", self.made)),
-                            node_ports: BTreeMap::from([
-                                ("peer".to_owned(), 30080),
-                                ("client".to_owned(), 30079),
-                            ]),
+                            node_ports: BTreeMap::from([("peer".to_owned(), 30080), ("client".to_owned(), 30079)]),
                         };
                         objects.services.insert(name, service);
                     }
                     Object::Pod(pod) => {
-                        let args = pod.spec.as_ref().unwrap().containers[0]
-                            .args
-                            .clone()
-                            .unwrap_or_default();
-                        let state = args
-                            .iter()
-                            .find(|arg| arg.contains("cluster-state"))
-                            .cloned()
-                            .unwrap_or_default();
+                        let args = pod.spec.as_ref().unwrap().containers[0].args.clone().unwrap_or_default();
+                        let state = args.iter().find(|arg| arg.contains("cluster-state")).cloned().unwrap_or_default();
                         self.pods_made.push((name.to_string(), state));
                         let pod = Pod {
                             meta,
@@ -175,18 +143,9 @@ impl World {
                 }
             }
             Change::Delete(target) => match target.kind {
-                Kind::Pod => assert_eq!(
-                    objects.pods.remove(&target.name).unwrap().meta.uid,
-                    target.uid
-                ),
-                Kind::Service => assert_eq!(
-                    objects.services.remove(&target.name).unwrap().meta.uid,
-                    target.uid
-                ),
-                Kind::Claim => assert_eq!(
-                    objects.claims.remove(&target.name).unwrap().meta.uid,
-                    target.uid
-                ),
+                Kind::Pod => assert_eq!(objects.pods.remove(&target.name).unwrap().meta.uid, target.uid),
+                Kind::Service => assert_eq!(objects.services.remove(&target.name).unwrap().meta.uid, target.uid),
+                Kind::Claim => assert_eq!(objects.claims.remove(&target.name).unwrap().meta.uid, target.uid),
                 Kind::Job => panic!("no jobs here"),
             },
             Change::TakeOver(target, uid) => {
@@ -217,12 +176,7 @@ impl World {
         world.settle();
         world.start_pods();
         let decision = world.settle();
-        assert_eq!(
-            decision.report.phase,
-            Phase::Running,
-            "{}",
-            decision.report.message
-        );
+        assert_eq!(decision.report.phase, Phase::Running, "{}", decision.report.message);
         world
     }
 
@@ -233,12 +187,7 @@ impl World {
     }
 
     fn left(&self) -> (usize, usize, usize) {
-        let objects = || {
-            self.seen
-                .workers
-                .values()
-                .filter_map(|worker| worker.view.objects())
-        };
+        let objects = || self.seen.workers.values().filter_map(|worker| worker.view.objects());
         (
             objects().map(|o| o.pods.len()).sum(),
             objects().map(|o| o.claims.len()).sum(),
@@ -252,44 +201,40 @@ impl World {
 }
 
 fn condition<'a>(decision: &'a Decision, kind: &str) -> Option<(Truth, &'a str)> {
-    decision
-        .report
-        .conditions
-        .iter()
-        .find(|c| c.kind == kind)
-        .map(|c| (c.status, c.reason))
+    decision.report.conditions.iter().find(|c| c.kind == kind).map(|c| (c.status, c.reason))
 }
 
 fn with_network(exposure: Exposure, spread: Spread) -> Database {
     let mut database = testing::database();
-    database.network = Network::MemberServices(MemberServices {
-        name: "peer".into(),
-        exposure,
-        spread,
-        annotations: BTreeMap::new(),
-    });
+    database.network =
+        Network::MemberServices(MemberServices { name: "peer".into(), exposure, spread, annotations: BTreeMap::new() });
     database
 }
 
 #[test]
 fn a_database_is_placed_then_identified_then_founded_and_each_is_recorded_before_it_is_done() {
     let world = World::running(testing::database());
-    let stages: Vec<_> = world
-        .records
-        .iter()
-        .map(|record| record.stage.clone())
-        .collect();
+    let stages: Vec<_> = world.records.iter().map(|record| record.stage.clone()).collect();
     assert!(
-        matches!(stages.as_slice(), [Stage::Placed { attempt: 1 }, Stage::Founding(a), Stage::Founded(b)] if a == b),
+        matches!(stages.as_slice(), [Stage::Placed { attempt: 1 }, Stage::Founding(a), Stage::Established(b)] if a == b),
         "{stages:?}"
     );
-    assert!(
-        world
-            .pods_made
-            .iter()
-            .all(|(_, state)| state == "--initial-cluster-state=new")
-    );
+    assert!(world.pods_made.iter().all(|(_, state)| state == "--initial-cluster-state=new"));
     assert_eq!(world.left(), (3, 3, 3));
+}
+
+#[test]
+fn a_pod_made_after_the_first_member_has_served_does_not_found() {
+    let mut world = World::new(testing::database());
+    world.settle();
+    world.pods("c").clear();
+    world.start_pods();
+    let decision = world.settle();
+    assert!(matches!(world.record.as_ref().unwrap().stage, Stage::Founded(_)));
+    assert_eq!(decision.report.phase, Phase::Creating, "it is not whole yet");
+    assert_eq!(world.pods_made.last().unwrap().1, "--initial-cluster-state=existing");
+    world.start_pods();
+    assert_eq!(world.settle().report.phase, Phase::Running);
 }
 
 #[test]
@@ -311,18 +256,12 @@ fn no_pod_is_made_before_the_identity_is_recorded() {
     let mut world = World::new(testing::database());
     loop {
         let decision = world.decide();
-        let founding = world
-            .record
-            .as_ref()
-            .is_some_and(|record| record.identity().is_some());
+        let founding = world.record.as_ref().is_some_and(|record| record.identity().is_some());
         match decision.step {
             Step::Record(record) => world.record = Some(record),
             Step::Act(acts) if acts.is_empty() => break,
             Step::Act(acts) => {
-                let pods = acts
-                    .iter()
-                    .filter(|act| matches!(act.change, Change::Create(Object::Pod(_), _)))
-                    .count();
+                let pods = acts.iter().filter(|act| matches!(act.change, Change::Create(Object::Pod(_), _))).count();
                 assert!(founding || pods == 0);
                 acts.iter().for_each(|act| world.carry_out(act));
             }
@@ -338,35 +277,22 @@ fn a_pod_that_goes_after_the_founding_comes_back_on_its_volume_and_never_founds(
     world.pods("b").clear();
     world.settle();
     let (name, state) = world.pods_made.last().unwrap();
-    assert_eq!(
-        (name.as_str(), state.as_str()),
-        ("db-etcd-1", "--initial-cluster-state=existing")
-    );
+    assert_eq!((name.as_str(), state.as_str()), ("db-etcd-1", "--initial-cluster-state=existing"));
 }
 
 #[test]
 fn a_pod_is_not_made_on_a_volume_that_is_not_the_recorded_one() {
     let spoil: [(&str, fn(&mut Claim)); 3] = [
-        ("VolumeReplaced", |claim| {
-            claim.meta.uid = Uid::from("another")
-        }),
-        ("VolumeBeingDeleted", |claim| {
-            claim.meta.deleting = Some(testing::now())
-        }),
+        ("VolumeReplaced", |claim| claim.meta.uid = Uid::from("another")),
+        ("VolumeBeingDeleted", |claim| claim.meta.deleting = Some(testing::now())),
         ("VolumeLost", |claim| claim.phase = ClaimPhase::Lost),
     ];
     for (reason, spoil) in spoil {
         let mut world = World::running(testing::database());
         world.pods("b").clear();
-        testing::objects(&mut world.seen, "b")
-            .claims
-            .values_mut()
-            .for_each(spoil);
+        testing::objects(&mut world.seen, "b").claims.values_mut().for_each(spoil);
         let decision = world.settle();
-        assert_eq!(
-            condition(&decision, "VolumesPresent"),
-            Some((Truth::False, reason))
-        );
+        assert_eq!(condition(&decision, "VolumesPresent"), Some((Truth::False, reason)));
         assert_eq!(world.left().0, 2);
     }
 }
@@ -384,53 +310,26 @@ fn a_volume_that_is_gone_is_never_made_again_under_a_running_identity() {
 fn a_worker_that_cannot_be_seen_is_unknown_and_nothing_is_done_about_it() {
     let mut world = World::running(testing::database());
     let since = Some(world.now);
-    world
-        .seen
-        .workers
-        .get_mut(&WorkerName::from("b"))
-        .unwrap()
-        .view = WorkerView::Unseen {
-        since,
-        why: "timed out".into(),
-    };
+    world.seen.workers.get_mut(&WorkerName::from("b")).unwrap().view =
+        WorkerView::Unseen { since, why: "timed out".into() };
     let decision = world.settle();
     assert_eq!(decision.report.phase, Phase::Degraded);
-    assert!(
-        decision
-            .report
-            .message
-            .contains("db-etcd-1 in b is unknown since"),
-        "{}",
-        decision.report.message
-    );
-    assert_eq!(
-        condition(&decision, "Ready"),
-        Some((Truth::False, "MajorityServes"))
-    );
+    assert!(decision.report.message.contains("db-etcd-1 in b is unknown since"), "{}", decision.report.message);
+    assert_eq!(condition(&decision, "Ready"), Some((Truth::False, "MajorityServes")));
 }
 
 #[test]
 fn a_founding_that_lost_everything_before_it_served_is_tried_again_with_another_token() {
     let mut world = World::new(testing::database());
     world.settle();
-    let first = world
-        .record
-        .as_ref()
-        .and_then(Record::identity)
-        .unwrap()
-        .clone();
+    let first = world.record.as_ref().and_then(Record::identity).unwrap().clone();
     for worker in ["a", "b", "c"] {
         let objects = testing::objects(&mut world.seen, worker);
         objects.pods.clear();
         objects.claims.clear();
     }
     world.settle();
-    let second = world
-        .record
-        .as_ref()
-        .and_then(Record::identity)
-        .unwrap()
-        .clone();
+    let second = world.record.as_ref().and_then(Record::identity).unwrap().clone();
     assert_eq!((first.attempt, second.attempt), (1, 2));
     assert_ne!(first.token, second.token);
 }
@@ -443,19 +342,8 @@ fn a_founding_that_lost_one_volume_before_it_served_waits_for_a_person() {
     objects.pods.clear();
     objects.claims.clear();
     let decision = world.settle();
-    assert_eq!(
-        condition(&decision, "VolumesPresent"),
-        Some((Truth::False, "FoundingBroken"))
-    );
-    assert_eq!(
-        world
-            .record
-            .as_ref()
-            .and_then(Record::identity)
-            .unwrap()
-            .attempt,
-        1
-    );
+    assert_eq!(condition(&decision, "VolumesPresent"), Some((Truth::False, "FoundingBroken")));
+    assert_eq!(world.record.as_ref().and_then(Record::identity).unwrap().attempt, 1);
 }
 
 #[test]
@@ -466,25 +354,13 @@ fn names_that_are_taken_found_nothing_until_a_person_has_them_taken_over() {
     world.record = None;
     world.pods_made.clear();
     let decision = world.settle();
-    assert_eq!(
-        condition(&decision, "RecordFound"),
-        Some((Truth::False, "RecordLost"))
-    );
-    assert!(
-        decision.report.message.contains("atoll.dev/adopt=uid-db"),
-        "{}",
-        decision.report.message
-    );
+    assert_eq!(condition(&decision, "RecordFound"), Some((Truth::False, "RecordLost")));
+    assert!(decision.report.message.contains("atoll.dev/adopt=uid-db"), "{}", decision.report.message);
     assert_eq!(world.record, None);
 
     world.database.consent.adopt = Some(Uid::from("uid-db"));
     let decision = world.settle();
-    assert_eq!(
-        decision.report.phase,
-        Phase::Running,
-        "{}",
-        decision.report.message
-    );
+    assert_eq!(decision.report.phase, Phase::Running, "{}", decision.report.message);
     let new = world.record.clone().unwrap();
     assert_eq!(new.identity(), old.identity());
     assert_eq!(new.members, old.members);
@@ -493,32 +369,22 @@ fn names_that_are_taken_found_nothing_until_a_person_has_them_taken_over() {
 
 #[test]
 fn deletion_leaves_what_the_policy_says() {
-    for (policy, left) in [
-        (OnDelete::KeepVolumes, (0, 3, 0)),
-        (OnDelete::RemoveVolumes, (0, 0, 0)),
-        (OnDelete::Wipe, (0, 0, 0)),
-    ] {
+    for (policy, left) in
+        [(OnDelete::KeepVolumes, (0, 3, 0)), (OnDelete::RemoveVolumes, (0, 0, 0)), (OnDelete::Wipe, (0, 0, 0))]
+    {
         let mut world = World::running(testing::database());
         world.database.on_delete = policy;
         world.delete();
         let decision = world.settle();
-        assert_eq!(
-            (decision.step, world.left()),
-            (Step::Release, left),
-            "{policy:?}"
-        );
+        assert_eq!((decision.step, world.left()), (Step::Release, left), "{policy:?}");
     }
 }
 
 #[test]
 fn do_not_terminate_and_protection_hold_a_deletion_and_the_database_runs_on() {
     let hold: [(&str, fn(&mut Database)); 2] = [
-        ("DoNotTerminate", |database| {
-            database.on_delete = OnDelete::Refuse
-        }),
-        ("DeletionProtected", |database| {
-            database.consent.protected = true
-        }),
+        ("DoNotTerminate", |database| database.on_delete = OnDelete::Refuse),
+        ("DeletionProtected", |database| database.consent.protected = true),
     ];
     for (reason, hold) in hold {
         let mut world = World::running(testing::database());
@@ -526,10 +392,7 @@ fn do_not_terminate_and_protection_hold_a_deletion_and_the_database_runs_on() {
         world.delete();
         world.pods("a").clear();
         let decision = world.settle();
-        assert_eq!(
-            condition(&decision, "Deletable"),
-            Some((Truth::False, reason))
-        );
+        assert_eq!(condition(&decision, "Deletable"), Some((Truth::False, reason)));
         assert_eq!(world.left(), (3, 3, 3), "it is repaired while it is held");
     }
 }
@@ -538,15 +401,11 @@ fn do_not_terminate_and_protection_hold_a_deletion_and_the_database_runs_on() {
 fn volumes_go_after_the_pods_are_proved_gone() {
     let mut world = World::running(testing::database());
     world.delete();
-    let Step::LookAgain(workers) = world.decide().step else {
-        panic!("it must look first")
-    };
+    let Step::LookAgain(workers) = world.decide().step else { panic!("it must look first") };
     for worker in &workers {
         testing::objects(&mut world.seen, worker.as_str()).source = Source::Live;
     }
-    let Step::Act(acts) = world.decide().step else {
-        panic!("it must act")
-    };
+    let Step::Act(acts) = world.decide().step else { panic!("it must act") };
     let kinds: Vec<_> = acts
         .iter()
         .filter_map(|act| match &act.change {
@@ -554,55 +413,27 @@ fn volumes_go_after_the_pods_are_proved_gone() {
             _ => None,
         })
         .collect();
-    assert!(
-        kinds.contains(&Kind::Pod) && !kinds.contains(&Kind::Claim),
-        "{kinds:?}"
-    );
+    assert!(kinds.contains(&Kind::Pod) && !kinds.contains(&Kind::Claim), "{kinds:?}");
 }
 
 #[test]
 fn a_deletion_is_held_by_a_worker_that_cannot_be_seen_and_says_what_is_there() {
     let mut world = World::running(testing::database());
-    world
-        .seen
-        .workers
-        .get_mut(&WorkerName::from("b"))
-        .unwrap()
-        .view = WorkerView::Unseen {
-        since: Some(world.now),
-        why: "timed out".into(),
-    };
+    world.seen.workers.get_mut(&WorkerName::from("b")).unwrap().view =
+        WorkerView::Unseen { since: Some(world.now), why: "timed out".into() };
     world.delete();
     let decision = world.settle();
-    assert_eq!(
-        condition(&decision, "Deletable"),
-        Some((Truth::False, "ObjectsLeft"))
-    );
-    let told = decision
-        .report
-        .conditions
-        .iter()
-        .find(|c| c.kind == "Deletable")
-        .unwrap();
-    assert!(
-        told.message.contains("db-etcd-1") && told.message.contains("timed out"),
-        "{}",
-        told.message
-    );
+    assert_eq!(condition(&decision, "Deletable"), Some((Truth::False, "ObjectsLeft")));
+    let told = decision.report.conditions.iter().find(|c| c.kind == "Deletable").unwrap();
+    assert!(told.message.contains("db-etcd-1") && told.message.contains("timed out"), "{}", told.message);
 }
 
 #[test]
 fn the_brake_holds_what_goes_with_its_kind_its_namespace_or_many_others_until_confirmed() {
     let brake: [(&str, fn(&mut Seen)); 4] = [
-        ("KindBeingDeleted", |seen| {
-            seen.deletions.kind_deleting = Ending::Going
-        }),
-        ("NamespaceBeingDeleted", |seen| {
-            seen.deletions.namespace_deleting = Ending::Going
-        }),
-        ("NamespaceUnread", |seen| {
-            seen.deletions.namespace_deleting = Ending::Unread
-        }),
+        ("KindBeingDeleted", |seen| seen.deletions.kind_deleting = Ending::Going),
+        ("NamespaceBeingDeleted", |seen| seen.deletions.namespace_deleting = Ending::Going),
+        ("NamespaceUnread", |seen| seen.deletions.namespace_deleting = Ending::Unread),
         ("ManyBeingDeleted", |seen| {
             seen.deletions.databases = 9;
             seen.deletions.asked = vec![testing::now(); 5];
@@ -613,18 +444,11 @@ fn the_brake_holds_what_goes_with_its_kind_its_namespace_or_many_others_until_co
         world.delete();
         brake(&mut world.seen);
         let decision = world.settle();
-        assert_eq!(
-            condition(&decision, "Deletable"),
-            Some((Truth::False, reason))
-        );
+        assert_eq!(condition(&decision, "Deletable"), Some((Truth::False, reason)));
         assert_eq!(world.left(), (3, 3, 3));
 
         world.database.consent.confirm_delete = Some(Uid::from("somebody-else"));
-        assert_eq!(
-            world.settle().report.phase,
-            Phase::Running,
-            "a confirmation of another UID says nothing"
-        );
+        assert_eq!(world.settle().report.phase, Phase::Running, "a confirmation of another UID says nothing");
         world.database.consent.confirm_delete = Some(world.database.id.uid.clone());
         assert_eq!(world.settle().step, Step::Release);
         assert_eq!(world.left(), (0, 0, 0));
@@ -661,10 +485,7 @@ fn an_edited_placement_moves_nothing_and_is_told() {
     world.database.placement = PlacementRequest::Listed(vec!["c".into(), "b".into(), "a".into()]);
     let decision = world.settle();
     assert_eq!(world.record, before);
-    assert_eq!(
-        condition(&decision, "UpToDate"),
-        Some((Truth::False, "ChangeNotCarriedOut"))
-    );
+    assert_eq!(condition(&decision, "UpToDate"), Some((Truth::False, "ChangeNotCarriedOut")));
 }
 
 #[test]
@@ -673,20 +494,10 @@ fn a_changed_service_annotation_is_applied_in_place() {
     world.database = with_network(Exposure::LoadBalancer, Spread::Unique);
     world.settle();
     if let Network::MemberServices(services) = &mut world.database.network {
-        services
-            .annotations
-            .insert("cloud".into(), "intranet".into());
+        services.annotations.insert("cloud".into(), "intranet".into());
     }
-    let Step::Act(acts) = world.decide().step else {
-        panic!()
-    };
-    assert!(
-        acts.len() == 3
-            && acts
-                .iter()
-                .all(|act| matches!(act.change, Change::Apply(..))),
-        "{acts:?}"
-    );
+    let Step::Act(acts) = world.decide().step else { panic!() };
+    assert!(acts.len() == 3 && acts.iter().all(|act| matches!(act.change, Change::Apply(..))), "{acts:?}");
 }
 
 #[test]

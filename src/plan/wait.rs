@@ -112,10 +112,9 @@ impl Wait {
                 "no K8sCluster is called {word:?}, neither by its name nor by spec.name nor by its kubeconfig's context; \
                  register it (kubectl get k8scluster lists those there are), and this goes on by itself"
             ),
-            Self::WorkerAmbiguous { word, names } => format!(
-                "{word:?} fits several K8sClusters ({}); use the name of one of them",
-                join(names)
-            ),
+            Self::WorkerAmbiguous { word, names } => {
+                format!("{word:?} fits several K8sClusters ({}); use the name of one of them", join(names))
+            }
             Self::NoWorkerReady { registered: 0 } => {
                 "no K8sCluster is registered; create one, and this goes on by itself".to_owned()
             }
@@ -133,18 +132,10 @@ impl Wait {
             Self::ServiceAddress { service, worker } => {
                 format!("service {service} in worker {worker} has no address yet")
             }
-            Self::NodeAddress {
-                member,
-                worker,
-                trouble: None,
-            } => {
+            Self::NodeAddress { member, worker, trouble: None } => {
                 format!("the node of {member} in worker {worker} is not chosen yet")
             }
-            Self::NodeAddress {
-                member,
-                worker,
-                trouble: Some(trouble),
-            } => {
+            Self::NodeAddress { member, worker, trouble: Some(trouble) } => {
                 format!("the node of {member} in worker {worker} is not chosen yet: {trouble}")
             }
             Self::DomainsAlike { domain, workers } => format!(
@@ -155,30 +146,17 @@ impl Wait {
             Self::Volume { claim, worker } => {
                 format!("volume claim {claim} in worker {worker} is not in view yet")
             }
-            Self::Members {
-                ready,
-                total,
-                first,
-            } => format!("{ready} of {total} members serve; {first}"),
+            Self::Members { ready, total, first } => format!("{ready} of {total} members serve; {first}"),
         }
     }
 
     /// The wait as a condition that does not hold.
     #[must_use]
     pub fn condition(&self, kind: &'static str) -> Condition {
-        Condition {
-            kind,
-            status: Truth::False,
-            reason: self.reason(),
-            message: self.message(),
-        }
+        Condition { kind, status: Truth::False, reason: self.reason(), message: self.message() }
     }
 }
 
 fn join(names: &[WorkerName]) -> String {
-    names
-        .iter()
-        .map(WorkerName::as_str)
-        .collect::<Vec<_>>()
-        .join(", ")
+    names.iter().map(WorkerName::as_str).collect::<Vec<_>>().join(", ")
 }

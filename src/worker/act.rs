@@ -223,6 +223,30 @@ impl Writer<'_> {
                 Kind::Claim => self.delete::<core::PersistentVolumeClaim>(target).await,
                 Kind::Job => self.delete::<k8s_openapi::api::batch::v1::Job>(target).await,
             },
+            Change::TakeOver(target, database) => match target.kind {
+                Kind::Pod => self.take_over::<core::Pod>(target, database).await,
+                Kind::Service => self.take_over::<core::Service>(target, database).await,
+                Kind::Claim => self.take_over::<core::PersistentVolumeClaim>(target, database).await,
+                Kind::Job => self.take_over::<k8s_openapi::api::batch::v1::Job>(target, database).await,
+            },
+        }
+    }
+
+    /// Changes one label of exactly this object: the UID in the patch makes the API server refuse any other.
+    async fn take_over<K: Kept>(&self, target: &Target, database: &Uid) -> Result<Done, ActError> {
+        let named = Named { kind: target.kind, namespace: target.namespace.clone(), name: target.name.clone() };
+        let mut labels = serde_json::Map::new();
+        labels.insert(labels::DATABASE_UID.to_owned(), database.as_str().into());
+        let patch = serde_json::json!({ "metadata": { "uid": target.uid.as_str(), "labels": labels } });
+        let params = PatchParams { field_manager: Some(labels::MANAGER.to_owned()), ..PatchParams::default() };
+        self.gate.check()?;
+        let api = self.api::<K>(&target.namespace);
+        match call(api.patch(target.name.as_str(), &params, &Patch::Merge(&patch))).await {
+            Ok(taken) => {
+                self.slot.written(&taken);
+                Ok(Done::Changed)
+            }
+            Err(fault) => Err(self.error(named, fault.into())),
         }
     }
 

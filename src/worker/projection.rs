@@ -78,8 +78,10 @@ pub fn pod(pod: &core::Pod) -> Option<Pod> {
 #[must_use]
 pub fn claim(claim: &core::PersistentVolumeClaim) -> Option<Claim> {
     let spec = claim.spec.as_ref();
+    let annotations = claim.metadata.annotations.as_ref();
     Some(Claim {
         meta: meta(&claim.metadata)?,
+        record: annotations.and_then(|annotations| annotations.get(labels::MEMBER_RECORD)).cloned(),
         phase: match claim.status.as_ref().and_then(|status| status.phase.as_deref()) {
             Some("Bound") => ClaimPhase::Bound,
             Some("Lost") => ClaimPhase::Lost,

@@ -10,8 +10,8 @@ use k8s_openapi::{
 use kube::ResourceExt;
 
 use super::crd::{
-    AntiAffinity, Cluster, ComponentSpec, OldAffinity, SchedulingPolicy, ServiceSpec, ServiceType,
-    TerminationPolicy, VolumeClaimTemplate,
+    AntiAffinity, Cluster, ComponentSpec, OldAffinity, SchedulingPolicy, ServiceSpec, ServiceType, TerminationPolicy,
+    VolumeClaimTemplate,
 };
 use crate::{
     engine::{
@@ -20,8 +20,8 @@ use crate::{
     },
     plan::{
         database::{
-            Consent, Database, DatabaseId, DatabaseKind, Engine, Intent, Names, OnDelete,
-            PlacementRequest, PodTemplate, Problem, Volume, Volumes,
+            Consent, Database, DatabaseId, DatabaseKind, Engine, Intent, Names, OnDelete, PlacementRequest,
+            PodTemplate, Problem, Volume, Volumes,
         },
         name::{Namespace, ObjectName, Uid},
         network::{Exposure, MemberServices, Network, Spread},
@@ -53,10 +53,7 @@ pub fn compile(cluster: &Cluster, settings: &Settings) -> Database {
     let component = match cluster.spec.component_specs.as_slice() {
         [component] => component,
         [] => {
-            problems.push(problem(
-                "NoComponent",
-                "spec.componentSpecs is empty; name one component",
-            ));
+            problems.push(problem("NoComponent", "spec.componentSpecs is empty; name one component"));
             &nothing
         }
         [first, ..] => {
@@ -74,9 +71,7 @@ pub fn compile(cluster: &Cluster, settings: &Settings) -> Database {
     let (volumes, mut services) = sort_templates(&component.volume_claim_templates);
     services.extend(component.services.iter().cloned());
 
-    let names = Names {
-        prefix: format!("{}-{}", cluster.name_any(), component.name),
-    };
+    let names = Names { prefix: format!("{}-{}", cluster.name_any(), component.name) };
     let engine = engine(component, settings, &mut problems);
     let network = network(&services, &mut problems);
     let replicas = u32::try_from(component.replicas).unwrap_or(0);
@@ -99,11 +94,7 @@ pub fn compile(cluster: &Cluster, settings: &Settings) -> Database {
             uid: Uid::new(cluster.uid().unwrap_or_default()),
         },
         generation: cluster.metadata.generation.unwrap_or_default(),
-        created: cluster
-            .metadata
-            .creation_timestamp
-            .as_ref()
-            .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+        created: cluster.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
         component: component.name.clone(),
         engine,
         replicas,
@@ -118,11 +109,7 @@ pub fn compile(cluster: &Cluster, settings: &Settings) -> Database {
             TerminationPolicy::Delete => OnDelete::RemoveVolumes,
             TerminationPolicy::WipeOut => OnDelete::Wipe,
         },
-        intent: cluster
-            .metadata
-            .deletion_timestamp
-            .as_ref()
-            .map_or(Intent::Run, |time| Intent::Delete(time.0)),
+        intent: cluster.metadata.deletion_timestamp.as_ref().map_or(Intent::Run, |time| Intent::Delete(time.0)),
         consent: Consent::of(cluster.annotations()),
         problems,
         ignored,
@@ -130,10 +117,7 @@ pub fn compile(cluster: &Cluster, settings: &Settings) -> Database {
 }
 
 fn problem(reason: &'static str, message: impl Into<String>) -> Problem {
-    Problem {
-        reason,
-        message: message.into(),
-    }
+    Problem { reason, message: message.into() }
 }
 
 fn engine(component: &ComponentSpec, settings: &Settings, problems: &mut Vec<Problem>) -> Engine {
@@ -146,40 +130,20 @@ fn engine(component: &ComponentSpec, settings: &Settings, problems: &mut Vec<Pro
         versions::default()
     });
     let image = versions::mirror(&versions::image(&version), &settings.mirrors);
-    Engine {
-        kind: EngineKind::Etcd,
-        version,
-        image,
-    }
+    Engine { kind: EngineKind::Etcd, version, image }
 }
 
 fn placement(cluster: &Cluster) -> PlacementRequest {
-    let listed = cluster
-        .annotations()
-        .get(PLACEMENT)
-        .map(String::as_str)
-        .unwrap_or_default();
-    let words: Vec<_> = listed
-        .split(',')
-        .map(str::trim)
-        .filter(|word| !word.is_empty())
-        .map(str::to_owned)
-        .collect();
-    if words.is_empty() {
-        PlacementRequest::Spread
-    } else {
-        PlacementRequest::Listed(words)
-    }
+    let listed = cluster.annotations().get(PLACEMENT).map(String::as_str).unwrap_or_default();
+    let words: Vec<_> = listed.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    if words.is_empty() { PlacementRequest::Spread } else { PlacementRequest::Listed(words) }
 }
 
 /// Volumes, and the services that stand among them: an entry without a claim but with a service's fields is what the
 /// first example of document 001 means by `peer`.
-fn sort_templates(
-    templates: &[VolumeClaimTemplate],
-) -> (Vec<&VolumeClaimTemplate>, Vec<ServiceSpec>) {
+fn sort_templates(templates: &[VolumeClaimTemplate]) -> (Vec<&VolumeClaimTemplate>, Vec<ServiceSpec>) {
     let is_service = |template: &&VolumeClaimTemplate| {
-        template.spec.is_none()
-            && (template.service_type.is_some() || template.pod_service.is_some())
+        template.spec.is_none() && (template.service_type.is_some() || template.pod_service.is_some())
     };
     let (services, volumes): (Vec<_>, Vec<_>) = templates.iter().partition(is_service);
     let services = services.into_iter().map(|template| ServiceSpec {
@@ -193,22 +157,11 @@ fn sort_templates(
 
 /// The service for peers is the network mode. Without one, peers are pod names.
 fn network(services: &[ServiceSpec], problems: &mut Vec<Problem>) -> Network {
-    let of_members: Vec<_> = services
-        .iter()
-        .filter(|service| service.pod_service)
-        .collect();
-    let Some(service) = of_members
-        .iter()
-        .find(|service| service.name == PEER)
-        .or(of_members.first())
-    else {
+    let of_members: Vec<_> = services.iter().filter(|service| service.pod_service).collect();
+    let Some(service) = of_members.iter().find(|service| service.name == PEER).or(of_members.first()) else {
         return Network::PodNames;
     };
-    let spread = match service
-        .annotations
-        .get(SERVICE_PLACEMENT)
-        .map(String::as_str)
-    {
+    let spread = match service.annotations.get(SERVICE_PLACEMENT).map(String::as_str) {
         Some("unique") => Spread::Unique,
         None | Some("mirror" | "") => Spread::Mirror,
         Some(other) => {
@@ -219,10 +172,7 @@ fn network(services: &[ServiceSpec], problems: &mut Vec<Problem>) -> Network {
             Spread::Mirror
         }
     };
-    let annotations = service
-        .annotations
-        .iter()
-        .filter(|(key, _)| *key != SERVICE_PLACEMENT);
+    let annotations = service.annotations.iter().filter(|(key, _)| *key != SERVICE_PLACEMENT);
     Network::MemberServices(MemberServices {
         name: service.name.clone(),
         exposure: match service.service_type {
@@ -231,9 +181,7 @@ fn network(services: &[ServiceSpec], problems: &mut Vec<Problem>) -> Network {
             ServiceType::LoadBalancer => Exposure::LoadBalancer,
         },
         spread,
-        annotations: annotations
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect(),
+        annotations: annotations.map(|(key, value)| (key.clone(), value.clone())).collect(),
     })
 }
 
@@ -243,11 +191,8 @@ fn claim_volumes(templates: Vec<&VolumeClaimTemplate>, problems: &mut Vec<Proble
         .filter_map(|template| {
             let spec = template.spec.as_ref()?;
             let size = spec.resources.requests.get("storage")?.clone();
-            let access_modes = if spec.access_modes.is_empty() {
-                vec!["ReadWriteOnce".to_owned()]
-            } else {
-                spec.access_modes.clone()
-            };
+            let access_modes =
+                if spec.access_modes.is_empty() { vec!["ReadWriteOnce".to_owned()] } else { spec.access_modes.clone() };
             Some(Volume {
                 name: template.name.clone(),
                 size,
@@ -258,10 +203,7 @@ fn claim_volumes(templates: Vec<&VolumeClaimTemplate>, problems: &mut Vec<Proble
             })
         })
         .collect();
-    let data = volumes
-        .iter()
-        .position(|volume| volume.name == "data")
-        .unwrap_or(0);
+    let data = volumes.iter().position(|volume| volume.name == "data").unwrap_or(0);
     if volumes.is_empty() {
         if problems.is_empty() {
             problems.push(problem(
@@ -287,28 +229,14 @@ fn claim_volumes(templates: Vec<&VolumeClaimTemplate>, problems: &mut Vec<Proble
         ));
     }
     data.mount = Some(VOLUME.to_owned());
-    Volumes {
-        data,
-        others: volumes,
-    }
+    Volumes { data, others: volumes }
 }
 
 fn pod(cluster: &Cluster, component: &ComponentSpec) -> PodTemplate {
     let none = SchedulingPolicy::default();
-    let policy = component
-        .scheduling_policy
-        .as_ref()
-        .or(cluster.spec.scheduling_policy.as_ref())
-        .unwrap_or(&none);
-    let old = component
-        .affinity
-        .as_ref()
-        .or(cluster.spec.affinity.as_ref());
-    let tolerations = [
-        &policy.tolerations,
-        &component.tolerations,
-        &cluster.spec.tolerations,
-    ];
+    let policy = component.scheduling_policy.as_ref().or(cluster.spec.scheduling_policy.as_ref()).unwrap_or(&none);
+    let old = component.affinity.as_ref().or(cluster.spec.affinity.as_ref());
+    let tolerations = [&policy.tolerations, &component.tolerations, &cluster.spec.tolerations];
     let mut node_selector = policy.node_selector.clone();
     node_selector.extend(old.map(|old| old.node_labels.clone()).unwrap_or_default());
     PodTemplate {
@@ -316,16 +244,9 @@ fn pod(cluster: &Cluster, component: &ComponentSpec) -> PodTemplate {
         annotations: component.annotations.clone(),
         env: component.env.clone(),
         resources: component.resources.clone(),
-        affinity: policy
-            .affinity
-            .clone()
-            .or_else(|| old.and_then(|old| anti_affinity(cluster, component, old))),
+        affinity: policy.affinity.clone().or_else(|| old.and_then(|old| anti_affinity(cluster, component, old))),
         node_selector,
-        tolerations: tolerations
-            .into_iter()
-            .find(|list| !list.is_empty())
-            .cloned()
-            .unwrap_or_default(),
+        tolerations: tolerations.into_iter().find(|list| !list.is_empty()).cloned().unwrap_or_default(),
         topology_spread: policy.topology_spread_constraints.clone(),
         scheduler: policy.scheduler_name.clone(),
         service_account: component.service_account_name.clone(),
@@ -335,27 +256,17 @@ fn pod(cluster: &Cluster, component: &ComponentSpec) -> PodTemplate {
 }
 
 /// The older form: members avoid each other over each topology.
-fn anti_affinity(
-    cluster: &Cluster,
-    component: &ComponentSpec,
-    old: &OldAffinity,
-) -> Option<Affinity> {
+fn anti_affinity(cluster: &Cluster, component: &ComponentSpec, old: &OldAffinity) -> Option<Affinity> {
     let labels = BTreeMap::from([
         ("app.kubernetes.io/instance".to_owned(), cluster.name_any()),
-        (
-            "app.kubernetes.io/component".to_owned(),
-            component.name.clone(),
-        ),
+        ("app.kubernetes.io/component".to_owned(), component.name.clone()),
     ]);
     let terms: Vec<_> = old
         .topology_keys
         .iter()
         .map(|key| PodAffinityTerm {
             topology_key: key.clone(),
-            label_selector: Some(LabelSelector {
-                match_labels: Some(labels.clone()),
-                match_expressions: None,
-            }),
+            label_selector: Some(LabelSelector { match_labels: Some(labels.clone()), match_expressions: None }),
             ..PodAffinityTerm::default()
         })
         .collect();
@@ -369,28 +280,18 @@ fn anti_affinity(
             preferred_during_scheduling_ignored_during_execution: Some(
                 terms
                     .into_iter()
-                    .map(|pod_affinity_term| WeightedPodAffinityTerm {
-                        weight: 100,
-                        pod_affinity_term,
-                    })
+                    .map(|pod_affinity_term| WeightedPodAffinityTerm { weight: 100, pod_affinity_term })
                     .collect(),
             ),
             required_during_scheduling_ignored_during_execution: None,
         },
     };
-    Some(Affinity {
-        pod_anti_affinity: Some(anti),
-        ..Affinity::default()
-    })
+    Some(Affinity { pod_anti_affinity: Some(anti), ..Affinity::default() })
 }
 
 fn check_env(component: &ComponentSpec, engine: EngineKind, problems: &mut Vec<Problem>) {
     let forbidden = engine.knowledge().forbidden_env();
-    if let Some(var) = component
-        .env
-        .iter()
-        .find(|var| forbidden.contains(&var.name.as_str()))
-    {
+    if let Some(var) = component.env.iter().find(|var| forbidden.contains(&var.name.as_str())) {
         problems.push(problem(
             "UnsafeEnvironment",
             format!(
@@ -422,11 +323,7 @@ fn check_names(names: &Names, network: &Network, replicas: u32, problems: &mut V
             ),
         ));
     }
-    if !names
-        .prefix
-        .starts_with(|first: char| first.is_ascii_lowercase())
-        || names.prefix.contains('.')
-    {
+    if !names.prefix.starts_with(|first: char| first.is_ascii_lowercase()) || names.prefix.contains('.') {
         problems.push(problem(
             "NameUnfit",
             format!("services must begin with a letter and have no dots, {:?} does not; create the Cluster under another name", names.prefix),
@@ -437,19 +334,11 @@ fn check_names(names: &Names, network: &Network, replicas: u32, problems: &mut V
 /// Fields that are there and do nothing.
 fn ignored(cluster: &Cluster, component: &ComponentSpec) -> Vec<String> {
     let spec = cluster.spec.other.keys().map(|key| format!("spec.{key}"));
-    let of_component = component
-        .other
-        .keys()
-        .map(|key| format!("spec.componentSpecs[0].{key}"));
+    let of_component = component.other.keys().map(|key| format!("spec.componentSpecs[0].{key}"));
     let services = component
         .services
         .iter()
         .filter(|service| !service.pod_service)
-        .map(|service| {
-            format!(
-                "spec.componentSpecs[0].services[{}] (without podService)",
-                service.name
-            )
-        });
+        .map(|service| format!("spec.componentSpecs[0].services[{}] (without podService)", service.name));
     spec.chain(of_component).chain(services).collect()
 }

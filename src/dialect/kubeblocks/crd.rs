@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::core::v1::{
-        Affinity, EnvVar, LocalObjectReference, ResourceRequirements, Toleration,
-        TopologySpreadConstraint,
+        Affinity, EnvVar, LocalObjectReference, ResourceRequirements, Toleration, TopologySpreadConstraint,
     },
     apimachinery::pkg::api::resource::Quantity,
 };
@@ -50,17 +49,8 @@ use crate::plan::{
         description = "What stays when the cluster is deleted",
         json_path = ".spec.terminationPolicy"
     ),
-    printcolumn(
-        name = "STATUS",
-        type_ = "string",
-        description = "Phase of the cluster",
-        json_path = ".status.phase"
-    ),
-    printcolumn(
-        name = "AGE",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp"
-    ),
+    printcolumn(name = "STATUS", type_ = "string", description = "Phase of the cluster", json_path = ".status.phase"),
+    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "MESSAGE",
         type_ = "string",

@@ -31,15 +31,8 @@ pub fn status(
         observed_generation: Some(database.generation),
         phase: Some(phase),
         message: Some(report.message.clone()),
-        components: [(database.component.clone(), component)]
-            .into_iter()
-            .collect(),
-        conditions: merge_conditions(
-            &standing.conditions,
-            &report.conditions,
-            database.generation,
-            now,
-        ),
+        components: [(database.component.clone(), component)].into_iter().collect(),
+        conditions: merge_conditions(&standing.conditions, &report.conditions, database.generation, now),
         members: report.members.clone(),
         atoll: record.cloned(),
     }
@@ -66,12 +59,7 @@ fn member(member: &MemberReport) -> MemberStatus {
         ready: ready(member),
         role: member.role.as_deref().map(|role| ReplicaRole {
             name: role.to_owned(),
-            access_mode: if role == Role::Leader.as_str() {
-                "ReadWrite"
-            } else {
-                "Readonly"
-            }
-            .to_owned(),
+            access_mode: if role == Role::Leader.as_str() { "ReadWrite" } else { "Readonly" }.to_owned(),
             can_vote: role != Role::Learner.as_str(),
             is_leader: role == Role::Leader.as_str(),
         }),

@@ -17,16 +17,11 @@ pub fn expected_identity(members: &[(MemberName, String)], token: &str) -> Expec
     for (name, url) in members {
         urls.entry(name).or_default().push(url);
     }
-    let ids: BTreeMap<MemberName, u64> = urls
-        .into_iter()
-        .map(|(name, urls)| (name.clone(), member_id(urls, token)))
-        .collect();
+    let ids: BTreeMap<MemberName, u64> =
+        urls.into_iter().map(|(name, urls)| (name.clone(), member_id(urls, token))).collect();
     ExpectedIdentity {
         cluster: hexadecimal(cluster_id(ids.values().copied().collect())),
-        members: ids
-            .into_iter()
-            .map(|(name, id)| (name, hexadecimal(id)))
-            .collect(),
+        members: ids.into_iter().map(|(name, id)| (name, hexadecimal(id))).collect(),
     }
 }
 
@@ -58,10 +53,7 @@ fn cluster_id(mut members: Vec<u64>) -> u64 {
 
 /// The hash's first eight bytes, most significant first.
 fn first_eight(hash: Sha1) -> u64 {
-    hash.finalize()
-        .iter()
-        .take(8)
-        .fold(0, |number, byte| (number << 8) | u64::from(*byte))
+    hash.finalize().iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
 #[cfg(test)]
@@ -69,11 +61,7 @@ mod tests {
     use super::*;
 
     /// Token, members with their peer URL and identity, and the cluster's identity.
-    type Founding = (
-        &'static str,
-        &'static [(&'static str, &'static str, &'static str)],
-        &'static str,
-    );
+    type Founding = (&'static str, &'static [(&'static str, &'static str, &'static str)], &'static str);
 
     /// Each read from real etcd 3.5.35 processes that founded statically with these arguments.
     const FOUNDED: [Founding; 5] = [
@@ -105,11 +93,7 @@ mod tests {
             ],
             "16eb83cc10172a75",
         ),
-        (
-            "uid.1.pvc",
-            &[("only", "http://127.0.0.1:23301", "aeb7f08b5044cfa6")],
-            "a675ee636918c94b",
-        ),
+        ("uid.1.pvc", &[("only", "http://127.0.0.1:23301", "aeb7f08b5044cfa6")], "a675ee636918c94b"),
         // The cluster's identity and one member's begin with zeros, which etcd does not print.
         (
             "uid.873.pvc",
@@ -123,10 +107,7 @@ mod tests {
     ];
 
     fn peers(members: &[(&str, &str, &str)]) -> Vec<(MemberName, String)> {
-        members
-            .iter()
-            .map(|(name, url, _)| (MemberName::from(*name), (*url).to_owned()))
-            .collect()
+        members.iter().map(|(name, url, _)| (MemberName::from(*name), (*url).to_owned())).collect()
     }
 
     #[test]
@@ -135,11 +116,7 @@ mod tests {
             let expected = expected_identity(&peers(members), token);
             assert_eq!(expected.cluster, cluster, "cluster of {token}");
             for (name, _, id) in members {
-                assert_eq!(
-                    expected.members[&MemberName::from(*name)],
-                    *id,
-                    "{name} of {token}"
-                );
+                assert_eq!(expected.members[&MemberName::from(*name)], *id, "{name} of {token}");
             }
         }
     }
@@ -149,24 +126,15 @@ mod tests {
         let (token, members, _) = FOUNDED[1];
         let mut reversed = peers(members);
         reversed.reverse();
-        assert_eq!(
-            expected_identity(&peers(members), token),
-            expected_identity(&reversed, token)
-        );
+        assert_eq!(expected_identity(&peers(members), token), expected_identity(&reversed, token));
     }
 
     #[test]
     fn another_token_is_another_cluster_with_other_members() {
         let (_, members, _) = FOUNDED[0];
-        let (one, two) = (
-            expected_identity(&peers(members), "uid.1.pvc"),
-            expected_identity(&peers(members), "uid.2.pvc"),
-        );
+        let (one, two) =
+            (expected_identity(&peers(members), "uid.1.pvc"), expected_identity(&peers(members), "uid.2.pvc"));
         assert_ne!(one.cluster, two.cluster);
-        assert!(
-            one.members
-                .iter()
-                .all(|(name, id)| two.members[name] != *id)
-        );
+        assert!(one.members.iter().all(|(name, id)| two.members[name] != *id));
     }
 }

@@ -41,11 +41,8 @@ pub fn container(database: &Database, record: &Record, member: &Member, start: S
     let ports = Etcd.ports();
     let everywhere = |port: u16| format!("http://0.0.0.0:{port}");
     let metrics = ports.others[0];
-    let initial: Vec<_> = record
-        .members
-        .iter()
-        .filter_map(|m| Some(format!("{}={}", m.name, url(m.peer.as_deref()?))))
-        .collect();
+    let initial: Vec<_> =
+        record.members.iter().filter_map(|m| Some(format!("{}={}", m.name, url(m.peer.as_deref()?)))).collect();
     let state = match start {
         Start::Found => "new",
         Start::Join => "existing",
@@ -57,30 +54,16 @@ pub fn container(database: &Database, record: &Record, member: &Member, start: S
         format!("--listen-peer-urls={}", everywhere(ports.peer.number)),
         format!("--listen-client-urls={}", everywhere(ports.client.number)),
         format!("--listen-metrics-urls={}", everywhere(metrics.number)),
-        format!(
-            "--initial-advertise-peer-urls={}",
-            url(member.peer.as_deref().unwrap_or_default())
-        ),
-        format!(
-            "--advertise-client-urls={}",
-            url(member.client.as_deref().unwrap_or_default())
-        ),
+        format!("--initial-advertise-peer-urls={}", url(member.peer.as_deref().unwrap_or_default())),
+        format!("--advertise-client-urls={}", url(member.client.as_deref().unwrap_or_default())),
         format!("--initial-cluster={}", initial.join(",")),
         format!("--initial-cluster-state={state}"),
         format!(
             "--initial-cluster-token={}",
-            record
-                .identity()
-                .map(|identity| identity.token.as_str())
-                .unwrap_or_default()
+            record.identity().map(|identity| identity.token.as_str()).unwrap_or_default()
         ),
     ];
-    args.extend(
-        release
-            .iter()
-            .flat_map(|release| release.flags)
-            .map(|flag| (*flag).to_owned()),
-    );
+    args.extend(release.iter().flat_map(|release| release.flags).map(|flag| (*flag).to_owned()));
     let probe = |path: &str| Probe {
         http_get: Some(HTTPGetAction {
             path: Some(path.to_owned()),

@@ -21,18 +21,9 @@ pub struct Etcd;
 impl Knowledge for Etcd {
     fn ports(&self) -> Ports {
         Ports {
-            client: Port {
-                name: "client",
-                number: 2379,
-            },
-            peer: Port {
-                name: "peer",
-                number: 2380,
-            },
-            others: &[Port {
-                name: "metrics",
-                number: 2381,
-            }],
+            client: Port { name: "client", number: 2379 },
+            peer: Port { name: "peer", number: 2380 },
+            others: &[Port { name: "metrics", number: 2381 }],
         }
     }
 
@@ -41,20 +32,11 @@ impl Knowledge for Etcd {
     }
 
     fn expected_identity(&self, members: &[(MemberName, String)], token: &str) -> ExpectedIdentity {
-        let urls: Vec<_> = members
-            .iter()
-            .map(|(name, peer)| (name.clone(), member::url(peer)))
-            .collect();
+        let urls: Vec<_> = members.iter().map(|(name, peer)| (name.clone(), member::url(peer))).collect();
         identity::expected_identity(&urls, token)
     }
 
-    fn container(
-        &self,
-        database: &Database,
-        record: &Record,
-        member: &Member,
-        start: Start,
-    ) -> Container {
+    fn container(&self, database: &Database, record: &Record, member: &Member, start: Start) -> Container {
         member::container(database, record, member, start)
     }
 
@@ -66,13 +48,7 @@ impl Knowledge for Etcd {
         read::question(member)
     }
 
-    fn read(
-        &self,
-        record: &Record,
-        member: &Member,
-        rung: Rung,
-        replies: &[HttpReply],
-    ) -> Result<Answer, Distrust> {
+    fn read(&self, record: &Record, member: &Member, rung: Rung, replies: &[HttpReply]) -> Result<Answer, Distrust> {
         read::read(record, member, rung, replies)
     }
 }

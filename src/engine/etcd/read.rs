@@ -16,11 +16,8 @@ use crate::{
 /// In this order because the status is local and comes at once, whereas a member without a quorum keeps the second
 /// request waiting. A carrier hands over what it has when its time is up.
 pub fn question(member: &Member) -> Question {
-    let post = |path: &str, body: &str| HttpRequest {
-        method: Method::Post,
-        path: path.to_owned(),
-        body: body.to_owned(),
-    };
+    let post =
+        |path: &str, body: &str| HttpRequest { method: Method::Post, path: path.to_owned(), body: body.to_owned() };
     Question {
         member: member.name.clone(),
         port: super::Etcd.ports().client.number,
@@ -32,23 +29,14 @@ pub fn question(member: &Member) -> Question {
 }
 
 /// Reads one member's replies, in the order of the question; those at the end may be missing.
-pub fn read(
-    record: &Record,
-    member: &Member,
-    rung: Rung,
-    replies: &[HttpReply],
-) -> Result<Answer, Distrust> {
+pub fn read(record: &Record, member: &Member, rung: Rung, replies: &[HttpReply]) -> Result<Answer, Distrust> {
     let [status, rest @ ..] = replies else {
         return Err(unreadable(member, "it sent no reply"));
     };
     if status.status != 200 {
-        return Err(unreadable(
-            member,
-            format!("its status was refused with HTTP {}", status.status),
-        ));
+        return Err(unreadable(member, format!("its status was refused with HTTP {}", status.status)));
     }
-    let status: Status =
-        parse(&status.body).map_err(|why| unreadable(member, format!("its status {why}")))?;
+    let status: Status = parse(&status.body).map_err(|why| unreadable(member, format!("its status {why}")))?;
     let (cluster, id) = checked(record, member, &status.header)?;
     let role = if status.is_learner {
         Role::Learner
@@ -62,69 +50,37 @@ pub fn read(
         None => None,
         Some(list) if list.status != 200 => None,
         Some(list) => {
-            let list: MemberList = parse(&list.body)
-                .map_err(|why| unreadable(member, format!("its list of members {why}")))?;
+            let list: MemberList =
+                parse(&list.body).map_err(|why| unreadable(member, format!("its list of members {why}")))?;
             // Each reply is checked for itself: behind a balancer two requests may meet two processes.
             checked(record, member, &list.header)?;
-            Some(
-                list.members
-                    .iter()
-                    .filter(|listed| !listed.is_learner)
-                    .map(|listed| hexadecimal(listed.id))
-                    .collect(),
-            )
+            Some(list.members.iter().filter(|listed| !listed.is_learner).map(|listed| hexadecimal(listed.id)).collect())
         }
     };
-    Ok(Answer {
-        rung,
-        cluster,
-        member: id,
-        role,
-        voters,
-        term: status.header.raft_term,
-    })
+    Ok(Answer { rung, cluster, member: id, role, voters, term: status.header.raft_term })
 }
 
 /// The cluster's and the member's identity, if they are those on record.
-fn checked(
-    record: &Record,
-    member: &Member,
-    header: &Header,
-) -> Result<(String, String), Distrust> {
+fn checked(record: &Record, member: &Member, header: &Header) -> Result<(String, String), Distrust> {
     let (Some(expected), Some(engine_id)) = (record.identity(), &member.engine_id) else {
         return Err(unreadable(member, "no identity is recorded to check it by"));
     };
-    let (cluster, id) = (
-        hexadecimal(header.cluster_id),
-        hexadecimal(header.member_id),
-    );
+    let (cluster, id) = (hexadecimal(header.cluster_id), hexadecimal(header.member_id));
     if cluster == expected.cluster && id == *engine_id {
         Ok((cluster, id))
     } else {
-        Err(Distrust::WrongIdentity {
-            member: member.name.clone(),
-            cluster,
-            id,
-        })
+        Err(Distrust::WrongIdentity { member: member.name.clone(), cluster, id })
     }
 }
 
 fn unreadable(member: &Member, why: impl Into<String>) -> Distrust {
-    Distrust::Unreadable {
-        member: member.name.clone(),
-        why: why.into(),
-    }
+    Distrust::Unreadable { member: member.name.clone(), why: why.into() }
 }
 
 /// Parses one reply. The error names the place, never the content: whoever answered may be anyone.
 fn parse<T: DeserializeOwned>(body: &str) -> Result<T, String> {
-    serde_json::from_str(body).map_err(|error| {
-        format!(
-            "is not etcd's (line {}, column {})",
-            error.line(),
-            error.column()
-        )
-    })
+    serde_json::from_str(body)
+        .map_err(|error| format!("is not etcd's (line {}, column {})", error.line(), error.column()))
 }
 
 #[derive(Deserialize)]

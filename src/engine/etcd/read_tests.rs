@@ -31,29 +31,17 @@ fn member(engine_id: Option<&str>) -> Member {
 fn record() -> Record {
     Record {
         uid: Uid::from("uid"),
-        stage: Stage::Founding(Identity {
-            attempt: 1,
-            token: "atoll".into(),
-            cluster: "8e081189572e0458".into(),
-        }),
+        stage: Stage::Founding(Identity { attempt: 1, token: "atoll".into(), cluster: "8e081189572e0458".into() }),
         members: vec![member(Some("62839fc01f7ff1b1"))],
     }
 }
 
 fn ok(body: &str) -> HttpReply {
-    HttpReply {
-        status: 200,
-        body: body.to_owned(),
-    }
+    HttpReply { status: 200, body: body.to_owned() }
 }
 
 fn heard(replies: &[HttpReply]) -> Result<Answer, Distrust> {
-    read(
-        &record(),
-        &member(Some("62839fc01f7ff1b1")),
-        Rung::Address,
-        replies,
-    )
+    read(&record(), &member(Some("62839fc01f7ff1b1")), Rung::Address, replies)
 }
 
 #[test]
@@ -80,32 +68,15 @@ fn roles_are_read() {
         (STATUS_WITHOUT_LEADER, Role::Follower),
         (STATUS_OF_A_LEARNER, Role::Learner),
     ] {
-        assert_eq!(
-            heard(&[ok(status), ok(LIST)]).expect("believed").role,
-            role,
-            "{status}"
-        );
+        assert_eq!(heard(&[ok(status), ok(LIST)]).expect("believed").role, role, "{status}");
     }
 }
 
 #[test]
 fn without_a_quorum_a_member_is_believed_but_names_no_voters() {
-    let refused = HttpReply {
-        status: 503,
-        body: r#"{"error":"etcdserver: request timed out","code":14}"#.into(),
-    };
-    assert_eq!(
-        heard(&[ok(STATUS_WITHOUT_LEADER), refused])
-            .expect("believed")
-            .voters,
-        None
-    );
-    assert_eq!(
-        heard(&[ok(STATUS_WITHOUT_LEADER)])
-            .expect("believed")
-            .voters,
-        None
-    );
+    let refused = HttpReply { status: 503, body: r#"{"error":"etcdserver: request timed out","code":14}"#.into() };
+    assert_eq!(heard(&[ok(STATUS_WITHOUT_LEADER), refused]).expect("believed").voters, None);
+    assert_eq!(heard(&[ok(STATUS_WITHOUT_LEADER)]).expect("believed").voters, None);
 }
 
 #[test]
@@ -115,38 +86,18 @@ fn an_answer_of_another_member_or_cluster_is_not_believed() {
         [ok(STATUS_OF_ANOTHER_CLUSTER), ok(LIST)],
         [ok(STATUS), ok(LIST_OF_ANOTHER_MEMBER)],
     ] {
-        assert!(
-            matches!(heard(&replies), Err(Distrust::WrongIdentity { .. })),
-            "{replies:?}"
-        );
+        assert!(matches!(heard(&replies), Err(Distrust::WrongIdentity { .. })), "{replies:?}");
     }
 }
 
 #[test]
 fn what_is_not_etcd_is_not_believed_and_not_quoted() {
-    for body in [
-        "",
-        "<html>secret</html>",
-        "{}",
-        r#"{"header":{"cluster_id":"secret","member_id":"1"}}"#,
-    ] {
-        let Err(distrust @ Distrust::Unreadable { .. }) = heard(&[ok(body)]) else {
-            panic!("{body} was believed")
-        };
+    for body in ["", "<html>secret</html>", "{}", r#"{"header":{"cluster_id":"secret","member_id":"1"}}"#] {
+        let Err(distrust @ Distrust::Unreadable { .. }) = heard(&[ok(body)]) else { panic!("{body} was believed") };
         assert!(!distrust.to_string().contains("secret"), "{distrust}");
     }
-    for replies in [
-        vec![],
-        vec![HttpReply {
-            status: 404,
-            body: String::new(),
-        }],
-        vec![ok(STATUS), ok("{}")],
-    ] {
-        assert!(
-            matches!(heard(&replies), Err(Distrust::Unreadable { .. })),
-            "{replies:?}"
-        );
+    for replies in [vec![], vec![HttpReply { status: 404, body: String::new() }], vec![ok(STATUS), ok("{}")]] {
+        assert!(matches!(heard(&replies), Err(Distrust::Unreadable { .. })), "{replies:?}");
     }
 }
 
@@ -154,19 +105,8 @@ fn what_is_not_etcd_is_not_believed_and_not_quoted() {
 fn before_an_identity_is_recorded_nothing_is_believed() {
     let replies = [ok(STATUS), ok(LIST)];
     assert!(read(&record(), &member(None), Rung::Address, &replies).is_err());
-    let placed = Record {
-        stage: Stage::Placed { attempt: 1 },
-        ..record()
-    };
-    assert!(
-        read(
-            &placed,
-            &member(Some("62839fc01f7ff1b1")),
-            Rung::Address,
-            &replies
-        )
-        .is_err()
-    );
+    let placed = Record { stage: Stage::Placed { attempt: 1 }, ..record() };
+    assert!(read(&placed, &member(Some("62839fc01f7ff1b1")), Rung::Address, &replies).is_err());
 }
 
 #[test]
@@ -174,9 +114,6 @@ fn a_member_is_asked_for_its_status_before_what_needs_a_quorum() {
     let question = question(&member(None));
     assert_eq!((question.member.as_str(), question.port), ("etcd-1", 2379));
     let Exchange::Http(requests) = question.exchange;
-    let paths: Vec<_> = requests
-        .iter()
-        .map(|request| request.path.as_str())
-        .collect();
+    let paths: Vec<_> = requests.iter().map(|request| request.path.as_str()).collect();
     assert_eq!(paths, ["/v3/maintenance/status", "/v3/cluster/member/list"]);
 }

@@ -38,14 +38,8 @@ pub struct Probes {
 /// Major, minor and patch, which order versions.
 type Number = (u32, u32, u32);
 
-const BEFORE_READYZ: Probes = Probes {
-    live: "/health?serializable=true",
-    ready: "/health",
-};
-const SINCE_READYZ: Probes = Probes {
-    live: "/livez",
-    ready: "/readyz",
-};
+const BEFORE_READYZ: Probes = Probes { live: "/health?serializable=true", ready: "/health" };
+const SINCE_READYZ: Probes = Probes { live: "/livez", ready: "/readyz" };
 
 /// A corrupted member says so instead of serving.
 const CHECKED_3_5: &[&str] = &["--experimental-initial-corrupt-check=true"];
@@ -58,13 +52,7 @@ const fn release(
     flags: &'static [&'static str],
     learners: bool,
 ) -> Release {
-    Release {
-        version,
-        probes,
-        flags,
-        learners,
-        number,
-    }
+    Release { version, probes, flags, learners, number }
 }
 
 /// Every version served, oldest first.
@@ -109,9 +97,7 @@ pub enum StepRefused {
         next: String,
     },
     /// The data may hold what a newer minor version cannot start with.
-    #[error(
-        "etcd {from} may have written memberships that {to} refuses to start with (etcd#19557): go to {via} first"
-    )]
+    #[error("etcd {from} may have written memberships that {to} refuses to start with (etcd#19557): go to {via} first")]
     NotBeforePatch {
         /// The version in use.
         from: &'static str,
@@ -153,32 +139,20 @@ pub fn default() -> Version {
 ///
 /// # Errors
 /// [`Unsupported`], in words that name what is known.
-pub fn resolve(
-    component_definition: &str,
-    service_version: Option<&str>,
-) -> Result<Version, Unsupported> {
+pub fn resolve(component_definition: &str, service_version: Option<&str>) -> Result<Version, Unsupported> {
     if !is_etcd(component_definition) {
         return Err(Unsupported::Definition(component_definition.to_owned()));
     }
-    let asked = service_version
-        .map(str::trim)
-        .filter(|version| !version.is_empty())
-        .unwrap_or(DEFAULT);
+    let asked = service_version.map(str::trim).filter(|version| !version.is_empty()).unwrap_or(DEFAULT);
     let version = asked.strip_prefix('v').unwrap_or(asked);
     RELEASES
         .iter()
         .rev()
         .find(|release| {
-            release.version == version
-                || release
-                    .version
-                    .rsplit_once('.')
-                    .is_some_and(|(minor, _)| minor == version)
+            release.version == version || release.version.rsplit_once('.').is_some_and(|(minor, _)| minor == version)
         })
         .map(|release| Version::new(release.version))
-        .ok_or_else(|| Unsupported::Version {
-            asked: asked.to_owned(),
-        })
+        .ok_or_else(|| Unsupported::Version { asked: asked.to_owned() })
 }
 
 /// The table's row of a version.
@@ -189,9 +163,7 @@ pub fn find(version: &Version) -> Result<&'static Release, Unsupported> {
     RELEASES
         .iter()
         .find(|release| release.version == version.as_str())
-        .ok_or_else(|| Unsupported::Version {
-            asked: version.as_str().to_owned(),
-        })
+        .ok_or_else(|| Unsupported::Version { asked: version.as_str().to_owned() })
 }
 
 /// Whether a running database may be changed from one version to another.
@@ -203,39 +175,22 @@ pub fn step(from: &Version, to: &Version) -> Result<(), StepRefused> {
     let minor = |release: &Release| (release.number.0, release.number.1);
     if minor(to) == minor(from) {
         // Patches exchange freely, but never back to where promoted learners are not written for good.
-        return if from.learners && !to.learners {
-            Err(down(from, to))
-        } else {
-            Ok(())
-        };
+        return if from.learners && !to.learners { Err(down(from, to)) } else { Ok(()) };
     }
     if to.number < from.number {
         return Err(down(from, to));
     }
     let next = (from.number.0, from.number.1 + 1);
     if minor(to) != next {
-        let next: Vec<_> = RELEASES
-            .iter()
-            .filter(|release| minor(release) == next)
-            .map(|release| release.version)
-            .collect();
-        return Err(StepRefused::TooFar {
-            from: from.version,
-            next: next.join(", "),
-        });
+        let next: Vec<_> =
+            RELEASES.iter().filter(|release| minor(release) == next).map(|release| release.version).collect();
+        return Err(StepRefused::TooFar { from: from.version, next: next.join(", ") });
     }
     if from.learners {
         return Ok(());
     }
-    let via = RELEASES
-        .iter()
-        .rev()
-        .find(|release| release.learners && minor(release) == minor(from));
-    Err(StepRefused::NotBeforePatch {
-        from: from.version,
-        to: to.version,
-        via: via.map_or(DEFAULT, |via| via.version),
-    })
+    let via = RELEASES.iter().rev().find(|release| release.learners && minor(release) == minor(from));
+    Err(StepRefused::NotBeforePatch { from: from.version, to: to.version, via: via.map_or(DEFAULT, |via| via.version) })
 }
 
 /// The image of a version, as its project publishes it.
@@ -260,20 +215,12 @@ impl std::str::FromStr for Mirror {
     type Err = NotAMirror;
 
     fn from_str(rule: &str) -> Result<Self, Self::Err> {
-        let (from, to) = rule
-            .split_once('=')
-            .ok_or_else(|| NotAMirror(rule.to_owned()))?;
-        let (from, to) = (
-            from.trim().trim_end_matches('/'),
-            to.trim().trim_end_matches('/'),
-        );
+        let (from, to) = rule.split_once('=').ok_or_else(|| NotAMirror(rule.to_owned()))?;
+        let (from, to) = (from.trim().trim_end_matches('/'), to.trim().trim_end_matches('/'));
         if from.is_empty() || to.is_empty() || to.contains('=') {
             return Err(NotAMirror(rule.to_owned()));
         }
-        Ok(Self {
-            from: from.to_owned(),
-            to: to.to_owned(),
-        })
+        Ok(Self { from: from.to_owned(), to: to.to_owned() })
     }
 }
 
@@ -297,36 +244,24 @@ pub fn mirror(image: &str, rules: &[Mirror]) -> String {
                 .map(|rest| (rule, rest))
         })
         .max_by_key(|(rule, _)| rule.from.len())
-        .map_or_else(
-            || image.to_owned(),
-            |(rule, rest)| format!("{}{rest}", rule.to),
-        )
+        .map_or_else(|| image.to_owned(), |(rule, rest)| format!("{}{rest}", rule.to))
 }
 
 /// `etcd`, or `etcd-` and the version of a definition. A definition may be given as a prefix (`etcd-`).
 fn is_etcd(component_definition: &str) -> bool {
     match component_definition.strip_prefix("etcd") {
         Some("" | "-") => true,
-        Some(rest) => rest
-            .strip_prefix('-')
-            .is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit())),
+        Some(rest) => rest.strip_prefix('-').is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit())),
         None => false,
     }
 }
 
 fn known() -> String {
-    RELEASES
-        .iter()
-        .map(|release| release.version)
-        .collect::<Vec<_>>()
-        .join(", ")
+    RELEASES.iter().map(|release| release.version).collect::<Vec<_>>().join(", ")
 }
 
 fn down(from: &Release, to: &Release) -> StepRefused {
-    StepRefused::Down {
-        from: from.version,
-        to: to.version,
-    }
+    StepRefused::Down { from: from.version, to: to.version }
 }
 
 #[cfg(test)]

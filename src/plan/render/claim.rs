@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{
-    PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements,
-};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements};
 
 use super::Owner;
 use crate::plan::{
@@ -18,19 +16,10 @@ use crate::plan::{
 ///
 /// It carries its member's part of the record, so that a volume that has lost its database still tells whose it is.
 #[must_use]
-pub fn claim(
-    owner: Owner,
-    record: &Recorded,
-    member: &Member,
-    volume: &Volume,
-) -> PersistentVolumeClaim {
+pub fn claim(owner: Owner, record: &Recorded, member: &Member, volume: &Volume) -> PersistentVolumeClaim {
     let name = owner.database.names.claim(&volume.name, &member.name);
     let mut metadata = owner.metadata(&name);
-    metadata.labels = Some(labels::of_member(
-        owner.master,
-        owner.database,
-        &member.name,
-    ));
+    metadata.labels = Some(labels::of_member(owner.master, owner.database, &member.name));
     metadata.annotations = Some(BTreeMap::from([(
         labels::MEMBER_RECORD.to_owned(),
         ClaimRecord::of(owner.database, record, member).to_text(),
@@ -40,10 +29,7 @@ pub fn claim(
         spec: Some(PersistentVolumeClaimSpec {
             access_modes: Some(volume.access_modes.clone()),
             resources: Some(VolumeResourceRequirements {
-                requests: Some(BTreeMap::from([(
-                    "storage".to_owned(),
-                    volume.size.clone(),
-                )])),
+                requests: Some(BTreeMap::from([("storage".to_owned(), volume.size.clone())])),
                 limits: None,
             }),
             storage_class_name: volume.class.clone(),

@@ -8,8 +8,5 @@ use sha1::{Digest, Sha1};
 pub fn digest(rendered: &impl Serialize) -> String {
     // These types cannot fail to serialise; were one to, an empty text would only ever make the object look changed.
     let text = serde_json::to_string(rendered).unwrap_or_default();
-    Sha1::digest(text.as_bytes())
-        .iter()
-        .take(8)
-        .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+    Sha1::digest(text.as_bytes()).iter().take(8).fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }

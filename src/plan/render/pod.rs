@@ -2,8 +2,8 @@
 
 use k8s_openapi::{
     api::core::v1::{
-        Capabilities, Container, PersistentVolumeClaimVolumeSource, Pod, PodSecurityContext,
-        PodSpec, SeccompProfile, SecurityContext, Volume, VolumeDevice, VolumeMount,
+        Capabilities, Container, PersistentVolumeClaimVolumeSource, Pod, PodSecurityContext, PodSpec, SeccompProfile,
+        SecurityContext, Volume, VolumeDevice, VolumeMount,
     },
     apimachinery::pkg::apis::meta::v1::OwnerReference,
 };
@@ -29,11 +29,7 @@ pub fn pod(owner: Owner, record: &Recorded, member: &Member, volume: &Uid, start
     let database = owner.database;
     let name = ObjectName::from(&member.name);
     // What the pod was made from, apart from how it starts: a member that has founded is no drift.
-    let made_from = digest(&spec(
-        owner,
-        member,
-        container(owner, record, member, Start::Join),
-    ));
+    let made_from = digest(&spec(owner, member, container(owner, record, member, Start::Join)));
     let running = spec(owner, member, container(owner, record, member, start));
     let mut pod = shell(owner, member, &name, volume, labels::PART_MEMBER, running);
     let labels = pod.metadata.labels.get_or_insert_default();
@@ -64,14 +60,7 @@ pub fn scout(owner: Owner, member: &Member, volume: &Uid) -> Pod {
 
 /// Metadata and ownership. The owner is the data volume in the same worker: `kubectl drain` then works without
 /// `--force`, and garbage collection can only ever follow a volume that is truly gone (DESIGN section 4).
-fn shell(
-    owner: Owner,
-    member: &Member,
-    name: &ObjectName,
-    volume: &Uid,
-    part: &str,
-    spec: PodSpec,
-) -> Pod {
+fn shell(owner: Owner, member: &Member, name: &ObjectName, volume: &Uid, part: &str, spec: PodSpec) -> Pod {
     let data = &owner.database.volumes.data;
     let mut metadata = owner.metadata(name);
     let mut labels = labels::of_member(owner.master, owner.database, &member.name);
@@ -80,20 +69,12 @@ fn shell(
     metadata.owner_references = Some(vec![OwnerReference {
         api_version: "v1".to_owned(),
         kind: "PersistentVolumeClaim".to_owned(),
-        name: owner
-            .database
-            .names
-            .claim(&data.name, &member.name)
-            .to_string(),
+        name: owner.database.names.claim(&data.name, &member.name).to_string(),
         uid: volume.to_string(),
         controller: Some(true),
         block_owner_deletion: None,
     }]);
-    Pod {
-        metadata,
-        spec: Some(spec),
-        status: None,
-    }
+    Pod { metadata, spec: Some(spec), status: None }
 }
 
 fn spec(owner: Owner, member: &Member, container: Container) -> PodSpec {
@@ -103,22 +84,13 @@ fn spec(owner: Owner, member: &Member, container: Container) -> PodSpec {
         hostname: Some(member.name.to_string()),
         subdomain: Some(database.names.headless().to_string()),
         containers: vec![hardened(container)],
-        volumes: Some(
-            database
-                .volumes
-                .iter()
-                .map(|volume| claimed(owner, member, volume))
-                .collect(),
-        ),
+        volumes: Some(database.volumes.iter().map(|volume| claimed(owner, member, volume)).collect()),
         security_context: Some(PodSecurityContext {
             run_as_non_root: Some(true),
             run_as_user: Some(USER),
             run_as_group: Some(USER),
             fs_group: Some(USER),
-            seccomp_profile: Some(SeccompProfile {
-                type_: "RuntimeDefault".to_owned(),
-                localhost_profile: None,
-            }),
+            seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
             ..PodSecurityContext::default()
         }),
         automount_service_account_token: Some(false),
@@ -139,20 +111,11 @@ fn spec(owner: Owner, member: &Member, container: Container) -> PodSpec {
 /// The engine's container with what the manifest adds to it.
 fn container(owner: Owner, record: &Recorded, member: &Member, start: Start) -> Container {
     let database = owner.database;
-    let mut container = database
-        .engine
-        .kind
-        .knowledge()
-        .container(database, record, member, start);
+    let mut container = database.engine.kind.knowledge().container(database, record, member, start);
     container.resources = Some(database.pod.resources.clone());
     let own: Vec<_> = container.env.take().unwrap_or_default();
-    let mut env: Vec<_> = database
-        .pod
-        .env
-        .iter()
-        .filter(|var| own.iter().all(|o| o.name != var.name))
-        .cloned()
-        .collect();
+    let mut env: Vec<_> =
+        database.pod.env.iter().filter(|var| own.iter().all(|o| o.name != var.name)).cloned().collect();
     env.extend(own);
     container.env = some(env);
     for volume in database.volumes.iter() {
@@ -161,19 +124,13 @@ fn container(owner: Owner, record: &Recorded, member: &Member, start: Start) -> 
             container
                 .volume_devices
                 .get_or_insert_default()
-                .push(VolumeDevice {
-                    name: volume.name.clone(),
-                    device_path: path.clone(),
-                });
+                .push(VolumeDevice { name: volume.name.clone(), device_path: path.clone() });
         } else {
-            container
-                .volume_mounts
-                .get_or_insert_default()
-                .push(VolumeMount {
-                    name: volume.name.clone(),
-                    mount_path: path.clone(),
-                    ..VolumeMount::default()
-                });
+            container.volume_mounts.get_or_insert_default().push(VolumeMount {
+                name: volume.name.clone(),
+                mount_path: path.clone(),
+                ..VolumeMount::default()
+            });
         }
     }
     container
@@ -183,11 +140,7 @@ fn claimed(owner: Owner, member: &Member, volume: &database::Volume) -> Volume {
     Volume {
         name: volume.name.clone(),
         persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
-            claim_name: owner
-                .database
-                .names
-                .claim(&volume.name, &member.name)
-                .to_string(),
+            claim_name: owner.database.names.claim(&volume.name, &member.name).to_string(),
             read_only: None,
         }),
         ..Volume::default()
@@ -199,10 +152,7 @@ fn hardened(mut container: Container) -> Container {
     container.security_context = Some(SecurityContext {
         allow_privilege_escalation: Some(false),
         read_only_root_filesystem: Some(true),
-        capabilities: Some(Capabilities {
-            drop: Some(vec!["ALL".to_owned()]),
-            add: None,
-        }),
+        capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
         ..SecurityContext::default()
     });
     container

@@ -35,20 +35,13 @@ pub struct Rendered {
 #[must_use]
 pub fn services(owner: Owner, record: &Record) -> Vec<Rendered> {
     let workers: BTreeSet<_> = record.workers();
-    let mut rendered: Vec<_> = workers
-        .iter()
-        .map(|worker| headless(owner, worker))
-        .collect();
+    let mut rendered: Vec<_> = workers.iter().map(|worker| headless(owner, worker)).collect();
     if let Network::MemberServices(services) = &owner.database.network {
         for member in &record.members {
             match services.spread {
                 Spread::Unique => rendered.push(of_member(owner, services, member, &member.worker)),
                 Spread::Mirror => {
-                    rendered.extend(
-                        workers
-                            .iter()
-                            .map(|worker| of_member(owner, services, member, worker)),
-                    );
+                    rendered.extend(workers.iter().map(|worker| of_member(owner, services, member, worker)));
                 }
             }
         }
@@ -79,21 +72,11 @@ fn headless(owner: Owner, worker: &WorkerName) -> Rendered {
 
 /// A member's own service. It routes to a member that is not ready as well: etcd becomes ready through its peers, and
 /// they reach it through this service.
-fn of_member(
-    owner: Owner,
-    services: &MemberServices,
-    member: &Member,
-    worker: &WorkerName,
-) -> Rendered {
+fn of_member(owner: Owner, services: &MemberServices, member: &Member, worker: &WorkerName) -> Rendered {
     let database = owner.database;
-    let mut metadata = owner.metadata(
-        &database
-            .names
-            .member_service(&services.name, member.ordinal),
-    );
+    let mut metadata = owner.metadata(&database.names.member_service(&services.name, member.ordinal));
     metadata.labels = Some(labels::of_member(owner.master, database, &member.name));
-    metadata.annotations =
-        Some(services.annotations.clone()).filter(|annotations| !annotations.is_empty());
+    metadata.annotations = Some(services.annotations.clone()).filter(|annotations| !annotations.is_empty());
     let kind = match services.exposure {
         Exposure::LoadBalancer => "LoadBalancer",
         Exposure::ClusterIp => "ClusterIP",
@@ -106,11 +89,7 @@ fn of_member(
             spec: Some(ServiceSpec {
                 type_: Some(kind.to_owned()),
                 publish_not_ready_addresses: Some(true),
-                selector: Some(labels::member_selector(
-                    owner.master,
-                    database,
-                    &member.name,
-                )),
+                selector: Some(labels::member_selector(owner.master, database, &member.name)),
                 ports: Some(ports(owner)),
                 ..ServiceSpec::default()
             }),
@@ -136,11 +115,7 @@ fn port(port: Port) -> ServicePort {
 
 fn finish(worker: &WorkerName, mut service: Service) -> Rendered {
     let digest = digest(&service);
-    service
-        .metadata
-        .annotations
-        .get_or_insert_with(BTreeMap::new)
-        .insert(labels::RENDERED.to_owned(), digest.clone());
+    service.metadata.annotations.get_or_insert_with(BTreeMap::new).insert(labels::RENDERED.to_owned(), digest.clone());
     Rendered {
         worker: worker.clone(),
         name: ObjectName::new(service.metadata.name.clone().unwrap_or_default()),
