@@ -54,18 +54,18 @@ impl Contexts {
 }
 
 /// One change to the `K8sCluster`s that were made from the Secret.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Register a context.
-    Create(Box<K8sCluster>),
-    /// Let an object that we made point to the Secret that is named now.
-    Point(WorkerName, Box<K8sCluster>),
+    /// Register a context, by its name in the kubeconfig.
+    Create(WorkerName, String),
+    /// Let an object that we made point to the Secret and the context that are named now.
+    Point(WorkerName, String),
     /// Remove an object that we made, whose context is gone.
     Delete(WorkerName, Uid),
 }
 
 /// What is to change, and what a person should know.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Steps {
     /// In this order.
     pub steps: Vec<Step>,
@@ -101,16 +101,16 @@ pub fn steps(
     let wanted: BTreeMap<WorkerName, String> =
         wanted.into_iter().map(|context| (object_name(&context), context)).collect();
     for (name, context) in &wanted {
-        let made = cluster(name, context, &contexts.secret);
+        let made = Some(reference(context, &contexts.secret));
         match existing.get(name) {
-            None => steps.steps.push(Step::Create(Box::new(made))),
+            None => steps.steps.push(Step::Create(name.clone(), context.clone())),
             Some(there) if !is_made(there) => {
-                if there.spec.kube_config_secret_ref != made.spec.kube_config_secret_ref {
+                if there.spec.kube_config_secret_ref != made {
                     steps.taken.push(name.clone());
                 }
             }
-            Some(there) if there.spec.kube_config_secret_ref != made.spec.kube_config_secret_ref => {
-                steps.steps.push(Step::Point(name.clone(), Box::new(made)));
+            Some(there) if there.spec.kube_config_secret_ref != made => {
+                steps.steps.push(Step::Point(name.clone(), context.clone()));
             }
             Some(_) => {}
         }
@@ -133,7 +133,18 @@ fn is_made(cluster: &K8sCluster) -> bool {
         && cluster.labels().get(labels::MANAGED_BY).is_some_and(|manager| manager == labels::MANAGER)
 }
 
-fn cluster(name: &WorkerName, context: &str, secret: &SecretName) -> K8sCluster {
+fn reference(context: &str, secret: &SecretName) -> KubeConfigSecretRef {
+    KubeConfigSecretRef {
+        namespace: Some(secret.namespace.to_string()),
+        name: secret.name.to_string(),
+        key: Some(KEY.to_owned()),
+        context: Some(context.to_owned()),
+    }
+}
+
+/// The `K8sCluster` of one context.
+#[must_use]
+pub fn cluster(name: &WorkerName, context: &str, secret: &SecretName) -> K8sCluster {
     K8sCluster {
         metadata: ObjectMeta {
             name: Some(name.to_string()),
@@ -144,12 +155,7 @@ fn cluster(name: &WorkerName, context: &str, secret: &SecretName) -> K8sCluster 
         spec: K8sClusterSpec {
             name: context.to_owned(),
             description: Some(format!("registered by Atoll from Secret {secret}")),
-            kube_config_secret_ref: Some(KubeConfigSecretRef {
-                namespace: Some(secret.namespace.to_string()),
-                name: secret.name.to_string(),
-                key: Some(KEY.to_owned()),
-                context: Some(context.to_owned()),
-            }),
+            kube_config_secret_ref: Some(reference(context, secret)),
             ..K8sClusterSpec::default()
         },
         status: None,

@@ -122,8 +122,16 @@ impl Pool {
         wake: mpsc::UnboundedSender<Wake>,
         notices: mpsc::UnboundedSender<Notice>,
     ) -> Self {
-        let shared =
-            Shared { connect, master, gate, wake, notices, claims: Mutex::default(), workers: RwLock::default() };
+        let shared = Shared {
+            connect,
+            master,
+            gate,
+            wake,
+            notices,
+            claims: Mutex::default(),
+            workers: RwLock::default(),
+            registered: AtomicBool::new(false),
+        };
         Self { shared: Arc::new(shared) }
     }
 

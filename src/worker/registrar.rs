@@ -16,7 +16,7 @@ use kube::{
 use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
 
 use super::{
-    contexts::{Contexts, Step, Steps, steps},
+    contexts::{self, Contexts, Step, Steps, steps},
     fault::{Fault, call},
     gate::Gate,
     pool::{Notice, Pool},
@@ -148,6 +148,9 @@ impl Registrar {
             }
             Event::Applied(cluster) => {
                 let name = WorkerName::new(cluster.name_any());
+                if self.clusters.get(&name).is_some_and(|known| is_older(&cluster, known)) {
+                    return;
+                }
                 self.clusters.insert(name.clone(), *cluster);
                 self.watch_secrets();
                 self.register(&name);
@@ -312,10 +315,14 @@ impl Registrar {
     }
 
     async fn take(&mut self, step: &Step) -> Result<(), Fault> {
+        let Some(Contexts { secret, .. }) = &self.settings.contexts else { return Ok(()) };
         let api: Api<K8sCluster> = Api::all(self.pool.master().client.clone());
         let there = match step {
-            Step::Create(cluster) => call(api.create(&PostParams::default(), cluster)).await,
-            Step::Point(name, cluster) => {
+            Step::Create(name, context) => {
+                call(api.create(&PostParams::default(), &contexts::cluster(name, context, secret))).await
+            }
+            Step::Point(name, context) => {
+                let cluster = contexts::cluster(name, context, secret);
                 let spec = serde_json::json!({
                     "metadata": { "annotations": cluster.metadata.annotations },
                     "spec": { "kubeConfigSecretRef": cluster.spec.kube_config_secret_ref },
@@ -345,6 +352,12 @@ impl Registrar {
             Err(fault) => Err(fault),
         }
     }
+}
+
+/// The answer to a write of ours can be ahead of the watch.
+fn is_older(cluster: &K8sCluster, known: &K8sCluster) -> bool {
+    let version = |cluster: &K8sCluster| cluster.resource_version().and_then(|version| version.parse::<u64>().ok());
+    cluster.uid() == known.uid() && version(cluster) < version(known)
 }
 
 fn told(standing: &K8sClusterStatus, health: &Health, generation: i64) -> K8sClusterStatus {
