@@ -87,7 +87,8 @@ impl Gauge {
 
     /// Something is wrong that waiting will not mend.
     pub fn wrong(&mut self, trouble: Trouble) {
-        self.failures.insert(Part::Probe, timing::FAILURES_TOLD);
+        let failures = self.failures.entry(Part::Probe).or_insert(0);
+        *failures = (*failures).max(timing::FAILURES_TOLD).saturating_add(1);
         self.told = Health::NotReady(trouble);
     }
 

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use kube::Client;
@@ -77,6 +80,7 @@ pub(super) struct Shared {
     notices: mpsc::UnboundedSender<Notice>,
     claims: Mutex<Claims>,
     workers: RwLock<BTreeMap<WorkerName, Entry>>,
+    registered: AtomicBool,
 }
 
 struct Entry {
@@ -118,8 +122,16 @@ impl Pool {
         wake: mpsc::UnboundedSender<Wake>,
         notices: mpsc::UnboundedSender<Notice>,
     ) -> Self {
-        let shared =
-            Shared { connect, master, gate, wake, notices, claims: Mutex::default(), workers: RwLock::default() };
+        let shared = Shared {
+            connect,
+            master,
+            gate,
+            wake,
+            notices,
+            claims: Mutex::default(),
+            workers: RwLock::default(),
+            registered: AtomicBool::new(false),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -160,6 +172,18 @@ impl Pool {
         if let Some(entry) = entry {
             entry.slot.wake_all();
         }
+    }
+
+    /// Whether every worker that is registered in the master has been handed in. Before that, a name that is not
+    /// known may well be a worker's.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.shared.registered.load(Ordering::Acquire)
+    }
+
+    /// Says that all are in.
+    pub fn registered(&self) {
+        self.shared.registered.store(true, Ordering::Release);
     }
 
     /// What the watches show of one database, in every registered worker. No request is sent.

@@ -263,12 +263,19 @@ impl Slot {
         let mut state = self.state();
         let before = state.gauge.told().clone();
         let woken = change(&mut state);
-        let told = *state.gauge.told() != before;
+        let told = state.gauge.told().clone();
         drop(state);
         for key in woken {
             let _ = self.wake.send(Wake::Database(key));
         }
-        if told {
+        if told != before {
+            match &told {
+                Health::NotReady(trouble) => {
+                    tracing::warn!(worker = %self.name, reason = trouble.reason(), "not ready: {trouble}");
+                }
+                Health::Ready { version, .. } => tracing::info!(worker = %self.name, %version, "ready"),
+                Health::Connecting => {}
+            }
             let _ = self.notices.send(Notice::Health(self.name.clone()));
         }
     }

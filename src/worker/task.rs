@@ -42,9 +42,19 @@ pub(super) async fn live(shared: Arc<Shared>, slot: Arc<Slot>, mut registered: w
     loop {
         let registration = registered.borrow_and_update().clone();
         slot.describe(registration.aliases.clone(), registration.domain.clone());
-        let session = match proved.take() {
-            Some(session) => Ok(session),
-            None => tokio::select! {
+        let session = match (proved.take(), &registration.access) {
+            (Some(session), _) => Ok(session),
+            // Time mends neither: only another registration does.
+            (None, Access::Pending | Access::Refused(_)) => {
+                if let Access::Refused(trouble) = &registration.access {
+                    slot.wrong(trouble.clone());
+                }
+                if registered.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            (None, Access::Credentials(_)) => tokio::select! {
                 tried = enter(&shared, &registration) => tried,
                 changed = registered.changed() => if changed.is_err() { return } else { continue },
             },
@@ -69,7 +79,6 @@ pub(super) async fn live(shared: Arc<Shared>, slot: Arc<Slot>, mut registered: w
 
 /// Says what is wrong, and asks for the credentials to be read again where that may help.
 fn tell(shared: &Shared, slot: &Slot, trouble: Trouble) {
-    tracing::info!(worker = %slot.name(), reason = trouble.reason(), "{trouble}");
     if matches!(trouble, Trouble::Unauthorized(_)) {
         shared.notice(Notice::Unauthorized(slot.name().clone()));
     }
@@ -84,6 +93,7 @@ async fn enter(shared: &Shared, registration: &Registration) -> Result<Session, 
     let credentials = match &registration.access {
         Access::Credentials(credentials) => credentials,
         Access::Refused(trouble) => return Err(trouble.clone()),
+        Access::Pending => return Err(Trouble::SecretNotFound("its Secret is still being read".to_owned())),
     };
     let client = shared.connect.connect(credentials).map_err(|error| Trouble::InvalidKubeconfig(error.to_string()))?;
     let reach = |fault: Fault| trouble(&fault, "connecting");
@@ -91,8 +101,13 @@ async fn enter(shared: &Shared, registration: &Registration) -> Result<Session, 
     shared.verify(registration, &found)?;
     // The master under another name: its own client, which needs no credentials that could expire.
     let client = if found == shared.master.uid { shared.master.client.clone() } else { client };
-    let version = within(timing::CALL_DEADLINE, client.apiserver_version()).await.map_err(reach)?;
-    Ok(Session { client, identity: found, version: version.git_version })
+    let version = match within(timing::CALL_DEADLINE, client.apiserver_version()).await {
+        Ok(version) => version.git_version,
+        // Some clusters hide it. Nothing but a column depends on it.
+        Err(fault) if fault.status().is_some() => "unknown".to_owned(),
+        Err(fault) => return Err(reach(fault)),
+    };
+    Ok(Session { client, identity: found, version })
 }
 
 /// Which cluster answers: the UID of its kube-system namespace.

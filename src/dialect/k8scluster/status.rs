@@ -95,11 +95,8 @@ impl Trouble {
 #[must_use]
 pub fn status(standing: &K8sClusterStatus, health: &Health, generation: i64, now: Timestamp) -> K8sClusterStatus {
     let ready = match health {
-        // A restart of Atoll is no news about the worker: what stands, stands until it has been tried.
-        Health::Connecting if standing.conditions.iter().any(|condition| condition.kind == READY) => {
-            return standing.clone();
-        }
-        Health::Connecting => condition(READY, Truth::Unknown, "Connecting", "not reached yet".to_owned()),
+        // Nothing to tell yet. What stands, stands: a restart of Atoll is no news about the worker.
+        Health::Connecting => return standing.clone(),
         Health::Ready { version, .. } => {
             condition(READY, Truth::True, "Connected", format!("reached, verified and watched; Kubernetes {version}"))
         }

@@ -1,0 +1,487 @@
+//! Keeps the pool in step with the master: watches the `K8sCluster`s and the Secrets that they name, and tells each
+//! worker's health in its status. One task; it never waits for a worker.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+};
+use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
+
+use super::{
+    contexts::{self, Contexts, Step, Steps, steps},
+    fault::{Fault, call},
+    gate::Gate,
+    pool::{Notice, Pool},
+    registration::{Access, SecretName, SecretNamespaces, SecretState, registration, secret_of},
+    watch::{Scope, Sink, follow},
+};
+use crate::{
+    dialect::k8scluster::{
+        crd::{K8sCluster, K8sClusterStatus},
+        status::{Health, status},
+    },
+    plan::name::WorkerName,
+};
+
+/// How long a watch in the master lasts.
+const MASTER_WATCH_SECONDS: u32 = 290;
+/// How soon a write that failed, or that had to wait for the lease, is tried again.
+const AGAIN: Duration = Duration::from_secs(3);
+/// How soon a `K8sCluster` that was kept because databases use it is looked at again.
+const HELD: Duration = Duration::from_secs(60);
+
+/// Says whether databases have members in a worker.
+pub type InUse = Arc<dyn Fn(&WorkerName) -> bool + Send + Sync>;
+
+/// How workers are registered.
+pub struct Settings {
+    /// Where kubeconfig Secrets may be.
+    pub namespaces: SecretNamespaces,
+    /// The Secret of many contexts, if one is named.
+    pub contexts: Option<Contexts>,
+    /// Whether a worker is in use: then its `K8sCluster` is not removed with its context.
+    pub in_use: InUse,
+}
+
+enum Event {
+    Listed(BTreeMap<WorkerName, K8sCluster>),
+    Applied(Box<K8sCluster>),
+    Deleted(WorkerName),
+    Secret(SecretName, SecretState),
+}
+
+/// Keeps the pool in step with the master.
+pub struct Registrar {
+    pool: Pool,
+    gate: Arc<dyn Gate>,
+    settings: Settings,
+    clusters: BTreeMap<WorkerName, K8sCluster>,
+    listed: bool,
+    secrets: BTreeMap<SecretName, Watched>,
+    events: mpsc::UnboundedSender<Event>,
+    /// Whose status may have to be written.
+    dirty: BTreeSet<WorkerName>,
+    /// What was last said about the Secret of many contexts, so that it is said once.
+    said: Option<Steps>,
+}
+
+/// A Secret that is being watched.
+struct Watched {
+    state: SecretState,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Runs until dropped.
+pub async fn run(pool: Pool, gate: Arc<dyn Gate>, settings: Settings, mut notices: mpsc::UnboundedReceiver<Notice>) {
+    let (events, mut incoming) = mpsc::unbounded_channel();
+    let api: Api<K8sCluster> = Api::all(pool.master().client.clone());
+    let scope = Scope { seconds: MASTER_WATCH_SECONDS, ..Scope::default() };
+    let clusters = follow("k8sclusters", api, scope, Clusters(events.clone()));
+    let mut registrar = Registrar {
+        pool,
+        gate,
+        settings,
+        clusters: BTreeMap::new(),
+        listed: false,
+        secrets: BTreeMap::new(),
+        events,
+        dirty: BTreeSet::new(),
+        said: None,
+    };
+    let work = async {
+        let mut pause = None;
+        loop {
+            tokio::select! {
+                event = incoming.recv() => match event {
+                    Some(event) => registrar.hear(event),
+                    None => return,
+                },
+                notice = notices.recv() => match notice {
+                    Some(notice) => registrar.notice(notice),
+                    None => return,
+                },
+                () = wait(pause) => {}
+            }
+            pause = registrar.write().await;
+        }
+    };
+    tokio::select! {
+        () = clusters => {}
+        () = work => {}
+    }
+}
+
+async fn wait(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => sleep(pause).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Registrar {
+    fn hear(&mut self, event: Event) {
+        match event {
+            Event::Listed(clusters) => {
+                let gone: Vec<_> = self.clusters.keys().filter(|name| !clusters.contains_key(name)).cloned().collect();
+                for name in gone {
+                    self.forget(&name);
+                }
+                self.clusters = clusters;
+                self.listed = true;
+                self.watch_secrets();
+                self.register_all();
+                self.pool.registered();
+            }
+            Event::Applied(cluster) => {
+                let name = WorkerName::new(cluster.name_any());
+                if self.clusters.get(&name).is_some_and(|known| is_older(&cluster, known)) {
+                    return;
+                }
+                self.clusters.insert(name.clone(), *cluster);
+                self.watch_secrets();
+                self.register(&name);
+            }
+            Event::Deleted(name) => {
+                self.forget(&name);
+                self.watch_secrets();
+            }
+            Event::Secret(secret, state) => {
+                let Some(watched) = self.secrets.get_mut(&secret) else { return };
+                // What was read once stays in use while the master cannot be asked.
+                if !matches!((&watched.state, &state), (SecretState::Read(_), SecretState::Unreadable(_))) {
+                    watched.state = state;
+                    self.register_all();
+                }
+            }
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Health(name) => {
+                self.dirty.insert(name);
+            }
+            Notice::Unauthorized(name) => {
+                let namespaces = &self.settings.namespaces;
+                if let Some(secret) = self.clusters.get(&name).and_then(|cluster| secret_of(cluster, namespaces))
+                    && namespaces.permit(&secret.namespace)
+                {
+                    tokio::spawn(read(self.pool.master().client.clone(), secret, self.events.clone()));
+                }
+            }
+        }
+    }
+
+    fn forget(&mut self, name: &WorkerName) {
+        self.clusters.remove(name);
+        self.dirty.remove(name);
+        self.pool.forget(name);
+    }
+
+    /// Registers those with a pinned identity first, and older ones before younger ones: of two registrations of one
+    /// cluster, the same one serves after every restart.
+    fn register_all(&mut self) {
+        let mut names: Vec<_> = self.clusters.iter().map(|(name, cluster)| (order(cluster), name.clone())).collect();
+        names.sort();
+        for (_, name) in names {
+            self.register(&name);
+        }
+    }
+
+    fn register(&mut self, name: &WorkerName) {
+        let Some(cluster) = self.clusters.get(name) else { return };
+        let unread = SecretState::Unread;
+        let namespaces = &self.settings.namespaces;
+        let secret = secret_of(cluster, namespaces).and_then(|secret| self.secrets.get(&secret));
+        let registration = registration(cluster, namespaces, secret.map_or(&unread, |watched| &watched.state));
+        // One that is known already is better served by what it has than by nothing.
+        if registration.access != Access::Pending || self.pool.health(name).is_none() {
+            self.pool.apply(registration);
+        }
+        self.dirty.insert(name.clone());
+    }
+
+    /// Watches exactly the Secrets that are named and may be read, each by name.
+    fn watch_secrets(&mut self) {
+        let namespaces = &self.settings.namespaces;
+        let mut named: BTreeSet<_> =
+            self.clusters.values().filter_map(|cluster| secret_of(cluster, namespaces)).collect();
+        named.extend(self.settings.contexts.iter().map(|contexts| contexts.secret.clone()));
+        named.retain(|secret| namespaces.permit(&secret.namespace));
+        self.secrets.retain(|secret, _| named.contains(secret));
+        for secret in named {
+            let (client, events) = (self.pool.master().client.clone(), self.events.clone());
+            self.secrets.entry(secret).or_insert_with_key(|secret| {
+                let api: Api<Secret> = Api::namespaced(client, secret.namespace.as_str());
+                let scope = Scope {
+                    labels: None,
+                    fields: Some(format!("metadata.name={}", secret.name)),
+                    seconds: MASTER_WATCH_SECONDS,
+                };
+                let sink = OneSecret { name: secret.clone(), events };
+                let name = format!("secret {secret}");
+                let task = tokio::spawn(async move { follow(&name, api, scope, sink).await });
+                Watched { state: SecretState::Unread, task }
+            });
+        }
+    }
+
+    /// Writes what is due; answers when to come again, if anything is left.
+    async fn write(&mut self) -> Option<Duration> {
+        let left = self.write_contexts().await;
+        let dirty = std::mem::take(&mut self.dirty);
+        for name in dirty {
+            if self.write_status(&name).await.is_err() {
+                self.dirty.insert(name);
+            }
+        }
+        if self.dirty.is_empty() { left } else { Some(AGAIN) }
+    }
+
+    async fn write_status(&mut self, name: &WorkerName) -> Result<(), ()> {
+        let (Some(cluster), Some(health)) = (self.clusters.get(name), self.pool.health(name)) else { return Ok(()) };
+        let standing = cluster.status.clone().unwrap_or_default();
+        let generation = cluster.metadata.generation.unwrap_or_default();
+        let wanted = told(&standing, &health, generation);
+        if wanted == standing {
+            return Ok(());
+        }
+        if self.gate.check().is_err() {
+            return Err(());
+        }
+        let api: Api<K8sCluster> = Api::all(self.pool.master().client.clone());
+        // With the UID, so that the status of one registration never lands on its successor of the same name.
+        let patch = serde_json::json!({ "metadata": { "uid": cluster.metadata.uid }, "status": wanted });
+        match call(api.patch_status(name.as_str(), &PatchParams::default(), &Patch::Merge(patch))).await {
+            Ok(written) => {
+                self.clusters.insert(name.clone(), written);
+                self.register(name);
+                self.dirty.remove(name);
+                Ok(())
+            }
+            // It went, or another one came: the watch will say.
+            Err(fault) if fault.is_not_found() => Ok(()),
+            Err(fault) => {
+                tracing::warn!(worker = %name, "the status of K8sCluster {name} cannot be written: {fault}");
+                Err(())
+            }
+        }
+    }
+
+    async fn write_contexts(&mut self) -> Option<Duration> {
+        let contexts = self.settings.contexts.as_ref()?;
+        if !self.listed {
+            return None;
+        }
+        let state = if self.settings.namespaces.permit(&contexts.secret.namespace) {
+            match &self.secrets.get(&contexts.secret)?.state {
+                SecretState::Unread => return None,
+                state => state.clone(),
+            }
+        } else {
+            SecretState::Unreadable("its namespace is not among secretNamespaces".to_owned())
+        };
+        let steps = steps(contexts, &state, &self.clusters, &*self.settings.in_use);
+        let news = self.said.as_ref() != Some(&steps);
+        if news {
+            say(contexts, &steps);
+        }
+        self.said = Some(steps.clone());
+        let mut left = if steps.held.is_empty() { None } else { Some(HELD) };
+        for step in &steps.steps {
+            if self.gate.check().is_err() {
+                return Some(AGAIN);
+            }
+            if let Err(fault) = self.take(step).await {
+                tracing::warn!("registering the contexts of Secret {}: {fault}", contexts_name(&self.settings));
+                left = Some(AGAIN);
+            }
+        }
+        left
+    }
+
+    async fn take(&mut self, step: &Step) -> Result<(), Fault> {
+        let Some(Contexts { secret, .. }) = &self.settings.contexts else { return Ok(()) };
+        let api: Api<K8sCluster> = Api::all(self.pool.master().client.clone());
+        let there = match step {
+            Step::Create(name, context) => {
+                call(api.create(&PostParams::default(), &contexts::cluster(name, context, secret))).await
+            }
+            Step::Point(name, context) => {
+                let cluster = contexts::cluster(name, context, secret);
+                let spec = serde_json::json!({
+                    "metadata": { "annotations": cluster.metadata.annotations },
+                    "spec": { "kubeConfigSecretRef": cluster.spec.kube_config_secret_ref },
+                });
+                call(api.patch(name.as_str(), &PatchParams::default(), &Patch::Merge(spec))).await
+            }
+            Step::Delete(name, uid) => {
+                let preconditions = Preconditions { uid: Some(uid.to_string()), resource_version: None };
+                let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+                return match call(api.delete(name.as_str(), &params)).await {
+                    Ok(_) => {
+                        // With a finalizer it stays a while; the watch says when it is gone.
+                        Ok(())
+                    }
+                    Err(fault) if fault.is_not_found() => Ok(()),
+                    Err(fault) => Err(fault),
+                };
+            }
+        };
+        match there {
+            Ok(there) => {
+                self.hear(Event::Applied(Box::new(there)));
+                Ok(())
+            }
+            // The watch will show whose it is.
+            Err(fault) if fault.status().is_some_and(kube::core::Status::is_already_exists) => Ok(()),
+            Err(fault) => Err(fault),
+        }
+    }
+}
+
+/// The answer to a write of ours can be ahead of the watch.
+fn is_older(cluster: &K8sCluster, known: &K8sCluster) -> bool {
+    let version = |cluster: &K8sCluster| cluster.resource_version().and_then(|version| version.parse::<u64>().ok());
+    cluster.uid() == known.uid() && version(cluster) < version(known)
+}
+
+fn told(standing: &K8sClusterStatus, health: &Health, generation: i64) -> K8sClusterStatus {
+    status(standing, health, generation, Timestamp::now())
+}
+
+fn contexts_name(settings: &Settings) -> String {
+    settings.contexts.as_ref().map(|contexts| contexts.secret.to_string()).unwrap_or_default()
+}
+
+fn say(contexts: &Contexts, steps: &Steps) {
+    let secret = &contexts.secret;
+    if let Some(trouble) = &steps.trouble {
+        tracing::warn!(reason = trouble.reason(), "no contexts can be read: {trouble}");
+    }
+    for name in &steps.held {
+        tracing::warn!(worker = %name, "Secret {secret} no longer has its context, but databases have members there");
+    }
+    for name in &steps.taken {
+        tracing::warn!(worker = %name, "a K8sCluster of this name was made by a person; the context of Secret {secret} is not registered");
+    }
+}
+
+fn order(cluster: &K8sCluster) -> (bool, Option<Timestamp>) {
+    let pinned = cluster.status.as_ref().is_some_and(|status| status.identity.is_some());
+    (!pinned, cluster.metadata.creation_timestamp.as_ref().map(|time| time.0))
+}
+
+/// Reads a Secret once, because a worker does not accept what was last read.
+async fn read(client: kube::Client, name: SecretName, events: mpsc::UnboundedSender<Event>) {
+    let api: Api<Secret> = Api::namespaced(client, name.namespace.as_str());
+    let state = match call(api.get_opt(name.name.as_str())).await {
+        Ok(Some(secret)) => SecretState::Read(secret.data.unwrap_or_default()),
+        Ok(None) => SecretState::Absent,
+        Err(fault) => SecretState::Unreadable(fault.to_string()),
+    };
+    let _ = events.send(Event::Secret(name, state));
+}
+
+/// The watch of all `K8sCluster`s.
+struct Clusters(mpsc::UnboundedSender<Event>);
+
+impl Clusters {
+    fn send(&self, event: Event) {
+        // The receiver lives as long as the watch.
+        let _ = self.0.send(event);
+    }
+}
+
+impl Sink<K8sCluster> for Clusters {
+    type Item = K8sCluster;
+
+    fn project(&self, mut cluster: K8sCluster) -> Option<K8sCluster> {
+        // The field managers' bookkeeping and kubectl's copy of the kubeconfig are of no use here.
+        cluster.metadata.managed_fields = None;
+        cluster.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
+        Some(cluster)
+    }
+
+    fn listed(&mut self, clusters: Vec<K8sCluster>, _version: &str) {
+        let by_name = clusters.into_iter().map(|cluster| (WorkerName::new(cluster.name_any()), cluster)).collect();
+        self.send(Event::Listed(by_name));
+    }
+
+    fn applied(&mut self, cluster: K8sCluster) {
+        if let Some(cluster) = self.project(cluster) {
+            self.send(Event::Applied(Box::new(cluster)));
+        }
+    }
+
+    fn deleted(&mut self, cluster: K8sCluster) {
+        self.send(Event::Deleted(WorkerName::new(cluster.name_any())));
+    }
+
+    fn bookmark(&mut self, _version: &str) {}
+
+    fn resumed(&mut self) {}
+
+    fn failed(&mut self, fault: &Fault, failures: u32) {
+        if failures.is_power_of_two() {
+            tracing::warn!("the K8sClusters cannot be watched ({failures} times in a row): {fault}");
+        }
+    }
+}
+
+/// The watch of one Secret.
+struct OneSecret {
+    name: SecretName,
+    events: mpsc::UnboundedSender<Event>,
+}
+
+impl OneSecret {
+    fn send(&self, state: SecretState) {
+        let _ = self.events.send(Event::Secret(self.name.clone(), state));
+    }
+}
+
+impl Sink<Secret> for OneSecret {
+    type Item = SecretState;
+
+    fn project(&self, secret: Secret) -> Option<SecretState> {
+        Some(SecretState::Read(secret.data.unwrap_or_default()))
+    }
+
+    fn listed(&mut self, mut secrets: Vec<SecretState>, _version: &str) {
+        self.send(secrets.pop().unwrap_or(SecretState::Absent));
+    }
+
+    fn applied(&mut self, secret: Secret) {
+        self.send(SecretState::Read(secret.data.unwrap_or_default()));
+    }
+
+    fn deleted(&mut self, _secret: Secret) {
+        self.send(SecretState::Absent);
+    }
+
+    fn bookmark(&mut self, _version: &str) {}
+
+    fn resumed(&mut self) {}
+
+    fn failed(&mut self, fault: &Fault, failures: u32) {
+        if failures.is_power_of_two() {
+            tracing::warn!("Secret {} cannot be watched ({failures} times in a row): {fault}", self.name);
+        }
+        self.send(SecretState::Unreadable(fault.to_string()));
+    }
+}
