@@ -21,3 +21,9 @@ pub mod plan;
 pub mod worker;
 
 pub mod admin;
+
+pub mod controller;
+pub mod metrics;
+pub mod server;
+
+pub mod cli;

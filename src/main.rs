@@ -1,2 +1,8 @@
-//! placeholder
-fn main() {}
+//! The command line.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    atoll::cli::main()
+}

@@ -20,8 +20,6 @@ pub struct Report {
     pub members: Vec<MemberReport>,
     /// Its conditions, each type once.
     pub conditions: Vec<Condition>,
-    /// What a person would want to hear of now.
-    pub events: Vec<Event>,
 }
 
 /// Where a database is in its life.
@@ -187,6 +185,29 @@ pub fn merge_conditions(
             }
         })
         .collect()
+}
+
+/// What a person would want to hear of: bad news when it comes, and the good news that it is over.
+#[must_use]
+pub fn events(standing: &[StatusCondition], told: &[Condition]) -> Vec<Event> {
+    let news = told.iter().filter(|condition| {
+        let before = standing.iter().find(|c| c.kind == condition.kind);
+        before.is_none_or(|c| c.status != condition.status.as_str() || c.reason != condition.reason)
+    });
+    news.filter_map(|condition| {
+        let was_ready = || standing.iter().any(|c| c.kind == "Ready" && c.status == "True");
+        let tone = match (condition.kind, condition.status) {
+            ("Ready", Truth::True) => Tone::Normal,
+            ("Ready", _) if was_ready() => Tone::Warning,
+            ("ExposedWithoutTLS", Truth::True) => Tone::Warning,
+            ("Ready" | "AddressesKnown" | "Paused", _) => return None,
+            ("Deletable", Truth::False) if condition.reason == "LookingForOthers" => return None,
+            (_, Truth::False) => Tone::Warning,
+            _ => return None,
+        };
+        Some(Event { tone, reason: condition.reason, message: condition.message.clone() })
+    })
+    .collect()
 }
 
 /// A time as Kubernetes writes it: UTC, whole seconds.

@@ -39,7 +39,7 @@ pub fn report(view: &View, record: Option<&Record>, obstacles: Vec<Obstacle>) ->
     let ready = ready(phase, &members, &conditions);
     let message = ready.message.clone();
     conditions.push(ready);
-    Report { phase, message, members, conditions, events: Vec::new() }
+    Report { phase, message, members, conditions }
 }
 
 fn members(view: &View, record: &Record) -> Vec<MemberReport> {

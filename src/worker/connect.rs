@@ -2,10 +2,10 @@
 //! Production opens TLS connections; a simulation answers from memory.
 
 use base64::Engine as _;
-use kube::{Client, Config, config::AuthInfo};
+use kube::{Client, Config, client::ClientBuilder, config::AuthInfo};
 use secrecy::ExposeSecret as _;
 
-use super::{kubeconfig::Credentials, timing};
+use super::{failpoint::Failpoint, kubeconfig::Credentials, timing};
 
 /// Makes clients.
 pub trait Connect: Send + Sync {
@@ -25,13 +25,17 @@ pub enum ConnectError {
 }
 
 /// Real connections.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct KubeConnect;
+#[derive(Clone, Debug, Default)]
+pub struct KubeConnect {
+    /// What ends the process in tests.
+    pub failpoint: Failpoint,
+}
 
 impl Connect for KubeConnect {
     fn connect(&self, credentials: &Credentials) -> Result<Client, ConnectError> {
         // kube's errors here can quote PEM text: which of the two it was is not worth that.
-        Client::try_from(config(credentials)).map_err(|_| ConnectError::Certificates)
+        let builder = ClientBuilder::try_from(config(credentials)).map_err(|_| ConnectError::Certificates)?;
+        Ok(builder.with_layer(&self.failpoint).build())
     }
 }
 

@@ -85,15 +85,20 @@ pub async fn call<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, F
     within(timing::CALL_DEADLINE, call).await
 }
 
-/// The innermost error: "connection refused" says more than "client error (Connect)".
 fn root_cause(error: &kube::Error) -> String {
-    let mut text = String::from("request failed");
+    clip(&error.source().map_or_else(|| "request failed".to_owned(), root_of))
+}
+
+/// The innermost error: "connection refused" says more than "client error (Connect)".
+#[must_use]
+pub fn root_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         text = cause.to_string();
         source = cause.source();
     }
-    clip(&text)
+    text
 }
 
 /// At most so much of somebody else's words as fits in a condition.

@@ -9,6 +9,7 @@ pub mod act;
 pub mod cache;
 pub mod connect;
 pub mod contexts;
+pub mod failpoint;
 pub mod fault;
 pub mod gate;
 pub mod health;

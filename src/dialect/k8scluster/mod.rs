@@ -3,3 +3,5 @@
 pub mod crd;
 pub mod names;
 pub mod status;
+
+pub use crd::{K8sCluster, K8sClusterSpec, K8sClusterStatus};

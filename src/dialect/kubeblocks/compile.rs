@@ -14,6 +14,7 @@ use super::crd::{
     VolumeClaimTemplate,
 };
 use crate::{
+    dialect::Settings,
     engine::{
         EngineKind,
         etcd::{member::VOLUME, versions},
@@ -36,13 +37,6 @@ pub const SERVICE_PLACEMENT: &str = "apps.kubeblocks.io/multi-cluster-service-pl
 const PEER: &str = "peer";
 /// What a pod, a service and a label value may be long.
 const LONGEST: usize = 63;
-
-/// What an installation adds to every manifest.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// Registries that stand in for others.
-    pub mirrors: Vec<versions::Mirror>,
-}
 
 /// Compiles a `Cluster`. What cannot be served stands in [`Database::problems`]; the rest is as close to the manifest
 /// as it can be, so that a database whose manifest was spoilt can still be deleted.

@@ -4,5 +4,5 @@ pub mod compile;
 pub mod crd;
 pub mod status;
 
-pub use compile::{Settings, compile};
+pub use compile::compile;
 pub use crd::{Cluster, ClusterSpec, ClusterStatus};

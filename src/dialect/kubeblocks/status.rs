@@ -2,13 +2,54 @@
 
 use jiff::Timestamp;
 
-use super::crd::{ClusterStatus, ComponentStatus, MemberStatus, ReplicaRole};
-use crate::plan::{
-    database::Database,
-    membership::Role,
-    record::Record,
-    report::{MemberReport, MemberState, Phase, Report, merge_conditions},
+use super::{
+    compile,
+    crd::{Cluster, ClusterStatus, ComponentStatus, MemberStatus, ReplicaRole},
 };
+use crate::{
+    dialect::{Dialect, News, Settings},
+    plan::{
+        database::{Database, DatabaseKind},
+        membership::Role,
+        record::Record,
+        report::{MemberReport, MemberState, Phase, Report, StatusCondition, merge_conditions},
+    },
+};
+
+impl Dialect for Cluster {
+    const KIND: DatabaseKind = DatabaseKind::KubeBlocksCluster;
+
+    fn compile(&self, settings: &Settings) -> Database {
+        compile(self, settings)
+    }
+
+    fn record(&self) -> Option<&Record> {
+        self.status.as_ref()?.atoll.as_ref()
+    }
+
+    fn conditions(&self) -> &[StatusCondition] {
+        self.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()
+    }
+
+    fn told(&self, database: &Database, record: Option<&Record>, report: &Report, now: Timestamp) -> Self {
+        let none = ClusterStatus::default();
+        let standing = self.status.as_ref().unwrap_or(&none);
+        let told = status(database, record, report, standing, now);
+        Self { metadata: self.metadata.clone(), spec: self.spec.clone(), status: Some(told) }
+    }
+
+    fn news(&self, told: &Self) -> News {
+        let headline =
+            |cluster: &Self| cluster.status.as_ref().map(|status| (status.phase.clone(), status.observed_generation));
+        if headline(self) != headline(told) {
+            News::Headline
+        } else if self.status != told.status {
+            News::Detail
+        } else {
+            News::None
+        }
+    }
+}
 
 /// The status of a `Cluster` after `report`, where `standing` is what it says now. The same report gives the same
 /// status, to the letter: it is written only when it differs.

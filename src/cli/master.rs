@@ -1,0 +1,78 @@
+//! The way into the master.
+
+use std::path::PathBuf;
+
+use k8s_openapi::api::core::v1 as core;
+use kube::{
+    Api, Client, Config,
+    client::ClientBuilder,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+
+use crate::{
+    plan::name::{Namespace, Uid},
+    worker::{
+        failpoint::Failpoint,
+        fault::{call, root_of},
+        pool::Master,
+        timing,
+    },
+};
+
+/// Which cluster is the master.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The master's kubeconfig. Without it: $KUBECONFIG, ~/.kube/config, or the pod's own service account.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// The context in it; its current one if not given.
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// The namespace that Atoll runs in: its Lease and its kubeconfig Secrets are there.
+    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE")]
+    namespace: Option<String>,
+}
+
+impl Args {
+    /// Connects to the master.
+    pub async fn client(&self, failpoint: &Failpoint) -> Result<(Client, Namespace), String> {
+        let mut config = self.config().await?;
+        config.connect_timeout = Some(timing::CONNECT_DEADLINE);
+        config.read_timeout = None;
+        config.default_retry = false;
+        let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let builder = ClientBuilder::try_from(config).map_err(|error| format!("the master's kubeconfig: {error}"))?;
+        Ok((builder.with_layer(failpoint).build(), Namespace::new(namespace)))
+    }
+
+    /// Connects to the master and learns who it is.
+    pub async fn connect(&self, failpoint: &Failpoint) -> Result<Master, String> {
+        let (client, namespace) = self.client(failpoint).await?;
+        let namespaces: Api<core::Namespace> = Api::all(client.clone());
+        let system = call(namespaces.get("kube-system"))
+            .await
+            .map_err(|fault| format!("the master cannot be reached: {fault}"))?;
+        let uid = system.metadata.uid.map(Uid::new).ok_or("the master's kube-system namespace has no UID")?;
+        Ok(Master { uid, client, namespace })
+    }
+
+    async fn config(&self) -> Result<Config, String> {
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        let told = |error: &dyn std::error::Error| root_of(error);
+        match &self.kubeconfig {
+            Some(path) => {
+                let kubeconfig = Kubeconfig::read_from(path)
+                    .map_err(|_| format!("{} is no kubeconfig that can be read", path.display()))?;
+                Config::from_custom_kubeconfig(kubeconfig, &options)
+                    .await
+                    .map_err(|error| format!("{}: {}", path.display(), told(&error)))
+            }
+            None if self.context.is_some() => {
+                Config::from_kubeconfig(&options).await.map_err(|error| format!("the kubeconfig: {}", told(&error)))
+            }
+            None => Config::infer().await.map_err(|error| {
+                format!("neither a kubeconfig nor a pod's service account leads to the master: {}", told(&error))
+            }),
+        }
+    }
+}

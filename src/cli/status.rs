@@ -1,0 +1,128 @@
+//! `atoll status`: which member is where, how it is, and what is waited for.
+
+use std::process::ExitCode;
+
+use kube::{Api, ResourceExt, api::ListParams};
+
+use super::{master, table::table};
+use crate::{
+    dialect::{
+        k8scluster::K8sCluster,
+        kubeblocks::{Cluster, ClusterStatus},
+    },
+    plan::report::{MemberReport, MemberState, StatusCondition},
+    worker::{failpoint::Failpoint, fault::call},
+};
+
+/// What is to be shown.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// One database, as NAME or NAMESPACE/NAME; all of them if not given.
+    database: Option<String>,
+    #[command(flatten)]
+    master: master::Args,
+}
+
+/// Shows databases, and the workers under them.
+pub async fn run(args: Args) -> Result<ExitCode, String> {
+    let (client, _) = args.master.client(&Failpoint::default()).await?;
+    let clusters: Api<Cluster> = Api::all(client.clone());
+    let workers: Api<K8sCluster> = Api::all(client);
+    let everything = ListParams::default();
+    let (clusters, workers) = futures::join!(call(clusters.list(&everything)), call(workers.list(&everything)));
+    let clusters = clusters.map_err(|fault| format!("databases cannot be listed: {fault}"))?;
+    let wanted = |cluster: &&Cluster| args.database.as_deref().is_none_or(|wanted| called(cluster, wanted));
+    let chosen: Vec<_> = clusters.items.iter().filter(wanted).collect();
+    if let (Some(name), true) = (&args.database, chosen.is_empty()) {
+        return Err(format!("there is no database {name}; `atoll status` lists those there are"));
+    }
+    for cluster in &chosen {
+        println!("{}", database(cluster));
+    }
+    if chosen.is_empty() {
+        println!("no databases\n");
+    }
+    if args.database.is_none() {
+        match workers {
+            Ok(workers) => print!("{}", worker_table(&workers.items)),
+            Err(fault) => println!("workers cannot be listed: {fault}"),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn called(cluster: &Cluster, wanted: &str) -> bool {
+    match wanted.split_once('/') {
+        Some((namespace, name)) => cluster.namespace().as_deref() == Some(namespace) && cluster.name_any() == name,
+        None => cluster.name_any() == wanted,
+    }
+}
+
+fn database(cluster: &Cluster) -> String {
+    let none = ClusterStatus::default();
+    let status = cluster.status.as_ref().unwrap_or(&none);
+    let phase = status.phase.as_deref().unwrap_or("not looked at yet: is a controller running?");
+    let mut text = format!("{}/{}  {phase}\n", cluster.namespace().unwrap_or_default(), cluster.name_any());
+    if let Some(message) = &status.message {
+        text += &format!("  {message}\n");
+    }
+    if !status.members.is_empty() {
+        let rows: Vec<_> = status.members.iter().map(member).collect();
+        for line in table(["MEMBER", "WORKER", "ROLE", "STATE", "SINCE", "CLIENTS AT"], &rows).lines() {
+            text += &format!("  {line}\n");
+        }
+    }
+    for condition in status.conditions.iter().filter(|condition| worth_a_line(condition)) {
+        text += &format!("  {}: {} ({})\n", condition.kind, condition.message, condition.reason);
+    }
+    text
+}
+
+fn member(member: &MemberReport) -> [String; 6] {
+    let state = match member.state {
+        MemberState::Waiting => "waiting",
+        MemberState::NotReady => "not ready",
+        MemberState::Ready => "ready",
+        MemberState::Unknown => "unknown",
+        MemberState::Lost => "lost",
+    };
+    let text = |field: &Option<String>| field.clone().unwrap_or_else(|| "-".to_owned());
+    [
+        member.name.to_string(),
+        member.worker.to_string(),
+        text(&member.role),
+        state.to_owned(),
+        text(&member.since),
+        text(&member.client),
+    ]
+}
+
+/// What is in order needs no line; what is said above needs none either.
+fn worth_a_line(condition: &StatusCondition) -> bool {
+    match condition.kind.as_str() {
+        "Ready" => false,
+        "ExposedWithoutTLS" => condition.status == "True",
+        _ => condition.status != "True",
+    }
+}
+
+fn worker_table(workers: &[K8sCluster]) -> String {
+    let rows: Vec<_> = workers
+        .iter()
+        .map(|worker| {
+            let status = worker.status.clone().unwrap_or_default();
+            let ready = status.conditions.iter().find(|condition| condition.kind == "Ready");
+            [
+                worker.name_any(),
+                worker.spec.name.clone(),
+                ready.map_or_else(|| "-".to_owned(), |condition| condition.status.clone()),
+                status.version.unwrap_or_else(|| "-".to_owned()),
+                ready.map_or_else(|| "not looked at yet".to_owned(), |condition| condition.message.clone()),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return "no workers: register one with a K8sCluster\n".to_owned();
+    }
+    table(["WORKER", "CLUSTERNAME", "READY", "VERSION", "MESSAGE"], &rows)
+}

@@ -1,0 +1,140 @@
+//! Whose a CRD is. Atoll serves a group only where the CRD carries its claim, and never changes somebody else's.
+
+use std::fmt;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{
+    Api, Client, ResourceExt,
+    api::{Patch, PatchParams, PostParams},
+};
+
+use crate::{
+    plan::labels::{MANAGED_BY, MANAGER},
+    worker::fault::{Fault, call},
+};
+
+/// The annotation that claims a CRD for one installation of Atoll.
+pub const OWNER: &str = "atoll.dev/owner";
+
+/// How a CRD stands to this installation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It carries our claim.
+    Ours,
+    /// There is none of that name.
+    Missing,
+    /// It is somebody else's.
+    Foreign {
+        /// Whose, as far as it says.
+        who: String,
+    },
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ours => f.write_str("ours"),
+            Self::Missing => f.write_str("missing"),
+            Self::Foreign { who } => write!(f, "{who}'s"),
+        }
+    }
+}
+
+/// Judges the CRD that is there, if any.
+#[must_use]
+pub fn judge(crd: Option<&CustomResourceDefinition>, installation: &str) -> Standing {
+    let Some(crd) = crd else { return Standing::Missing };
+    match crd.annotations().get(OWNER) {
+        Some(owner) if owner == installation => Standing::Ours,
+        Some(owner) => Standing::Foreign { who: format!("another Atoll ({owner})") },
+        None => Standing::Foreign { who: told_owner(crd) },
+    }
+}
+
+fn told_owner(crd: &CustomResourceDefinition) -> String {
+    let release = crd.annotations().get("meta.helm.sh/release-name").map(|name| format!("Helm release {name}"));
+    let manager = crd.labels().get(MANAGED_BY).cloned();
+    let writer = || crd.managed_fields().first().and_then(|fields| fields.manager.clone());
+    release.or(manager).or_else(writer).unwrap_or_else(|| "somebody else".to_owned())
+}
+
+/// What came of installing one CRD.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Installed {
+    /// It was made.
+    Created,
+    /// It was ours, and is now as it should be.
+    Applied,
+    /// It is somebody else's and was left alone.
+    LeftAlone {
+        /// Whose.
+        who: String,
+    },
+}
+
+/// Puts the claim of an installation on a CRD.
+#[must_use]
+pub fn claimed(mut crd: CustomResourceDefinition, installation: &str) -> CustomResourceDefinition {
+    crd.annotations_mut().insert(OWNER.to_owned(), installation.to_owned());
+    crd.labels_mut().insert(MANAGED_BY.to_owned(), MANAGER.to_owned());
+    crd
+}
+
+/// Makes a CRD that is missing, brings ours up to date, and leaves anybody else's alone.
+///
+/// # Errors
+/// The master does not answer, or refuses.
+pub async fn install(client: &Client, crd: CustomResourceDefinition, installation: &str) -> Result<Installed, Fault> {
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let name = crd.name_any();
+    let mut crd = claimed(crd, installation);
+    let there = call(api.get_opt(&name)).await?;
+    match judge(there.as_ref(), installation) {
+        Standing::Foreign { who } => Ok(Installed::LeftAlone { who }),
+        Standing::Missing => {
+            let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+            call(api.create(&params, &crd)).await.map(|_| Installed::Created)
+        }
+        Standing::Ours => {
+            // The UID makes this an update of that very CRD: one that was replaced meanwhile is not overwritten.
+            crd.metadata.uid = there.and_then(|there| there.metadata.uid);
+            let params = PatchParams::apply(MANAGER).force();
+            call(api.patch(&name, &params, &Patch::Apply(&crd))).await.map(|_| Installed::Applied)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn crd(annotations: &[(&str, &str)], labels: &[(&str, &str)]) -> CustomResourceDefinition {
+        let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let mut crd = CustomResourceDefinition::default();
+        crd.metadata.annotations = Some(map(annotations));
+        crd.metadata.labels = Some(map(labels));
+        crd
+    }
+
+    #[test]
+    fn a_crd_is_ours_only_with_our_claim() {
+        let foreign = |who: &str| Standing::Foreign { who: who.to_owned() };
+        for (found, standing) in [
+            (None, Standing::Missing),
+            (Some(crd(&[(OWNER, "atoll")], &[])), Standing::Ours),
+            (Some(crd(&[(OWNER, "other")], &[])), foreign("another Atoll (other)")),
+            (Some(crd(&[("meta.helm.sh/release-name", "kubeblocks")], &[])), foreign("Helm release kubeblocks")),
+            (Some(crd(&[], &[(MANAGED_BY, "kubeblocks")])), foreign("kubeblocks")),
+            // The label alone is no claim: anyone may copy a manifest.
+            (Some(crd(&[], &[(MANAGED_BY, "atoll")])), foreign("atoll")),
+            (Some(crd(&[], &[])), foreign("somebody else")),
+        ] {
+            assert_eq!(judge(found.as_ref(), "atoll"), standing);
+        }
+    }
+
+    #[test]
+    fn what_is_claimed_is_ours() {
+        assert_eq!(judge(Some(&claimed(crd(&[], &[]), "here")), "here"), Standing::Ours);
+    }
+}

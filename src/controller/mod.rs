@@ -1,0 +1,13 @@
+//! The controller: it wakes for what has changed, and goes round once for each database that is concerned.
+
+pub mod claim;
+//pub mod guests;
+mod observe;
+pub mod queue;
+mod reconcile;
+//pub mod run;
+mod shelf;
+mod write;
+
+pub use reconcile::{Reconciler, Round};
+pub use shelf::Shelf;

@@ -1,0 +1,201 @@
+//! Observing: what is seen of one database, for one decision.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures::future::join_all;
+use k8s_openapi::{
+    api::core::v1 as core, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::Api;
+
+use super::{Shelf, reconcile::Reconciler};
+use crate::{
+    admin::{Asked, JobRoute, PodRoute, Route},
+    dialect::Dialect,
+    plan::{
+        database::{Database, Intent},
+        labels,
+        membership::{Membership, Rung},
+        name::{ObjectName, Uid, WorkerName},
+        network::{Exposure, Network, Spread},
+        record::{Member, Recorded},
+        seen::{Deletions, Ending, Pod, PodPhase, Readiness, Seen, Worker},
+    },
+    worker::fault::call,
+};
+
+/// How long answers of members stand while nothing changes (DECISIONS 11).
+const ROLES_STAND: Duration = Duration::from_secs(60);
+
+/// What members last said, of each database. Lost with the process, which costs one round of questions.
+#[derive(Default)]
+pub struct Answers {
+    known: Mutex<BTreeMap<Uid, Known>>,
+}
+
+#[derive(Clone)]
+struct Known {
+    at: Instant,
+    of: Vec<Uid>,
+    membership: Membership,
+}
+
+impl Answers {
+    fn get(&self, database: &Uid) -> Option<Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(database).cloned()
+    }
+
+    fn put(&self, database: &Uid, known: Known) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(database.clone(), known);
+    }
+
+    /// Forgets a database that is gone.
+    pub fn forget(&self, database: &Uid) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(database);
+    }
+}
+
+impl<D: Dialect> Reconciler<D> {
+    /// What the watches show, what the members say, and (for a deletion) what else goes. In the common case no
+    /// request is sent.
+    pub(super) async fn observe(&self, database: &Database, record: Option<&Recorded>) -> Seen {
+        let workers = self.pool.view(&database.id.key());
+        let deletions = match database.intent {
+            Intent::Run => Deletions::default(),
+            Intent::Delete(_) => self.deletions(database, &self.shelf).await,
+        };
+        let membership = match (record, database.intent) {
+            (Some(record), Intent::Run) if record.identity().is_some() => {
+                self.membership(database, record, &workers).await
+            }
+            _ => None,
+        };
+        Seen { workers, membership, deletions }
+    }
+
+    /// The same with live lists of these workers. All are asked at the same time.
+    pub(super) async fn look_again(&self, seen: &mut Seen, database: &Database, workers: &BTreeSet<WorkerName>) {
+        let key = database.id.key();
+        let live = workers.iter().map(async |name| (name.clone(), self.pool.live(name, &key).await));
+        seen.workers.extend(join_all(live).await);
+    }
+
+    async fn deletions(&self, database: &Database, shelf: &Shelf<D>) -> Deletions {
+        let client = &self.master.client;
+        let kinds: Api<CustomResourceDefinition> = Api::all(client.clone());
+        let namespaces: Api<core::Namespace> = Api::all(client.clone());
+        let (kind, namespace) = futures::join!(
+            call(kinds.get(database.id.kind.plural())),
+            call(namespaces.get(database.id.namespace.as_str()))
+        );
+        let ending = |gone: bool| if gone { Ending::Going } else { Ending::Staying };
+        let (databases, asked) = shelf.deletions();
+        Deletions {
+            databases,
+            asked,
+            kind_deleting: kind.map_or(Ending::Unread, |kind| ending(kind.metadata.deletion_timestamp.is_some())),
+            namespace_deleting: namespace
+                .map_or(Ending::Unread, |namespace| ending(namespace.metadata.deletion_timestamp.is_some())),
+        }
+    }
+
+    /// What members say: asked when one has come or gone, and once a minute by routes that cost no API server anything.
+    async fn membership(
+        &self,
+        database: &Database,
+        record: &Recorded,
+        workers: &BTreeMap<WorkerName, Worker>,
+    ) -> Option<Membership> {
+        let serving: Vec<_> = record.members.iter().filter_map(|m| Some((m, serving(workers, m)?))).collect();
+        let uid = &database.id.uid;
+        let of: Vec<_> = serving.iter().map(|(_, pod)| pod.meta.uid.clone()).collect();
+        if of.is_empty() {
+            return None;
+        }
+        let known = self.answers.get(uid);
+        let changed = known.as_ref().is_none_or(|known| known.of != of);
+        let stale = known.as_ref().is_none_or(|known| known.at.elapsed() > ROLES_STAND);
+        let free = |membership: &Membership| membership.answers.values().all(|answer| answer.rung <= Rung::Service);
+        let worth = known.as_ref().is_none_or(|known| free(&known.membership));
+        if !(changed || stale && worth) {
+            return known.map(|known| known.membership);
+        }
+        let asked: Vec<_> = serving
+            .iter()
+            .map(|(member, pod)| Asked {
+                question: database.engine.kind.knowledge().question(member),
+                routes: self.routes(database, member, pod).into_iter().filter(|r| changed || direct(r)).collect(),
+            })
+            .collect();
+        let heard = self
+            .ladder
+            .ask_all(uid, &asked, &|name, rung, replies| {
+                let engine = database.engine.kind.knowledge();
+                match record.member(name.as_str()) {
+                    Some(member) => engine.read(record, member, rung, replies),
+                    None => Err(crate::engine::Distrust::Unreadable {
+                        member: name.clone(),
+                        why: "it is not in the record".to_owned(),
+                    }),
+                }
+            })
+            .await;
+        for distrusted in &heard.distrusted {
+            tracing::warn!(database = %database.id.key(), route = %distrusted.route, why = %distrusted.why, "an answer is not believed");
+        }
+        let membership = heard.membership;
+        self.answers.put(uid, Known { at: Instant::now(), of, membership: membership.clone() });
+        Some(membership)
+    }
+
+    fn routes(&self, database: &Database, member: &Member, pod: &Pod) -> Vec<Route> {
+        let port = database.engine.kind.knowledge().ports().client.number;
+        let address = pod.ip.as_ref().map(|ip| host_port(ip, port));
+        let mut routes: Vec<_> = address.clone().map(Route::Address).into_iter().collect();
+        if let Some(client) = member.client.clone().filter(|_| leads_to_one_member(&database.network)) {
+            routes.push(Route::Service(client));
+        }
+        routes.push(Route::PortForward(PodRoute {
+            worker: member.worker.clone(),
+            namespace: database.id.namespace.clone(),
+            pod: ObjectName::from(&member.name),
+            port,
+        }));
+        routes.extend(address.map(|address| {
+            Route::Job(JobRoute {
+                worker: member.worker.clone(),
+                namespace: database.id.namespace.clone(),
+                address,
+                labels: labels::of_member(&self.master.uid, database, &member.name),
+            })
+        }));
+        routes
+    }
+}
+
+/// Whether a member's client address can be dialled from the master: a name that only workers resolve cannot.
+fn leads_to_one_member(network: &Network) -> bool {
+    match network {
+        Network::PodNames => false,
+        Network::MemberServices(services) => {
+            services.exposure != Exposure::ClusterIp || services.spread == Spread::Unique
+        }
+    }
+}
+
+fn direct(route: &Route) -> bool {
+    route.rung() <= Rung::Service
+}
+
+fn serving<'a>(workers: &'a BTreeMap<WorkerName, Worker>, member: &Member) -> Option<&'a Pod> {
+    let pod = workers.get(&member.worker)?.view.pod(&ObjectName::from(&member.name)).present()?;
+    (pod.phase == PodPhase::Running && matches!(pod.ready, Readiness::Ready(_))).then_some(pod)
+}
+
+fn host_port(ip: &str, port: u16) -> String {
+    if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") }
+}

@@ -1,0 +1,245 @@
+//! One round for one database: fetch, compile, observe, decide, record, act, report.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use kube::{ResourceExt, runtime::events::Recorder};
+
+use super::{
+    Shelf,
+    observe::Answers,
+    write::{FINALIZER, WriteError, Writer},
+};
+use crate::{
+    admin::Ladder,
+    dialect::{Dialect, News, Settings},
+    plan::{
+        act::Act,
+        database::{Database, DatabaseKey, Intent},
+        decide::{Decision, Step, View, decide},
+        record::{Record, Recorded},
+        report::{Condition, Report, Truth, events},
+    },
+    worker::{
+        act::ActError,
+        gate::Gate,
+        pool::{Master, Pool},
+    },
+};
+
+/// How often one round may go on at once with the next step. More than any database needs to come up; a decision that
+/// never settles must not keep a core busy.
+const STEPS: usize = 16;
+/// How long details of a status must stand before they are written: what is gone before anyone could read it is not.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// Everything that a round needs.
+pub struct Reconciler<D> {
+    /// The master.
+    pub master: Master,
+    /// The workers.
+    pub pool: Pool,
+    /// The way to members.
+    pub ladder: Ladder,
+    /// The resources.
+    pub shelf: Shelf<D>,
+    /// Asked before each write.
+    pub gate: Arc<dyn Gate>,
+    /// Publishes events.
+    pub recorder: Recorder,
+    /// What the installation adds to every manifest.
+    pub settings: Settings,
+    /// What members last said.
+    pub answers: Answers,
+    /// Since when details of a status wait to be written.
+    pub unsettled: Mutex<BTreeMap<DatabaseKey, Instant>>,
+}
+
+/// How a round ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// Nothing to do until something changes.
+    Settled,
+    /// Look again after this time.
+    Again(Duration),
+    /// Something was refused or did not answer: look again, later each time.
+    Failed,
+}
+
+impl<D: Dialect> Reconciler<D> {
+    /// Goes round until there is nothing to do at once.
+    pub async fn reconcile(&self, key: &DatabaseKey) -> Round {
+        for _ in 0..STEPS {
+            match self.step(key).await {
+                Ok(Some(round)) => return round,
+                Ok(None) => {}
+                Err(error) if error.is_conflict() => return Round::Again(Duration::from_millis(100)),
+                Err(error) => {
+                    tracing::warn!(database = %key, %error, "a write to the master failed; it is tried again");
+                    return Round::Failed;
+                }
+            }
+        }
+        Round::Again(Duration::from_secs(1))
+    }
+
+    /// One step; `None` to go on with the next one at once.
+    async fn step(&self, key: &DatabaseKey) -> Result<Option<Round>, WriteError> {
+        let Some(resource) = self.shelf.get(key) else { return Ok(Some(self.forget(key))) };
+        let database = resource.compile(&self.settings);
+        if let Some(turn) = self.claim(&resource, &database).await? {
+            return Ok(turn);
+        }
+        let recorded = resource.record().cloned().map(Recorded::from_status);
+        let decision = self.decide(&database, recorded.as_ref()).await;
+        let record = recorded.as_deref();
+        match decision.step {
+            Step::Record(next) => {
+                self.write(&resource, &database, Some(&next), &decision.report).await?;
+                Ok(None)
+            }
+            Step::Act(acts) if acts.is_empty() => {
+                let wait = self.report(key, &resource, &database, record, &decision.report).await?;
+                let again = decision.again.and_then(|again| Duration::try_from(again).ok());
+                let soonest = wait.into_iter().chain(again).min();
+                Ok(Some(soonest.map_or(Round::Settled, Round::Again)))
+            }
+            Step::Act(acts) => match self.act(key, acts).await {
+                None => Ok(None),
+                Some(refused) => {
+                    let mut report = decision.report;
+                    report.message.clone_from(&refused.message);
+                    report.conditions.push(refused);
+                    let _ = self.report(key, &resource, &database, record, &report).await?;
+                    Ok(Some(Round::Failed))
+                }
+            },
+            // Nothing can be proved gone now; what is known is told, and it is tried again.
+            Step::LookAgain(_) => {
+                let _ = self.report(key, &resource, &database, record, &decision.report).await?;
+                Ok(Some(Round::Again(Duration::from_secs(5))))
+            }
+            Step::Release => {
+                self.writer().release(&*resource).await?;
+                Ok(Some(self.gone(key, &database)))
+            }
+        }
+    }
+
+    /// Our finalizer goes on before anything is made, and a resource that goes without it is none of ours.
+    async fn claim(&self, resource: &D, database: &Database) -> Result<Option<Option<Round>>, WriteError> {
+        let ours = resource.finalizers().iter().any(|finalizer| finalizer == FINALIZER);
+        match database.intent {
+            Intent::Delete(_) if !ours => Ok(Some(Some(Round::Settled))),
+            Intent::Run if !ours && database.problems.is_empty() => {
+                self.shelf.written(self.writer().claim(resource).await?);
+                Ok(Some(None))
+            }
+            Intent::Run | Intent::Delete(_) => Ok(None),
+        }
+    }
+
+    async fn decide(&self, database: &Database, record: Option<&Recorded>) -> Decision {
+        let mut seen = self.observe(database, record).await;
+        let view = |seen: &_| decide(&View { master: &self.master.uid, database, record, seen, now: Timestamp::now() });
+        let decision = view(&seen);
+        let Step::LookAgain(workers) = &decision.step else { return decision };
+        self.look_again(&mut seen, database, workers).await;
+        view(&seen)
+    }
+
+    /// Carries out acts, all at the same time; what was refused becomes a condition.
+    async fn act(&self, key: &DatabaseKey, acts: Vec<Act>) -> Option<Condition> {
+        let outcomes = join_all(acts.iter().map(|act| self.pool.carry_out(act))).await;
+        let mut refused: Vec<ActError> = Vec::new();
+        for (act, outcome) in acts.iter().zip(outcomes) {
+            let (worker, reason) = (&act.worker, act.reason.as_str());
+            match outcome {
+                Ok(done) => tracing::info!(database = %key, %worker, reason, ?done, "acted"),
+                Err(error) => {
+                    tracing::warn!(database = %key, %worker, reason, %error, "an act was not done");
+                    refused.push(error);
+                }
+            }
+        }
+        let first = refused.first()?;
+        let mut messages: Vec<_> = refused.iter().map(ToString::to_string).collect();
+        messages.dedup();
+        Some(Condition {
+            kind: "WorkersAccept",
+            status: Truth::False,
+            reason: first.reason(),
+            message: messages.join("; "),
+        })
+    }
+
+    /// Tells what has changed: the headline at once, details when they have stood for a moment. Returns how long to
+    /// wait for that.
+    async fn report(
+        &self,
+        key: &DatabaseKey,
+        resource: &D,
+        database: &Database,
+        record: Option<&Record>,
+        report: &Report,
+    ) -> Result<Option<Duration>, WriteError> {
+        let told = resource.told(database, record, report, Timestamp::now());
+        match resource.news(&told) {
+            News::None => {
+                self.settled(key);
+                Ok(None)
+            }
+            News::Detail => {
+                let since = *self.unsettled().entry(key.clone()).or_insert_with(Instant::now);
+                match SETTLE.checked_sub(since.elapsed()) {
+                    Some(left) if !left.is_zero() => Ok(Some(left)),
+                    _ => self.write(resource, database, record, report).await.map(|()| None),
+                }
+            }
+            News::Headline => self.write(resource, database, record, report).await.map(|()| None),
+        }
+    }
+
+    async fn write(
+        &self,
+        resource: &D,
+        database: &Database,
+        record: Option<&Record>,
+        report: &Report,
+    ) -> Result<(), WriteError> {
+        let told = resource.told(database, record, report, Timestamp::now());
+        let written = self.writer().status(&told).await?;
+        self.shelf.written(written);
+        self.settled(&database.id.key());
+        self.writer().events(resource, events(resource.conditions(), &report.conditions)).await;
+        Ok(())
+    }
+
+    fn writer(&self) -> Writer<'_> {
+        Writer { client: &self.master.client, gate: self.gate.as_ref(), recorder: &self.recorder }
+    }
+
+    fn gone(&self, key: &DatabaseKey, database: &Database) -> Round {
+        self.answers.forget(&database.id.uid);
+        self.ladder.forget(&database.id.uid);
+        self.forget(key)
+    }
+
+    fn forget(&self, key: &DatabaseKey) -> Round {
+        self.settled(key);
+        Round::Settled
+    }
+
+    fn settled(&self, key: &DatabaseKey) {
+        self.unsettled().remove(key);
+    }
+
+    fn unsettled(&self) -> std::sync::MutexGuard<'_, BTreeMap<DatabaseKey, Instant>> {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
