@@ -1,6 +1,6 @@
 //! `atoll crds`: print Atoll's CRDs, or install them.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use kube::ResourceExt;
 
@@ -19,6 +19,9 @@ pub const INSTALLATION: &str = "atoll";
 pub struct Args {
     #[command(subcommand)]
     action: Option<Action>,
+    /// Write one file for each CRD into this folder instead of printing them.
+    #[arg(long, value_name = "FOLDER")]
+    into: Option<PathBuf>,
     /// Which installation claims them.
     #[arg(long, value_name = "NAME", default_value = INSTALLATION, global = true)]
     installation: String,
@@ -36,11 +39,7 @@ enum Action {
 /// Prints the CRDs as YAML, or installs them.
 pub async fn run(args: Args) -> Result<ExitCode, String> {
     let Some(Action::Apply { master }) = args.action else {
-        for crd in crds() {
-            let yaml = serde_saphyr::to_string(&claimed(crd, &args.installation));
-            print!("---\n{}", yaml.map_err(|error| format!("a CRD cannot be written as YAML: {error}"))?);
-        }
-        return Ok(ExitCode::SUCCESS);
+        return print(&args).map(|()| ExitCode::SUCCESS);
     };
     let (client, _) = master.client(&Failpoint::default()).await?;
     let mut all_ours = true;
@@ -57,4 +56,20 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
         }
     }
     Ok(if all_ours { ExitCode::SUCCESS } else { ExitCode::from(2) })
+}
+
+fn print(args: &Args) -> Result<(), String> {
+    for crd in crds() {
+        let name = crd.name_any();
+        let yaml = serde_saphyr::to_string(&claimed(crd, &args.installation))
+            .map_err(|error| format!("{name} cannot be written as YAML: {error}"))?;
+        match &args.into {
+            None => print!("---\n{yaml}"),
+            Some(folder) => {
+                let file = folder.join(format!("{name}.yaml"));
+                std::fs::write(&file, yaml).map_err(|error| format!("{}: {error}", file.display()))?;
+            }
+        }
+    }
+    Ok(())
 }

@@ -13,6 +13,8 @@ mod table;
 
 use std::process::ExitCode;
 
+pub use crds::INSTALLATION;
+
 use clap::{Parser, Subcommand};
 
 /// Runs one database across many Kubernetes clusters.
