@@ -53,15 +53,6 @@ impl Cache {
         self.services.sync = Sync::Listing;
         self.jobs.sync = Sync::Listing;
     }
-
-    /// Every database that has objects here.
-    pub fn databases(&self) -> BTreeSet<DatabaseKey> {
-        let mut keys: BTreeSet<_> = self.pods.objects.keys().cloned().collect();
-        keys.extend(self.claims.objects.keys().cloned());
-        keys.extend(self.services.objects.keys().cloned());
-        keys.extend(self.jobs.objects.keys().cloned());
-        keys
-    }
 }
 
 /// Whether a shelf may be believed.
@@ -112,7 +103,9 @@ fn older(one: &ResourceVersion, other: &ResourceVersion) -> bool {
 }
 
 impl<T: Projected> Shelf<T> {
-    fn of(&self, key: &DatabaseKey) -> BTreeMap<ObjectName, T> {
+    /// The objects of one database.
+    #[must_use]
+    pub fn of(&self, key: &DatabaseKey) -> BTreeMap<ObjectName, T> {
         self.objects.get(key).cloned().unwrap_or_default()
     }
 

@@ -1,4 +1,4 @@
-//! The KubeBlocks way of registering workers: one Secret with a kubeconfig of many contexts, named on the command
+//! The `KubeBlocks` way of registering workers: one Secret with a kubeconfig of many contexts, named on the command
 //! line, becomes one `K8sCluster` for each context. Pure.
 
 use std::collections::BTreeMap;

@@ -72,17 +72,25 @@ impl From<kube::Error> for Fault {
 }
 
 /// Waits for one call, at most `deadline`.
-pub async fn within<T>(deadline: Duration, call: impl Future<Output = kube::Result<T>>) -> Result<T, Fault> {
-    match tokio::time::timeout(deadline, call).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(error.into()),
-        Err(_) => Err(Fault::Timeout(deadline)),
+///
+/// Boxed before anything else: a request's future is large and short-lived, a worker's task is small and many.
+pub fn within<T>(
+    deadline: Duration,
+    call: impl Future<Output = kube::Result<T>> + Send,
+) -> impl Future<Output = Result<T, Fault>> + Send {
+    let call = Box::pin(call);
+    async move {
+        match tokio::time::timeout(deadline, call).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(Fault::Timeout(deadline)),
+        }
     }
 }
 
 /// Waits for one call, at most [`timing::CALL_DEADLINE`].
-pub async fn call<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Fault> {
-    within(timing::CALL_DEADLINE, call).await
+pub fn call<T>(call: impl Future<Output = kube::Result<T>> + Send) -> impl Future<Output = Result<T, Fault>> + Send {
+    within(timing::CALL_DEADLINE, call)
 }
 
 fn root_cause(error: &kube::Error) -> String {

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use http::Uri;
 use kube::config::{AuthInfo, Cluster, Context, Kubeconfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
-use secrecy::{ExposeSecret as _, SecretBox, SecretString};
+use secrecy::{ExposeSecret, SecretBox, SecretString};
 use sha1::{Digest as _, Sha1};
 
 /// The largest kubeconfig that is read, in bytes.
@@ -268,7 +268,7 @@ fn server(text: &str) -> Result<Uri, KubeconfigError> {
 
 fn certificate(user: &AuthInfo) -> Result<Option<Certificate>, KubeconfigError> {
     let chain = user.client_certificate_data.as_deref().filter(|data| !data.is_empty());
-    let key = user.client_key_data.as_ref().map(|key| key.expose_secret()).filter(|data| !data.is_empty());
+    let key = user.client_key_data.as_ref().map(ExposeSecret::expose_secret).filter(|data| !data.is_empty());
     if chain.is_none() && key.is_none() {
         return Ok(None);
     }

@@ -33,10 +33,18 @@ pub(super) async fn objects(
         list::<Job>(client, master, key),
     )?;
     let mut objects = Objects::none(found, Source::Live);
-    pods.into_iter().for_each(|seen| Pod::put(&mut objects, seen));
-    claims.into_iter().for_each(|seen| PersistentVolumeClaim::put(&mut objects, seen));
-    services.into_iter().for_each(|seen| Service::put(&mut objects, seen));
-    jobs.into_iter().for_each(|seen| Job::put(&mut objects, seen));
+    for seen in pods {
+        Pod::put(&mut objects, seen);
+    }
+    for seen in claims {
+        PersistentVolumeClaim::put(&mut objects, seen);
+    }
+    for seen in services {
+        Service::put(&mut objects, seen);
+    }
+    for seen in jobs {
+        Job::put(&mut objects, seen);
+    }
     Ok(objects)
 }
 

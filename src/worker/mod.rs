@@ -5,8 +5,10 @@
 //! objects it keeps as compact projections ([`cache`]). The rest of Atoll talks to the [`Pool`](pool::Pool).
 
 pub mod access;
-pub mod act;
+mod act;
 pub mod cache;
+#[cfg(test)]
+mod cache_tests;
 pub mod connect;
 pub mod contexts;
 pub mod failpoint;
@@ -14,14 +16,28 @@ pub mod fault;
 pub mod gate;
 pub mod health;
 pub mod identity;
+#[cfg(test)]
+mod identity_tests;
 pub mod kept;
 pub mod kubeconfig;
+#[cfg(test)]
+mod kubeconfig_tests;
 mod live;
+mod news;
+pub mod outcome;
 pub mod pool;
+#[cfg(test)]
+mod pool_tests;
 pub mod projection;
+#[cfg(test)]
+mod projection_tests;
 pub mod registrar;
 pub mod registration;
+#[cfg(test)]
+mod registration_tests;
 mod slot;
 mod task;
+#[cfg(test)]
+mod testing;
 pub mod timing;
 pub mod watch;

@@ -16,12 +16,13 @@ use tokio::{
 
 use super::{
     access::{self, Access as Permission, Asked},
-    act::{ActError, Done, Writer},
+    act::Writer,
     connect::Connect,
     fault::Fault,
     gate::Gate,
     identity::Claims,
     live,
+    outcome::{ActError, Done},
     registration::Registration,
     slot::{Link, Slot},
     task,

@@ -19,9 +19,10 @@ use super::{
     contexts::{self, Contexts, Step, Steps, steps},
     fault::{Fault, call},
     gate::Gate,
+    news::{Clusters, Event, OneSecret},
     pool::{Notice, Pool},
     registration::{Access, SecretName, SecretNamespaces, SecretState, registration, secret_of},
-    watch::{Scope, Sink, follow},
+    watch::{Scope, follow},
 };
 use crate::{
     dialect::k8scluster::{
@@ -36,7 +37,7 @@ const MASTER_WATCH_SECONDS: u32 = 290;
 /// How soon a write that failed, or that had to wait for the lease, is tried again.
 const AGAIN: Duration = Duration::from_secs(3);
 /// How soon a `K8sCluster` that was kept because databases use it is looked at again.
-const HELD: Duration = Duration::from_secs(60);
+const HELD: Duration = Duration::from_mins(1);
 
 /// Says whether databases have members in a worker.
 pub type InUse = Arc<dyn Fn(&WorkerName) -> bool + Send + Sync>;
@@ -51,15 +52,8 @@ pub struct Settings {
     pub in_use: InUse,
 }
 
-enum Event {
-    Listed(BTreeMap<WorkerName, K8sCluster>),
-    Applied(Box<K8sCluster>),
-    Deleted(WorkerName),
-    Secret(SecretName, SecretState),
-}
-
 /// Keeps the pool in step with the master.
-pub struct Registrar {
+struct Registrar {
     pool: Pool,
     gate: Arc<dyn Gate>,
     settings: Settings,
@@ -395,93 +389,4 @@ async fn read(client: kube::Client, name: SecretName, events: mpsc::UnboundedSen
         Err(fault) => SecretState::Unreadable(fault.to_string()),
     };
     let _ = events.send(Event::Secret(name, state));
-}
-
-/// The watch of all `K8sCluster`s.
-struct Clusters(mpsc::UnboundedSender<Event>);
-
-impl Clusters {
-    fn send(&self, event: Event) {
-        // The receiver lives as long as the watch.
-        let _ = self.0.send(event);
-    }
-}
-
-impl Sink<K8sCluster> for Clusters {
-    type Item = K8sCluster;
-
-    fn project(&self, mut cluster: K8sCluster) -> Option<K8sCluster> {
-        // The field managers' bookkeeping and kubectl's copy of the kubeconfig are of no use here.
-        cluster.metadata.managed_fields = None;
-        cluster.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
-        Some(cluster)
-    }
-
-    fn listed(&mut self, clusters: Vec<K8sCluster>, _version: &str) {
-        let by_name = clusters.into_iter().map(|cluster| (WorkerName::new(cluster.name_any()), cluster)).collect();
-        self.send(Event::Listed(by_name));
-    }
-
-    fn applied(&mut self, cluster: K8sCluster) {
-        if let Some(cluster) = self.project(cluster) {
-            self.send(Event::Applied(Box::new(cluster)));
-        }
-    }
-
-    fn deleted(&mut self, cluster: K8sCluster) {
-        self.send(Event::Deleted(WorkerName::new(cluster.name_any())));
-    }
-
-    fn bookmark(&mut self, _version: &str) {}
-
-    fn resumed(&mut self) {}
-
-    fn failed(&mut self, fault: &Fault, failures: u32) {
-        if failures.is_power_of_two() {
-            tracing::warn!("the K8sClusters cannot be watched ({failures} times in a row): {fault}");
-        }
-    }
-}
-
-/// The watch of one Secret.
-struct OneSecret {
-    name: SecretName,
-    events: mpsc::UnboundedSender<Event>,
-}
-
-impl OneSecret {
-    fn send(&self, state: SecretState) {
-        let _ = self.events.send(Event::Secret(self.name.clone(), state));
-    }
-}
-
-impl Sink<Secret> for OneSecret {
-    type Item = SecretState;
-
-    fn project(&self, secret: Secret) -> Option<SecretState> {
-        Some(SecretState::Read(secret.data.unwrap_or_default()))
-    }
-
-    fn listed(&mut self, mut secrets: Vec<SecretState>, _version: &str) {
-        self.send(secrets.pop().unwrap_or(SecretState::Absent));
-    }
-
-    fn applied(&mut self, secret: Secret) {
-        self.send(SecretState::Read(secret.data.unwrap_or_default()));
-    }
-
-    fn deleted(&mut self, _secret: Secret) {
-        self.send(SecretState::Absent);
-    }
-
-    fn bookmark(&mut self, _version: &str) {}
-
-    fn resumed(&mut self) {}
-
-    fn failed(&mut self, fault: &Fault, failures: u32) {
-        if failures.is_power_of_two() {
-            tracing::warn!("Secret {} cannot be watched ({failures} times in a row): {fault}", self.name);
-        }
-        self.send(SecretState::Unreadable(fault.to_string()));
-    }
 }

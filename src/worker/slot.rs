@@ -167,13 +167,13 @@ impl Slot {
     }
 
     /// Contact was lost, for a reason that may pass.
-    pub fn lost(&self, trouble: Trouble) {
-        self.down(&trouble, |gauge, trouble| gauge.failed(Part::Probe, trouble));
+    pub fn lost(&self, trouble: &Trouble) {
+        self.down(trouble, |gauge, trouble| gauge.failed(Part::Probe, trouble));
     }
 
     /// The worker must not be used, for a reason that somebody has to mend.
-    pub fn wrong(&self, trouble: Trouble) {
-        self.down(&trouble, Gauge::wrong);
+    pub fn wrong(&self, trouble: &Trouble) {
+        self.down(trouble, Gauge::wrong);
     }
 
     /// The present connection serves on, but its registration has become unusable: said at once, for it will not last.
@@ -218,7 +218,7 @@ impl Slot {
         self.change(|state| {
             let blind = !state.visible();
             let shelf = K::shelf(&mut state.cache);
-            let woken = change(shelf);
+            let touched = change(shelf);
             if shelf.sync != Sync::Fresh {
                 shelf.sync = Sync::Fresh;
                 state.gauge.worked(Part::Watch(<K as Kept>::KIND));
@@ -227,7 +227,7 @@ impl Slot {
             if became_visible {
                 state.unseen = None;
             }
-            woken
+            touched
         });
         if became_visible {
             self.wake_all();

@@ -1,7 +1,7 @@
 //! The life of one worker: connect, verify, watch, probe; over and over. One task each, so that no worker ever waits
 //! for another.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::join4;
 use k8s_openapi::api::{
@@ -25,7 +25,7 @@ use super::{
     watch::{Scope, follow},
 };
 use crate::{
-    dialect::k8scluster::status::Trouble,
+    dialect::k8scluster::status::{Health, Trouble},
     plan::{labels, name::Uid},
 };
 
@@ -47,7 +47,7 @@ pub(super) async fn live(shared: Arc<Shared>, slot: Arc<Slot>, mut registered: w
             // Time mends neither: only another registration does.
             (None, Access::Pending | Access::Refused(_)) => {
                 if let Access::Refused(trouble) = &registration.access {
-                    slot.wrong(trouble.clone());
+                    slot.wrong(trouble);
                 }
                 if registered.changed().await.is_err() {
                     return;
@@ -55,7 +55,7 @@ pub(super) async fn live(shared: Arc<Shared>, slot: Arc<Slot>, mut registered: w
                 continue;
             }
             (None, Access::Credentials(_)) => tokio::select! {
-                tried = enter(&shared, &registration) => tried,
+                tried = enter(&shared, &registration, patience(&slot)) => tried,
                 changed = registered.changed() => if changed.is_err() { return } else { continue },
             },
         };
@@ -66,9 +66,9 @@ pub(super) async fn live(shared: Arc<Shared>, slot: Arc<Slot>, mut registered: w
                     proved = Some(session);
                     continue;
                 }
-                End::Lost(trouble) => tell(&shared, &slot, trouble),
+                End::Lost(trouble) => tell(&shared, &slot, &trouble),
             },
-            Err(trouble) => tell(&shared, &slot, trouble),
+            Err(trouble) => tell(&shared, &slot, &trouble),
         }
         tokio::select! {
             () = sleep(timing::backoff(slot.name().as_str(), slot.failures())) => {}
@@ -78,7 +78,7 @@ pub(super) async fn live(shared: Arc<Shared>, slot: Arc<Slot>, mut registered: w
 }
 
 /// Says what is wrong, and asks for the credentials to be read again where that may help.
-fn tell(shared: &Shared, slot: &Slot, trouble: Trouble) {
+fn tell(shared: &Shared, slot: &Slot, trouble: &Trouble) {
     if matches!(trouble, Trouble::Unauthorized(_)) {
         shared.notice(Notice::Unauthorized(slot.name().clone()));
     }
@@ -88,8 +88,16 @@ fn tell(shared: &Shared, slot: &Slot, trouble: Trouble) {
     }
 }
 
+/// How long to wait for a first answer: whoever people still believe to be well is given up as fast as by a probe.
+fn patience(slot: &Slot) -> Duration {
+    match slot.health() {
+        Health::Ready { .. } => timing::PROBE_DEADLINE,
+        Health::Connecting | Health::NotReady(_) => timing::CALL_DEADLINE,
+    }
+}
+
 /// Connects, and proves that this is the cluster that was registered.
-async fn enter(shared: &Shared, registration: &Registration) -> Result<Session, Trouble> {
+async fn enter(shared: &Shared, registration: &Registration, patience: Duration) -> Result<Session, Trouble> {
     let credentials = match &registration.access {
         Access::Credentials(credentials) => credentials,
         Access::Refused(trouble) => return Err(trouble.clone()),
@@ -97,7 +105,7 @@ async fn enter(shared: &Shared, registration: &Registration) -> Result<Session, 
     };
     let client = shared.connect.connect(credentials).map_err(|error| Trouble::InvalidKubeconfig(error.to_string()))?;
     let reach = |fault: Fault| trouble(&fault, "connecting");
-    let found = identity(&client, timing::CALL_DEADLINE).await.map_err(reach)?;
+    let found = identity(&client, patience).await.map_err(reach)?;
     shared.verify(registration, &found)?;
     // The master under another name: its own client, which needs no credentials that could expire.
     let client = if found == shared.master.uid { shared.master.client.clone() } else { client };
@@ -111,7 +119,7 @@ async fn enter(shared: &Shared, registration: &Registration) -> Result<Session, 
 }
 
 /// Which cluster answers: the UID of its kube-system namespace.
-pub(super) async fn identity(client: &Client, deadline: std::time::Duration) -> Result<Uid, Fault> {
+pub(super) async fn identity(client: &Client, deadline: Duration) -> Result<Uid, Fault> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let namespace = within(deadline, namespaces.get("kube-system")).await?;
     match namespace.metadata.uid {
@@ -197,7 +205,7 @@ async fn renew(
     let mut pending = false;
     loop {
         // Credentials that failed to prove themselves are tried again: what they need may come later.
-        let wait = if pending { timing::PROBE_EVERY } else { std::time::Duration::MAX };
+        let wait = if pending { timing::PROBE_EVERY } else { Duration::MAX };
         if let Ok(Err(_)) = timeout(wait, registered.changed()).await {
             return End::Forgotten;
         }
@@ -206,7 +214,7 @@ async fn renew(
         let doubt = if next.access == current.access {
             None
         } else {
-            match enter(shared, &next).await {
+            match enter(shared, &next, timing::CALL_DEADLINE).await {
                 Ok(proved) => return End::Renewed(proved),
                 Err(trouble) => Some(trouble),
             }

@@ -163,13 +163,11 @@ where
     loop {
         let page = call(api.list(&params)).await?;
         objects.extend(page.items.into_iter().filter_map(|object| sink.project(object)));
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params.continue_token = Some(token),
-            None => {
-                let version = page.metadata.resource_version.unwrap_or_default();
-                sink.listed(objects, &version);
-                return Ok(version);
-            }
-        }
+        let Some(token) = page.metadata.continue_.filter(|token| !token.is_empty()) else {
+            let version = page.metadata.resource_version.unwrap_or_default();
+            sink.listed(objects, &version);
+            return Ok(version);
+        };
+        params.continue_token = Some(token);
     }
 }

@@ -109,3 +109,33 @@ pub struct K8sClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use kube::CustomResourceExt as _;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_columns_are_those_of_the_document_and_the_others_come_with_wide() {
+        let crd = serde_json::to_value(K8sCluster::crd()).unwrap();
+        assert_eq!(crd["spec"]["scope"], "Cluster");
+        assert_eq!(crd["metadata"]["name"], "k8sclusters.k8s.oceanbase.com");
+        assert_eq!(crd["spec"]["names"]["shortNames"], json!(["kc"]));
+        assert_eq!(crd["spec"]["names"]["singular"], "k8scluster");
+        let columns = crd["spec"]["versions"][0]["additionalPrinterColumns"].as_array().unwrap().clone();
+        let shown: Vec<_> = columns.iter().filter(|column| column.get("priority").is_none_or(|p| *p == 0)).collect();
+        let names: Vec<_> = shown.iter().map(|column| column["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["Age", "ClusterName"]);
+        assert!(columns.len() > 2);
+        let required = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["required"];
+        assert_eq!(*required, json!(["name"]));
+    }
+
+    #[test]
+    fn a_spec_in_a_log_shows_no_kubeconfig() {
+        let spec = K8sClusterSpec { kube_config: Some("canary".to_owned()), ..K8sClusterSpec::default() };
+        assert!(!format!("{spec:?}").contains("canary"));
+    }
+}

@@ -24,7 +24,8 @@ pub fn object_name(context: &str) -> WorkerName {
     }
     text.truncate(MOST - SUFFIX - 1);
     let digest = Sha1::digest(context.as_bytes());
-    let suffix: String = digest.iter().take(SUFFIX / 2).map(|byte| format!("{byte:02x}")).collect();
+    let nibbles = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let suffix: String = nibbles.take(SUFFIX).filter_map(|nibble| char::from_digit(nibble.into(), 16)).collect();
     match text.trim_matches('-') {
         "" => WorkerName::new(format!("context-{suffix}")),
         text => WorkerName::new(format!("{text}-{suffix}")),
@@ -69,5 +70,56 @@ pub fn resolve<'a>(reference: &str, workers: impl IntoIterator<Item = (&'a Worke
         [] => Match::None,
         [_] => found.pop().map_or(Match::None, Match::One),
         _ => Match::Ambiguous(found),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contexts_become_valid_object_names_that_never_collide() {
+        assert_eq!(object_name("k8s-1").as_str(), "k8s-1");
+        assert_eq!(object_name("gke.example.com").as_str(), "gke.example.com");
+        let long = "x".repeat(400);
+        let contexts = [
+            "arn:aws:eks:eu-west-1:123:cluster/prod",
+            "arn:aws:eks:eu-west-1:123:cluster-prod",
+            "arn:aws:eks:eu-west-1:123:cluster//prod",
+            "kubernetes-admin@kubernetes",
+            "kubernetes-admin@Kubernetes",
+            "K8S-1",
+            "a..b",
+            "-a-",
+            "",
+            "@",
+            "北京",
+            "上海",
+            &long,
+            &format!("{long}y"),
+        ];
+        let names: std::collections::BTreeSet<_> = contexts.iter().map(|context| object_name(context)).collect();
+        assert_eq!(names.len(), contexts.len());
+        for name in &names {
+            assert!(is_object_name(name.as_str()), "{name}");
+        }
+        let eks = object_name("arn:aws:eks:eu-west-1:123:cluster/prod");
+        assert!(eks.as_str().starts_with("arn-aws-eks-eu-west-1-123-cluster-prod-"), "{eks}");
+    }
+
+    #[test]
+    fn a_reference_finds_its_worker_by_object_name_before_any_other_name() {
+        let workers = [
+            (WorkerName::from("a"), vec!["remote".to_owned(), "ctx-a".to_owned()]),
+            (WorkerName::from("b"), vec!["remote".to_owned(), "a".to_owned()]),
+            (WorkerName::from("c"), vec!["only".to_owned()]),
+        ];
+        let find =
+            |reference: &str| resolve(reference, workers.iter().map(|(name, aliases)| (name, aliases.as_slice())));
+        assert_eq!(find("a"), Match::One(WorkerName::from("a")));
+        assert_eq!(find("ctx-a"), Match::One(WorkerName::from("a")));
+        assert_eq!(find("only"), Match::One(WorkerName::from("c")));
+        assert_eq!(find("remote"), Match::Ambiguous(vec![WorkerName::from("a"), WorkerName::from("b")]));
+        assert_eq!(find("nowhere"), Match::None);
     }
 }

@@ -126,3 +126,40 @@ const CURRENT: &str = "CredentialsCurrent";
 fn condition(kind: &'static str, status: Truth, reason: &'static str, message: String) -> Condition {
     Condition { kind, status, reason, message }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ready(doubt: Option<Trouble>) -> Health {
+        Health::Ready { identity: Uid::from("uid"), version: "v1.34.4".to_owned(), doubt }
+    }
+
+    #[test]
+    fn a_status_changes_only_with_what_it_tells() {
+        let (now, later): (Timestamp, Timestamp) =
+            ("2026-01-01T00:00:00Z".parse().unwrap(), "2026-01-02T00:00:00Z".parse().unwrap());
+        let blank = K8sClusterStatus::default();
+        assert_eq!(status(&blank, &Health::Connecting, 1, now), blank);
+        let told = status(&blank, &ready(None), 1, now);
+        assert_eq!((told.identity.as_deref(), told.version.as_deref()), (Some("uid"), Some("v1.34.4")));
+        assert_eq!(told.conditions[0].status, "True");
+        assert_eq!(status(&told, &ready(None), 1, later), told);
+        assert_eq!(status(&told, &Health::Connecting, 1, later), told);
+        let trouble = Trouble::Unreachable("no answer within 3 s".to_owned());
+        let down = status(&told, &Health::NotReady(trouble), 1, later);
+        assert_eq!((down.conditions[0].status.as_str(), down.conditions[0].reason.as_str()), ("False", "Unreachable"));
+        assert_eq!(down.conditions[0].last_transition_time, "2026-01-02T00:00:00Z");
+        assert_eq!(down.identity.as_deref(), Some("uid"));
+    }
+
+    #[test]
+    fn credentials_that_went_bad_are_told_beside_a_worker_that_serves_on() {
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        let told =
+            status(&K8sClusterStatus::default(), &ready(Some(Trouble::InvalidKubeconfig("bad".to_owned()))), 1, now);
+        let told: Vec<_> =
+            told.conditions.iter().map(|c| (c.kind.as_str(), c.status.as_str(), c.reason.as_str())).collect();
+        assert_eq!(told, [("Ready", "True", "Connected"), ("CredentialsCurrent", "False", "InvalidKubeconfig")]);
+    }
+}

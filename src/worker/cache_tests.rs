@@ -1,0 +1,109 @@
+//! Lists, events and answers to writes, in whatever order.
+
+use std::collections::BTreeSet;
+
+use super::cache::Shelf;
+use crate::plan::{
+    database::{DatabaseKey, DatabaseKind},
+    name::{Namespace, ObjectName, ResourceVersion, Uid},
+    seen::{Job, JobOutcome, Meta},
+};
+
+fn key(name: &str) -> DatabaseKey {
+    DatabaseKey {
+        kind: DatabaseKind::KubeBlocksCluster,
+        namespace: Namespace::from("db"),
+        name: ObjectName::from(name),
+    }
+}
+
+fn job(name: &str, version: u64, outcome: JobOutcome) -> Job {
+    let meta = Meta {
+        namespace: Namespace::from("db"),
+        name: ObjectName::from(name),
+        uid: Uid::new(format!("uid-{name}")),
+        version: at(version),
+        database: None,
+        member: None,
+        rendered: None,
+        deleting: None,
+    };
+    Job { meta, outcome }
+}
+
+fn at(version: u64) -> ResourceVersion {
+    ResourceVersion::new(version.to_string())
+}
+
+fn woken(names: &[&str]) -> BTreeSet<DatabaseKey> {
+    names.iter().map(|name| key(name)).collect()
+}
+
+fn gone(shelf: &mut Shelf<Job>, name: &str, version: u64) -> BTreeSet<DatabaseKey> {
+    shelf.gone(&Namespace::from("db"), &ObjectName::from(name), &at(version))
+}
+
+#[test]
+fn a_change_wakes_its_database_and_a_mere_new_version_wakes_nobody() {
+    let mut shelf = Shelf::default();
+    assert_eq!(shelf.watched(key("a"), job("j", 1, JobOutcome::Running)), woken(&["a"]));
+    assert_eq!(shelf.watched(key("a"), job("j", 2, JobOutcome::Running)), woken(&[]));
+    assert_eq!(shelf.watched(key("a"), job("j", 3, JobOutcome::Failed)), woken(&["a"]));
+}
+
+#[test]
+fn an_older_event_never_replaces_a_newer_answer() {
+    let mut shelf = Shelf::default();
+    shelf.written(key("a"), job("j", 9, JobOutcome::Failed));
+    assert_eq!(shelf.watched(key("a"), job("j", 5, JobOutcome::Running)), woken(&[]));
+    assert_eq!(shelf.of(&key("a"))[&ObjectName::from("j")].outcome, JobOutcome::Failed);
+    // Nine is a newer version than ten would be as text.
+    assert_eq!(shelf.watched(key("a"), job("j", 10, JobOutcome::Running)), woken(&["a"]));
+}
+
+#[test]
+fn a_late_answer_does_not_bring_back_what_the_watch_saw_go() {
+    let mut shelf = Shelf::default();
+    shelf.watched(key("a"), job("j", 5, JobOutcome::Running));
+    assert_eq!(gone(&mut shelf, "j", 6), woken(&["a"]));
+    assert_eq!(shelf.written(key("a"), job("j", 5, JobOutcome::Running)), woken(&[]));
+    assert!(shelf.of(&key("a")).is_empty());
+    assert_eq!(shelf.written(key("a"), job("j", 7, JobOutcome::Running)), woken(&["a"]));
+}
+
+#[test]
+fn an_older_deletion_does_not_remove_a_newer_object_of_the_same_name() {
+    let mut shelf = Shelf::default();
+    shelf.written(key("a"), job("j", 9, JobOutcome::Running));
+    assert_eq!(gone(&mut shelf, "j", 8), woken(&[]));
+    assert_eq!(shelf.of(&key("a")).len(), 1);
+}
+
+#[test]
+fn a_list_removes_what_it_does_not_show_but_not_what_was_written_since() {
+    let mut shelf = Shelf::default();
+    shelf.watched(key("a"), job("old", 5, JobOutcome::Running));
+    shelf.watched(key("b"), job("kept", 6, JobOutcome::Running));
+    shelf.written(key("c"), job("new", 12, JobOutcome::Running));
+    let listed = vec![(key("b"), job("kept", 6, JobOutcome::Running)), (key("d"), job("more", 8, JobOutcome::Running))];
+    assert_eq!(shelf.listed(listed, &at(10)), woken(&["a", "d"]));
+    assert!(shelf.of(&key("a")).is_empty());
+    assert_eq!(shelf.of(&key("c")).len(), 1);
+}
+
+#[test]
+fn an_object_whose_labels_change_leaves_one_database_for_another() {
+    let mut shelf = Shelf::default();
+    shelf.watched(key("a"), job("j", 5, JobOutcome::Running));
+    assert_eq!(shelf.watched(key("b"), job("j", 6, JobOutcome::Running)), woken(&["a", "b"]));
+    assert!(shelf.of(&key("a")).is_empty());
+}
+
+#[test]
+fn our_own_delete_removes_exactly_that_object() {
+    let mut shelf = Shelf::default();
+    shelf.watched(key("a"), job("j", 5, JobOutcome::Running));
+    let (namespace, name) = (Namespace::from("db"), ObjectName::from("j"));
+    assert_eq!(shelf.deleted(&namespace, &name, &Uid::from("another")), woken(&[]));
+    assert_eq!(shelf.deleted(&namespace, &name, &Uid::from("uid-j")), woken(&["a"]));
+}
