@@ -10,11 +10,12 @@ use kube::{
     core::Status,
 };
 
+pub use super::outcome::{ActError, Done};
 use super::{
     fault::{Fault, call, clip},
     gate::{Gate, LeaseLost},
     kept::Kept,
-    outcome::{ActError, Done, Named, Refusal},
+    outcome::{Named, Refusal},
     slot::Slot,
 };
 use crate::plan::{

@@ -5,7 +5,7 @@
 //! objects it keeps as compact projections ([`cache`]). The rest of Atoll talks to the [`Pool`](pool::Pool).
 
 pub mod access;
-mod act;
+pub mod act;
 pub mod cache;
 #[cfg(test)]
 mod cache_tests;

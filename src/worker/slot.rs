@@ -216,14 +216,14 @@ impl Slot {
     pub fn watched<K: Kept>(&self, change: impl FnOnce(&mut Shelf<K::Seen>) -> BTreeSet<DatabaseKey>) {
         let mut became_visible = false;
         self.change(|state| {
-            let blind = !state.visible();
+            let was_blind = !state.visible();
             let shelf = K::shelf(&mut state.cache);
             let touched = change(shelf);
             if shelf.sync != Sync::Fresh {
                 shelf.sync = Sync::Fresh;
                 state.gauge.worked(Part::Watch(<K as Kept>::KIND));
             }
-            became_visible = blind && state.visible();
+            became_visible = was_blind && state.visible();
             if became_visible {
                 state.unseen = None;
             }
