@@ -67,12 +67,22 @@ impl Writer<'_> {
         let params = PatchParams { field_manager: Some(labels::MANAGER.to_owned()), ..PatchParams::default() };
         self.gate.check()?;
         let api = self.api::<K>(&target.namespace);
-        match call(api.patch(target.name.as_str(), &params, &Patch::Merge(&patch))).await {
-            Ok(taken) => {
-                self.slot.written(&taken);
+        let taken = call(api.patch(target.name.as_str(), &params, &Patch::Merge(&patch))).await;
+        self.changed(named, &target.uid, taken.map_err(Into::into))
+    }
+
+    /// What came of changing exactly one object.
+    fn changed<K: Kept>(&self, named: Named, uid: &Uid, answer: Result<K, ActErrorOrFault>) -> Result<Done, ActError> {
+        match answer {
+            Ok(made) => {
+                self.slot.written(&made);
                 Ok(Done::Changed)
             }
-            Err(fault) => Err(self.error(named, fault.into())),
+            Err(ActErrorOrFault::Fault(fault)) if fault.is_not_found() => {
+                self.slot.deleted::<K>(&named.namespace, &named.name, uid);
+                Err(ActError::Replaced { worker: self.worker(), object: named })
+            }
+            Err(error) => Err(self.error(named, error)),
         }
     }
 
@@ -162,13 +172,8 @@ impl Writer<'_> {
         object.metadata_mut().uid = Some(uid.to_string());
         object.metadata_mut().managed_fields = None;
         object.metadata_mut().resource_version = None;
-        match self.patch(&named, &object, uid).await {
-            Ok(made) => {
-                self.slot.written(&made);
-                Ok(Done::Changed)
-            }
-            Err(error) => Err(self.error(named, error)),
-        }
+        let made = self.patch(&named, &object, uid).await;
+        self.changed(named, uid, made)
     }
 
     async fn patch<K: Kept>(&self, named: &Named, object: &K, uid: &Uid) -> Result<K, ActErrorOrFault> {
@@ -205,7 +210,7 @@ impl Writer<'_> {
                 Ok(Done::Changed)
             }
             // Gone, or another object by now: either way this one is no more.
-            Err(fault) if fault.is_not_found() || is_uid_conflict(&fault) => {
+            Err(fault) if fault.is_not_found() || fault.is_other_object() => {
                 self.slot.deleted::<K>(&target.namespace, &target.name, &target.uid);
                 Ok(Done::Already)
             }
@@ -225,7 +230,7 @@ impl Writer<'_> {
             ActErrorOrFault::Fault(fault) => fault,
         };
         let Some(status) = fault.status() else { return ActError::Fault { worker, object, fault } };
-        if status.is_conflict() && !status.is_already_exists() {
+        if (status.is_conflict() && !status.is_already_exists()) || fault.is_other_object() {
             return ActError::Replaced { worker, object };
         }
         match Refusal::of(status) {
@@ -267,10 +272,6 @@ fn says_namespace_missing(error: &ActErrorOrFault) -> bool {
     fault.status().is_some_and(|status| {
         status.is_not_found() && status.details.as_ref().is_some_and(|details| details.kind == "namespaces")
     })
-}
-
-fn is_uid_conflict(fault: &Fault) -> bool {
-    fault.status().is_some_and(|status| status.is_conflict() && status.message.contains("UID"))
 }
 
 /// Whether two objects belong to the same database of the same master, by the labels that say so.

@@ -50,6 +50,18 @@ impl Fault {
         }
     }
 
+    /// Whether the API server says that the object of that name is not the one that the request's UID names: a
+    /// precondition that fails, or an attempt to change an immutable field.
+    #[must_use]
+    pub fn is_other_object(&self) -> bool {
+        let Some(status) = self.status() else { return false };
+        let names_uid = || {
+            let causes = status.details.iter().flat_map(|details| &details.causes);
+            causes.into_iter().any(|cause| cause.field == "metadata.uid")
+        };
+        (status.is_conflict() && status.message.contains("UID")) || (status.is_invalid() && names_uid())
+    }
+
     /// Whether the API server says that what was asked for is not there.
     #[must_use]
     pub fn is_not_found(&self) -> bool {

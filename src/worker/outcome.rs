@@ -70,8 +70,8 @@ pub enum ActError {
         /// The object.
         object: Named,
     },
-    /// The object is another one than was decided about.
-    #[error("{object} in worker {worker} has been replaced since it was seen")]
+    /// The object is not the one that was decided about any more.
+    #[error("{object} in worker {worker} is gone, or has been replaced or changed, since it was seen")]
     Replaced {
         /// The worker.
         worker: WorkerName,

@@ -268,7 +268,7 @@ impl Registrar {
                 Ok(())
             }
             // It went, or another one came: the watch will say.
-            Err(fault) if fault.is_not_found() => Ok(()),
+            Err(fault) if fault.is_not_found() || fault.is_other_object() => Ok(()),
             Err(fault) => {
                 tracing::warn!(worker = %name, "the status of K8sCluster {name} cannot be written: {fault}");
                 Err(())

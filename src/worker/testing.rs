@@ -223,7 +223,8 @@ impl State {
                 let there = self.objects[&place].clone();
                 let uid = &body["metadata"]["uid"];
                 if !uid.is_null() && *uid != there["metadata"]["uid"] {
-                    return refusal(409, "Conflict", "Precondition failed: UID in precondition differs", json!({}));
+                    let causes = json!({ "causes": [{ "reason": "FieldValueInvalid", "field": "metadata.uid", "message": "" }] });
+                    return refusal(422, "Invalid", "metadata.uid: field is immutable", causes);
                 }
                 let mut merged = there;
                 merge(&mut merged, body);
