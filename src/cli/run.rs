@@ -105,7 +105,9 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
     serving.abort();
     match worked {
         lease::Ended::Stopped => Ok(ExitCode::SUCCESS),
-        lease::Ended::Lost => Err("the lease was lost; this process ends, so that only its successor writes".to_owned()),
+        lease::Ended::Lost => {
+            Err("the lease was lost; this process ends, so that only its successor writes".to_owned())
+        }
     }
 }
 

@@ -3,10 +3,7 @@
 use std::fmt;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::{
-    Api, Client, ResourceExt,
-    api::{Patch, PatchParams, PostParams},
-};
+use kube::{Api, Client, ResourceExt, api::PostParams};
 
 use crate::{
     plan::labels::{MANAGED_BY, MANAGER},
@@ -87,21 +84,29 @@ pub fn claimed(mut crd: CustomResourceDefinition, installation: &str) -> CustomR
 pub async fn install(client: &Client, crd: CustomResourceDefinition, installation: &str) -> Result<Installed, Fault> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     let name = crd.name_any();
-    let mut crd = claimed(crd, installation);
+    let crd = claimed(crd, installation);
+    let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
     let there = call(api.get_opt(&name)).await?;
-    match judge(there.as_ref(), installation) {
-        Standing::Foreign { who } => Ok(Installed::LeftAlone { who }),
-        Standing::Missing => {
-            let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-            call(api.create(&params, &crd)).await.map(|_| Installed::Created)
-        }
-        Standing::Ours => {
-            // The UID makes this an update of that very CRD: one that was replaced meanwhile is not overwritten.
-            crd.metadata.uid = there.and_then(|there| there.metadata.uid);
-            let params = PatchParams::apply(MANAGER).force();
-            call(api.patch(&name, &params, &Patch::Apply(&crd))).await.map(|_| Installed::Applied)
-        }
+    match (judge(there.as_ref(), installation), there) {
+        (Standing::Foreign { who }, _) => Ok(Installed::LeftAlone { who }),
+        // A create, never an apply: should somebody be faster, theirs stays as it is.
+        (_, None) => call(api.create(&params, &crd)).await.map(|_| Installed::Created),
+        // A replace with the resource version seen: it can only hit what was judged. And no field of an older version
+        // stays, as it would after an apply over what Helm or a create has written.
+        (_, Some(there)) => call(api.replace(&name, &params, &renewed(there, crd))).await.map(|_| Installed::Applied),
     }
+}
+
+/// What is there, with our spec; labels and annotations of others stay.
+fn renewed(mut there: CustomResourceDefinition, wanted: CustomResourceDefinition) -> CustomResourceDefinition {
+    there.annotations_mut().extend(wanted.metadata.annotations.unwrap_or_default());
+    // Helm's own mark stays Helm's: its next upgrade would refuse otherwise.
+    for (key, value) in wanted.metadata.labels.unwrap_or_default() {
+        there.labels_mut().entry(key).or_insert(value);
+    }
+    there.spec = wanted.spec;
+    there.status = None;
+    there
 }
 
 #[cfg(test)]
@@ -136,5 +141,20 @@ mod tests {
     #[test]
     fn what_is_claimed_is_ours() {
         assert_eq!(judge(Some(&claimed(crd(&[], &[]), "here")), "here"), Standing::Ours);
+    }
+
+    #[test]
+    fn an_update_keeps_what_others_put_on_it() {
+        let mut there = claimed(crd(&[("team", "db")], &[(MANAGED_BY, "Helm")]), "atoll");
+        there.labels_mut().insert(MANAGED_BY.to_owned(), "Helm".to_owned());
+        there.metadata.resource_version = Some("7".to_owned());
+        let mut wanted = claimed(crd(&[], &[]), "atoll");
+        wanted.spec.group = "example.com".to_owned();
+        let renewed = renewed(there, wanted);
+        assert_eq!(renewed.spec.group, "example.com");
+        assert_eq!(renewed.resource_version().as_deref(), Some("7"));
+        assert_eq!(renewed.labels()[MANAGED_BY], "Helm");
+        assert_eq!(renewed.annotations()["team"], "db");
+        assert_eq!(judge(Some(&renewed), "atoll"), Standing::Ours);
     }
 }

@@ -1,11 +1,12 @@
 //! The controller: it wakes for what has changed, and goes round once for each database that is concerned.
 
 pub mod claim;
-//pub mod guests;
+pub mod guests;
+pub mod lease;
 mod observe;
 pub mod queue;
 mod reconcile;
-//pub mod run;
+pub mod run;
 mod shelf;
 mod write;
 

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// How long answers of members stand while nothing changes (DECISIONS 11).
-const ROLES_STAND: Duration = Duration::from_secs(60);
+const ROLES_STAND: Duration = Duration::from_mins(1);
 
 /// What members last said, of each database. Lost with the process, which costs one round of questions.
 #[derive(Default)]

@@ -102,7 +102,9 @@ impl<D: Dialect> Shelf<D> {
                 }
                 Ok(watcher::Event::InitDone) => {
                     let vanished: Vec<_> = self.keys().into_iter().filter(|key| !listed.contains(key)).collect();
-                    vanished.iter().for_each(|key| self.gone(key));
+                    for key in &vanished {
+                        self.gone(key);
+                    }
                     vanished
                 }
                 Ok(watcher::Event::Apply(resource)) => self.applied(resource).into_iter().collect(),

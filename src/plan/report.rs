@@ -199,10 +199,9 @@ pub fn events(standing: &[StatusCondition], told: &[Condition]) -> Vec<Event> {
         let tone = match (condition.kind, condition.status) {
             ("Ready", Truth::True) => Tone::Normal,
             ("Ready", _) if was_ready() => Tone::Warning,
-            ("ExposedWithoutTLS", Truth::True) => Tone::Warning,
             ("Ready" | "AddressesKnown" | "Paused", _) => return None,
             ("Deletable", Truth::False) if condition.reason == "LookingForOthers" => return None,
-            (_, Truth::False) => Tone::Warning,
+            ("ExposedWithoutTLS", Truth::True) | (_, Truth::False) => Tone::Warning,
             _ => return None,
         };
         Some(Event { tone, reason: condition.reason, message: condition.message.clone() })

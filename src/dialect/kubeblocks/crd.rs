@@ -31,33 +31,12 @@ use crate::plan::{
     category = "all",
     status = "ClusterStatus",
     derive = "PartialEq",
-    printcolumn(
-        name = "CLUSTER-DEFINITION",
-        type_ = "string",
-        description = "ClusterDefinition referenced by the cluster",
-        json_path = ".spec.clusterDefinitionRef"
-    ),
-    printcolumn(
-        name = "VERSION",
-        type_ = "string",
-        description = "Version of the cluster",
-        json_path = ".spec.clusterVersionRef"
-    ),
-    printcolumn(
-        name = "TERMINATION-POLICY",
-        type_ = "string",
-        description = "What stays when the cluster is deleted",
-        json_path = ".spec.terminationPolicy"
-    ),
-    printcolumn(name = "STATUS", type_ = "string", description = "Phase of the cluster", json_path = ".status.phase"),
-    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(
-        name = "MESSAGE",
-        type_ = "string",
-        description = "What is waited for, or what is wrong",
-        json_path = ".status.message",
-        priority = 1
-    )
+    printcolumn = r#"{"name": "CLUSTER-DEFINITION", "type": "string", "jsonPath": ".spec.clusterDefinitionRef"}"#,
+    printcolumn = r#"{"name": "VERSION", "type": "string", "jsonPath": ".spec.clusterVersionRef"}"#,
+    printcolumn = r#"{"name": "TERMINATION-POLICY", "type": "string", "jsonPath": ".spec.terminationPolicy"}"#,
+    printcolumn = r#"{"name": "STATUS", "type": "string", "jsonPath": ".status.phase"}"#,
+    printcolumn = r#"{"name": "AGE", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name": "MESSAGE", "type": "string", "jsonPath": ".status.message", "priority": 1}"#
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]

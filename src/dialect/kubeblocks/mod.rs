@@ -3,6 +3,8 @@
 pub mod compile;
 pub mod crd;
 pub mod status;
+#[cfg(test)]
+mod tests;
 
 pub use compile::compile;
 pub use crd::{Cluster, ClusterSpec, ClusterStatus};

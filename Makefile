@@ -1,0 +1,48 @@
+# What one can do here. `make` alone lists it.
+
+CARGO ?= cargo
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## one etcd on three real clusters, on this machine: written, cut, healed (needs root)
+	$(CARGO) run -q -p atoll-e2e --bin demo
+
+.PHONY: test
+test: lint unit e2e ## everything CI runs (needs root for the real clusters)
+
+.PHONY: unit
+unit: ## tests that need no cluster
+	$(CARGO) test -p atoll -p atoll-lab
+
+.PHONY: e2e
+e2e: build ## tests on real clusters (needs root); ATOLL_E2E=full runs the long ones too
+	$(CARGO) test -p atoll-e2e -- --test-threads=1
+
+.PHONY: build
+build: ## the operator and the lab
+	$(CARGO) build -p atoll -p atoll-lab
+
+.PHONY: lint
+lint: ## rustfmt and clippy, warnings denied
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+.PHONY: crds
+crds: ## write the generated CRDs anew
+	$(CARGO) run -q -p atoll -- crds --into crds
+	cp crds/*.yaml charts/atoll/crd-files/
+
+.PHONY: lab-up
+lab-up: build ## start a master and three workers on this machine (needs root)
+	$(CARGO) run -q -p atoll-lab -- up
+
+.PHONY: lab-down
+lab-down: ## take them down, and clear what a crash left behind
+	$(CARGO) run -q -p atoll-lab -- down
+
+.PHONY: image
+image: ## the static binary that the image holds, for machines without Docker
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release -p atoll --target x86_64-unknown-linux-gnu
