@@ -70,8 +70,8 @@ impl World {
     }
 }
 
-fn contexts() -> Option<Contexts> {
-    Some(Contexts::new("clusters", [], &Namespace::from("default")))
+fn contexts() -> Contexts {
+    Contexts::new("clusters", [], &Namespace::from("default"))
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,7 +106,7 @@ async fn a_registration_that_is_deleted_is_forgotten() {
 
 #[tokio::test(start_paused = true)]
 async fn contexts_come_and_go_with_their_secret_without_a_restart() {
-    let world = World::new(contexts(), &["three"]);
+    let world = World::new(Some(contexts()), &["three"]);
     for host in ["one", "two", "three"] {
         world.worker(host);
     }
