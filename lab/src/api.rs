@@ -47,7 +47,7 @@ async fn connect(kubeconfig: &str) -> std::result::Result<Client, String> {
 impl Api {
     async fn send(&self, method: &str, path: &str, kind: &str, body: Vec<u8>) -> Result<String> {
         let failed = |reason| Error::Api { cluster: self.cluster.clone(), request: format!("{method} {path}"), reason };
-        let request = Request::builder().method(method).uri(path).header("content-type", kind);
+        let request = Request::builder().method(method).uri(path).header("content-type", kind).header("user-agent", "atoll-lab");
         let request = request.body(body).map_err(|error| failed(error.to_string()))?;
         self.client.request_text(request).await.map_err(|error| failed(error.to_string()))
     }

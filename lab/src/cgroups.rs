@@ -17,15 +17,20 @@ pub(crate) fn is_unified() -> bool {
     Path::new(MOUNT).join("cgroup.controllers").exists()
 }
 
-/// The lab's group in each tree.
+/// The lab's group in each tree that controls something.
 fn groups() -> Vec<PathBuf> {
+    // The version 2 tree that some version 1 machines have besides controls nothing.
+    trees().into_iter().filter(|group| !group.starts_with(Path::new(MOUNT).join("unified"))).collect()
+}
+
+/// The lab's group in each tree; in the version 2 tree beside version 1, runc may have made it.
+fn trees() -> Vec<PathBuf> {
     if is_unified() {
         return vec![Path::new(MOUNT).join(NAME)];
     }
     let trees = std::fs::read_dir(MOUNT).into_iter().flatten().filter_map(std::result::Result::ok);
     let mut groups: Vec<_> = trees
-        // The version 2 tree that some version 1 machines have besides controls nothing.
-        .filter(|tree| tree.path().is_dir() && tree.file_name() != "unified")
+        .filter(|tree| tree.path().is_dir())
         .filter_map(|tree| tree.path().canonicalize().ok())
         .map(|tree| tree.join(NAME))
         .collect();
@@ -103,7 +108,7 @@ pub(crate) fn remove() -> Vec<PathBuf> {
 
 fn all_below() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut left: Vec<_> = groups().into_iter().filter(|group| group.exists()).collect();
+    let mut left: Vec<_> = trees().into_iter().filter(|group| group.exists()).collect();
     while let Some(group) = left.pop() {
         let children = std::fs::read_dir(&group).into_iter().flatten().filter_map(std::result::Result::ok);
         left.extend(children.map(|child| child.path()).filter(|path| path.is_dir()));

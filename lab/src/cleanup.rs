@@ -2,6 +2,7 @@
 //! only by what was written down.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -125,21 +126,38 @@ fn remove_traces(states: &BTreeSet<PathBuf>) {
             drop(std::fs::remove_file(&entry));
         }
     }
+    // Results of plugins are named by network, container and interface; a pod's two share the container.
     for entry in entries("/var/lib/cni/results") {
         let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with(&format!("{CNI_NAME}-")) {
+        let container = name.strip_prefix(&format!("{CNI_NAME}-")).and_then(|rest| rest.strip_suffix("-eth0"));
+        if let Some(container) = container {
             drop(std::fs::remove_file(&entry));
+            drop(std::fs::remove_file(entry.with_file_name(format!("cni-loopback-{container}-lo"))));
         }
     }
     let listening = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
-    for entry in entries("/run/containerd/s") {
-        // A socket on which nobody listens belongs to a shim that is dead, whosever it was.
-        if !listening.lines().any(|line| line.ends_with(&*entry.to_string_lossy())) {
+    for entry in entries("/run/containerd/s").chain(entries("/var/lib/kubelet/device-plugins")) {
+        // A socket on which nobody listens belongs to a process that is dead, whosever it was.
+        let socket = std::fs::symlink_metadata(&entry).is_ok_and(|seen| seen.file_type().is_socket());
+        if socket && !listening.lines().any(|line| line.ends_with(&*entry.to_string_lossy())) {
             drop(std::fs::remove_file(&entry));
         }
     }
+    // The mount that `ip netns add` makes; it makes it again when it is needed.
+    if entries("/run/netns").next().is_none() {
+        drop(shell::run(Command::new("umount").arg("/run/netns")));
+    }
     // Each goes only if it is empty.
-    for directory in ["/var/log/containers", "/var/lib/cni/results", "/var/lib/cni", "/run/containerd/s", "/run/containerd"] {
+    for directory in [
+        "/var/log/containers",
+        "/var/lib/cni/results",
+        "/var/lib/cni",
+        "/var/lib/kubelet/device-plugins",
+        "/var/lib/kubelet",
+        "/run/containerd/s",
+        "/run/containerd",
+        "/run/netns",
+    ] {
         drop(std::fs::remove_dir(directory));
     }
 }

@@ -1,11 +1,13 @@
 //! The commands, as a person types them.
 
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use lab::{As, Cut, Error, Lab, Network, Options, Result, State, addons, audit};
+use lab::{As, Cut, Error, Lab, Network, Options, Place, Result, State, addons, audit};
 
 /// Real Kubernetes clusters on this machine, without Docker.
 ///
@@ -220,14 +222,14 @@ pub fn run() -> Result<ExitCode> {
     match Cli::parse().command {
         Command::Up(up) => start(up)?,
         Command::Down => Lab::clean()?,
-        Command::Status => status(&Lab::open()?),
+        Command::Status => show(&status(&Lab::open()?))?,
         Command::Kubeconfig(which) => {
             let lab = Lab::open()?;
             let text = match which.name {
                 Some(name) => lab.kubeconfig(&name, which.who)?,
                 None => lab.merged_kubeconfig(which.who)?,
             };
-            print!("{text}");
+            show(&text)?;
         }
         Command::Kubectl { name, args } => {
             let mut command = Lab::open()?.kubectl_command(&name)?;
@@ -252,9 +254,9 @@ pub fn run() -> Result<ExitCode> {
         Command::Image { image, clusters } => {
             Lab::open()?.load_argument(&image, &clusters.iter().map(String::as_str).collect::<Vec<_>>())?;
         }
-        Command::Audit(which) => print_audit(&Lab::open()?, &which)?,
+        Command::Audit(which) => show(&count_requests(&Lab::open()?, &which)?)?,
         Command::Build { etcd_36 } => Lab::build(etcd_36)?,
-        Command::Bin { name } => println!("{}", lab::bin(&name)?.display()),
+        Command::Bin { name } => show(&format!("{}\n", lab::bin(&name)?.display()))?,
         Command::Addons { config } => run_addons(&config)?,
     }
     done
@@ -281,46 +283,61 @@ fn start(up: Up) -> Result<()> {
     Ok(())
 }
 
-fn status(lab: &Lab) {
+/// Prints; a reader that has seen enough (`| head`) is no error.
+fn show(text: &str) -> Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(source) if source.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::Io { what: "write to stdout".to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Adds a line to a text; infallible for a String.
+macro_rules! line {
+    ($text:expr, $($argument:tt)*) => { _ = writeln!($text, $($argument)*) };
+}
+
+fn status(lab: &Lab) -> String {
+    let mut text = String::new();
     let options = lab.options();
-    println!("network {}, {} clusters, state in {}", options.network, lab.clusters().len(), lab.state_dir().display());
+    line!(text, "network {}, {} clusters, state in {}", options.network, lab.clusters().len(), lab.state_dir().display());
     for cluster in lab.clusters() {
-        println!(
-            "\n{}  {}  domain {}  pods {}  services {}  load balancers {}",
-            cluster.name,
-            cluster.api_url(),
-            cluster.domain,
-            cluster.pod_cidr,
-            cluster.service_cidr,
-            cluster.lb_cidr
-        );
+        let (pods, services, balancers) = (&cluster.pod_cidr, &cluster.service_cidr, &cluster.lb_cidr);
+        line!(text, "\n{}  {}  domain {}", cluster.name, cluster.api_url(), cluster.domain);
+        line!(text, "  pods {pods}  services {services}  load balancers {balancers}");
         for place in &cluster.places {
-            let node = place.node.as_ref().map_or("no node", |node| node.name.as_str());
-            let processes = lab.processes(place);
-            let (mut running, mut other, mut memory) = (Vec::new(), Vec::new(), 0);
-            for name in processes.names() {
-                memory += processes.pid(&name).ok().flatten().map_or(0, resident_megabytes);
-                match processes.state(&name) {
-                    Ok(State::Running) => running.push(name),
-                    Ok(State::Paused) => other.push(format!("{name} PAUSED")),
-                    Ok(State::Dead) => other.push(format!("{name} DEAD")),
-                    Err(error) => other.push(format!("{name}: {error}")),
-                }
-            }
-            other.extend(lab.faults(place));
-            println!("  {node} at {}: {} ({memory} MB)", place.ip, running.join(" "));
-            if !other.is_empty() {
-                println!("    {}", other.join(", "));
-            }
+            status_of_place(lab, place, &mut text);
         }
         let nodes = lab.kubectl(&cluster.name, &["get", "nodes", "--no-headers", "--request-timeout=3s"], None);
         match nodes {
             Ok(output) if output.status.success() => {
-                String::from_utf8_lossy(&output.stdout).lines().for_each(|line| println!("  {line}"));
+                String::from_utf8_lossy(&output.stdout).lines().for_each(|node| line!(text, "  {node}"));
             }
-            Ok(output) => println!("  API: {}", String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default()),
-            Err(error) => println!("  API: {error}"),
+            Ok(output) => line!(text, "  API: {}", String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default()),
+            Err(error) => line!(text, "  API: {error}"),
         }
+    }
+    text
+}
+
+fn status_of_place(lab: &Lab, place: &Place, text: &mut String) {
+    let node = place.node.as_ref().map_or("no node", |node| node.name.as_str());
+    let processes = lab.processes(place);
+    let (mut running, mut other, mut memory) = (Vec::new(), Vec::new(), 0);
+    for name in processes.names() {
+        memory += processes.pid(&name).ok().flatten().map_or(0, resident_megabytes);
+        match processes.state(&name) {
+            Ok(State::Running) => running.push(name),
+            Ok(State::Paused) => other.push(format!("{name} PAUSED")),
+            Ok(State::Dead) => other.push(format!("{name} DEAD")),
+            Err(error) => other.push(format!("{name}: {error}")),
+        }
+    }
+    other.extend(lab.faults(place));
+    line!(text, "  {node} at {}: {} ({memory} MB)", place.ip, running.join(" "));
+    if !other.is_empty() {
+        line!(text, "    {}", other.join(", "));
     }
 }
 
@@ -330,7 +347,8 @@ fn resident_megabytes(pid: i32) -> u64 {
     line.split_whitespace().next().and_then(|text| text.parse::<u64>().ok()).unwrap_or_default() / 1024
 }
 
-fn print_audit(lab: &Lab, which: &Audit) -> Result<()> {
+fn count_requests(lab: &Lab, which: &Audit) -> Result<String> {
+    let mut text = String::new();
     let mut entries = match which.since {
         Some(span) => lab.audit_since(&which.name, jiff::Timestamp::now() - span)?,
         None => lab.audit(&which.name)?,
@@ -339,12 +357,12 @@ fn print_audit(lab: &Lab, which: &Audit) -> Result<()> {
     if let Some(user) = &which.user {
         entries.retain(|entry| entry.user.contains(user) || entry.user_agent.contains(user));
     }
-    println!("{:>7}  {:<8} {:<44} {:<40} AGENT", "COUNT", "VERB", "RESOURCE", "USER");
+    line!(text, "{:>7}  {:<8} {:<44} {:<40} AGENT", "COUNT", "VERB", "RESOURCE", "USER");
     for ((user, agent, verb, resource), count) in audit::summary(&entries) {
-        println!("{count:>7}  {verb:<8} {resource:<44} {user:<40} {agent}");
+        line!(text, "{count:>7}  {verb:<8} {resource:<44} {user:<40} {agent}");
     }
-    println!("{:>7}  in all; every line of it is in {}", entries.len(), lab.audit_log(&which.name)?.display());
-    Ok(())
+    line!(text, "{:>7}  in all; every line of it is in {}", entries.len(), lab.audit_log(&which.name)?.display());
+    Ok(text)
 }
 
 fn run_addons(path: &std::path::Path) -> Result<()> {

@@ -21,6 +21,7 @@ use crate::{
 
 /// Which cluster is the master.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// The master's kubeconfig. Without it: $KUBECONFIG, ~/.kube/config, or the pod's own service account.
     #[arg(long, value_name = "FILE")]

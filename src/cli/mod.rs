@@ -87,3 +87,13 @@ fn fail(message: &str) -> ExitCode {
     eprintln!("atoll: {message}");
     ExitCode::FAILURE
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -67,7 +67,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = "atoll")]
     lease: String,
     /// What is logged: error, warn, info, debug, or a filter such as "info,atoll::worker=debug".
-    #[arg(long, value_name = "FILTER", env = "ATOLL_LOG", default_value = "info")]
+    #[arg(long, value_name = "FILTER", env = "ATOLL_LOG", default_value = "info,kube_client=off")]
     log: String,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = logs::Format::Text)]

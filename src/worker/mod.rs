@@ -32,6 +32,8 @@ pub mod projection;
 #[cfg(test)]
 mod projection_tests;
 pub mod registrar;
+#[cfg(test)]
+mod registrar_tests;
 pub mod registration;
 #[cfg(test)]
 mod registration_tests;

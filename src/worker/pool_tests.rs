@@ -61,7 +61,7 @@ impl World {
                 self.notices.recv().await.expect("a notice");
             }
         };
-        timeout(Duration::from_secs(120), wait).await.expect("the health that is waited for")
+        timeout(Duration::from_mins(2), wait).await.expect("the health that is waited for")
     }
 
     async fn until_ready(&mut self, name: &str) {
@@ -82,7 +82,7 @@ impl World {
                 self.wakes.recv().await.expect("a wake");
             }
         };
-        timeout(Duration::from_secs(120), wait).await.expect("the view that is waited for")
+        timeout(Duration::from_mins(2), wait).await.expect("the view that is waited for")
     }
 }
 

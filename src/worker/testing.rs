@@ -111,7 +111,7 @@ impl Cluster {
 
     async fn answer(&self, request: Request<Body>) -> Answer {
         let (parts, body) = request.into_parts();
-        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
         let query = parts.uri.query().unwrap_or_default().to_owned();
         let (plural, namespace, name) = place(parts.uri.path());
@@ -279,10 +279,7 @@ impl State {
 /// `/api/v1/namespaces/NS/pods/NAME` and its like.
 fn place(path: &str) -> Place {
     let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let rest = match parts.as_slice() {
-        ["api", _, rest @ ..] | ["apis", _, _, rest @ ..] => rest,
-        rest => rest,
-    };
+    let (["api", _, rest @ ..] | ["apis", _, _, rest @ ..] | rest) = parts.as_slice();
     let (namespace, plural, name) = match rest {
         ["namespaces", namespace, plural, name @ ..] if *plural != "status" => (*namespace, *plural, name.first()),
         [plural, name @ ..] => ("", *plural, name.first()),
