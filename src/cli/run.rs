@@ -1,6 +1,11 @@
 //! `atoll run`: the controller.
 
-use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    process::ExitCode,
+    sync::{Arc, Mutex},
+};
 
 use clap::builder::TypedValueParser;
 use kube::{
@@ -122,13 +127,14 @@ async fn control(args: &Args, master: &Master, metrics: &Metrics, failpoint: Fai
     let clusters = Arc::new(Reconciler::<Cluster> {
         master: master.clone(),
         pool: pool.clone(),
-        ladder: Ladder::new(Arc::new(carrier), Patience::default()),
+        ladder: Arc::new(Ladder::new(Arc::new(carrier), Patience::default())),
         shelf: Shelf::default(),
         gate: gate.clone(),
         recorder: Recorder::new(master.client.clone(), reporter),
         settings: Settings { mirrors: args.registry_mirror.clone() },
-        answers: Default::default(),
-        unsettled: Default::default(),
+        answers: Arc::default(),
+        wake: wake.clone(),
+        unsettled: Mutex::default(),
     });
     let registering = registrar::run(pool, gate, registrar_settings(args, master, &clusters), noticed);
     let kubeblocks = async {

@@ -9,6 +9,7 @@ use std::{
 use futures::future::join_all;
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::Recorder};
+use tokio::sync::mpsc;
 
 use super::{
     Shelf,
@@ -28,7 +29,7 @@ use crate::{
     worker::{
         act::ActError,
         gate::Gate,
-        pool::{Master, Pool},
+        pool::{Master, Pool, Wake},
     },
 };
 
@@ -45,7 +46,7 @@ pub struct Reconciler<D> {
     /// The workers.
     pub pool: Pool,
     /// The way to members.
-    pub ladder: Ladder,
+    pub ladder: Arc<Ladder>,
     /// The resources.
     pub shelf: Shelf<D>,
     /// Asked before each write.
@@ -55,7 +56,9 @@ pub struct Reconciler<D> {
     /// What the installation adds to every manifest.
     pub settings: Settings,
     /// What members last said.
-    pub answers: Answers,
+    pub answers: Arc<Answers>,
+    /// Wakes databases whose members have answered.
+    pub wake: mpsc::UnboundedSender<Wake>,
     /// Since when details of a status wait to be written.
     pub unsettled: Mutex<BTreeMap<DatabaseKey, Instant>>,
 }

@@ -2,6 +2,7 @@
 //! Production opens TLS connections; a simulation answers from memory.
 
 use base64::Engine as _;
+use http::{HeaderName, HeaderValue, header::USER_AGENT};
 use kube::{Client, Config, client::ClientBuilder, config::AuthInfo};
 use secrecy::ExposeSecret as _;
 
@@ -39,6 +40,11 @@ impl Connect for KubeConnect {
     }
 }
 
+/// How Atoll names itself to API servers; their audit logs show it.
+pub fn agent() -> (HeaderName, HeaderValue) {
+    (USER_AGENT, HeaderValue::from_static(concat!("atoll/", env!("CARGO_PKG_VERSION"))))
+}
+
 /// Built afresh, field by field, so that nothing is taken from the environment (proxies), from files, or from a field
 /// that a later kube adds.
 fn config(credentials: &Credentials) -> Config {
@@ -50,6 +56,7 @@ fn config(credentials: &Credentials) -> Config {
     config.read_timeout = None;
     // kube would obey a worker's Retry-After without bound, and repeat a POST.
     config.default_retry = false;
+    config.headers = vec![agent()];
     let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
     config.auth_info = AuthInfo {
         token: credentials.token().cloned(),
