@@ -120,7 +120,7 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
 async fn control(args: &Args, master: &Master, metrics: &Metrics, failpoint: Failpoint, gate: Arc<dyn Gate>) {
     let (wake, wakes) = mpsc::unbounded_channel();
     let (notices, noticed) = mpsc::unbounded_channel();
-    let connect = Arc::new(KubeConnect { failpoint });
+    let connect = Arc::new(KubeConnect { failpoint, metrics: metrics.clone() });
     let pool = Pool::new(connect, master.clone(), gate.clone(), wake.clone(), notices);
     let carrier = Carrier::new(Arc::new(PoolClients(pool.clone())), args.job_image.clone());
     let reporter = Reporter { controller: "atoll".to_owned(), instance: None };
@@ -131,6 +131,7 @@ async fn control(args: &Args, master: &Master, metrics: &Metrics, failpoint: Fai
         shelf: Shelf::default(),
         gate: gate.clone(),
         recorder: Recorder::new(master.client.clone(), reporter),
+        metrics: metrics.clone(),
         settings: Settings { mirrors: args.registry_mirror.clone() },
         answers: Arc::default(),
         wake: wake.clone(),

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     admin::Ladder,
     dialect::{Dialect, News, Settings},
+    metrics::Metrics,
     plan::{
         act::Act,
         database::{Database, DatabaseKey, Intent},
@@ -53,6 +54,8 @@ pub struct Reconciler<D> {
     pub gate: Arc<dyn Gate>,
     /// Publishes events.
     pub recorder: Recorder,
+    /// What is counted.
+    pub metrics: Metrics,
     /// What the installation adds to every manifest.
     pub settings: Settings,
     /// What members last said.
@@ -163,8 +166,12 @@ impl<D: Dialect> Reconciler<D> {
         for (act, outcome) in acts.iter().zip(outcomes) {
             let (worker, reason) = (&act.worker, act.reason.as_str());
             match outcome {
-                Ok(done) => tracing::info!(database = %key, %worker, reason, ?done, "acted"),
+                Ok(done) => {
+                    self.metrics.act(worker, act.reason, "done");
+                    tracing::info!(database = %key, %worker, reason, ?done, "acted");
+                }
                 Err(error) => {
+                    self.metrics.act(worker, act.reason, error.reason());
                     tracing::warn!(database = %key, %worker, reason, %error, "an act was not done");
                     refused.push(error);
                 }
