@@ -57,7 +57,7 @@ pub(crate) fn up(lab: &Lab) -> Result<()> {
     clock.say("this machine is ready, and nothing is left of an earlier lab");
 
     cleanup::point_to_state(&lab.dirs)?;
-    make_dir(&lab.dirs.state)?;
+    make_private(&lab.dirs.state)?;
     let text = serde_json::to_string_pretty(topology).map_err(|error| Error::Options(error.to_string()))?;
     write_whole(&lab.dirs.state.join("lab.json"), text)?;
     network::create(topology)?;
@@ -262,6 +262,13 @@ fn random() -> Result<[u8; 16]> {
     let filled = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
     filled.map_err(|source| Error::Io { what: "read /dev/urandom".to_owned(), source })?;
     Ok(bytes)
+}
+
+/// Keys and tokens are in there.
+fn make_private(dir: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|source| Error::Io { what: format!("make the directory {}", dir.display()), source })
 }
 
 /// The topology that a running lab wrote down.
