@@ -43,7 +43,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the controller.
-    Run(run::Args),
+    Run(Box<run::Args>),
     /// Print Atoll's CustomResourceDefinitions, or install them in the master.
     Crds(crds::Args),
     /// Compile manifests and print what would be made where. Needs no cluster.
@@ -71,7 +71,7 @@ pub fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         match cli.command {
-            Command::Run(args) => run::run(args).await,
+            Command::Run(args) => run::run(*args).await,
             Command::Crds(args) => crds::run(args).await,
             Command::Plan(args) => plan::run(&args),
             Command::Status(args) => status::run(args).await,

@@ -75,10 +75,17 @@ fn describe(method: &Method, path: &str, query: Option<&str>) -> (&'static str, 
         ["namespaces", "pods", "services", "persistentvolumeclaims", "jobs", "selfsubjectaccessreviews", "version"];
     let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
     // The last part that names a resource: in /api/v1/namespaces/NS/pods/NAME it is "pods".
-    let after_prefix = parts.iter().skip(usize::from(parts.len() > 1) * 2).enumerate();
-    let found = after_prefix.filter_map(|(at, part)| Some((at, *RESOURCES.iter().find(|name| *name == part)?))).last();
-    let (at, resource) = found.unwrap_or((0, "other"));
-    let names_one = parts.len().saturating_sub(2) > at + 1;
+    // Behind the API's own prefix (/api/v1, /apis/batch/v1) resources and names take turns.
+    let resources = match parts.first() {
+        Some(&"api") => parts.get(2..),
+        Some(&"apis") => parts.get(3..),
+        _ => Some(parts.as_slice()),
+    }
+    .unwrap_or_default();
+    let at = if resources.first() == Some(&"namespaces") && resources.len() > 2 { 2 } else { 0 };
+    let named = resources.get(at).and_then(|part| RESOURCES.iter().find(|name| *name == part));
+    let resource = named.copied().unwrap_or("other");
+    let names_one = resources.len() > at + 1;
     let watches = query.is_some_and(|query| query.split('&').any(|pair| pair == "watch=true" || pair == "watch=1"));
     let verb = match *method {
         Method::GET if watches => "watch",
