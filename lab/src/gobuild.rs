@@ -106,10 +106,10 @@ pub const STANDARD: &[Program] = &[
 pub const WITH_ETCD_36: &[Program] = &[ETCD_36_SERVER, ETCD_36_CTL, ETCD_36_UTL];
 
 impl Module {
-    fn fingerprint(&self, go: &str) -> String {
+    fn fingerprint(&self) -> String {
         let files = self.files.iter().flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]);
         let flags = FLAGS.iter().map(|flag| flag.as_bytes());
-        fingerprint(files.chain(flags).chain([self.link.as_bytes(), go.as_bytes()]))
+        fingerprint(files.chain(flags).chain([self.link.as_bytes()]))
     }
 }
 
@@ -135,8 +135,17 @@ impl Programs {
     }
 
     fn directory(&self, program: &Program) -> PathBuf {
-        let print = program.module.fingerprint(&self.go);
-        self.cache.join("bin").join(format!("{}-{}-{print}", program.module.name, program.name))
+        let bin = self.cache.join("bin");
+        let pinned = format!("{}-{}-{}-", program.module.name, program.name, program.module.fingerprint());
+        let built =
+            || bin.read_dir().into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        match self.go.as_str() {
+            // Root's PATH often lacks Go; what was built with any Go from the same pins serves as well.
+            "" => {
+                bin.join(built().find(|name| name.starts_with(&pinned) && !name.contains(".partial")).unwrap_or(pinned))
+            }
+            go => bin.join(pinned + go),
+        }
     }
 
     /// The programs of this name, for `lab.bin("helm")`.
@@ -182,7 +191,7 @@ impl Programs {
 
     fn build(&self, go: &Path, program: &Program, label: &str) -> Result<()> {
         let module = program.module;
-        let source = self.cache.join("src").join(format!("{}-{}", module.name, module.fingerprint(&self.go)));
+        let source = self.cache.join("src").join(format!("{}-{}", module.name, module.fingerprint()));
         publish(&source, |dir| module.files.iter().try_for_each(|(name, text)| write(&dir.join(name), text)))?;
         let log = self.cache.join("log").join(format!("{}-{}.log", module.name, program.name));
         make_dir(&self.cache.join("log"))?;
@@ -281,6 +290,17 @@ mod tests {
         let with = |go: &str| Programs { cache: "/c".into(), go: go.into() };
         assert_ne!(with("go1.26.1").path(&ETCD), with("go1.26.2").path(&ETCD));
         assert_ne!(with("go1.26.1").path(&ETCD), with("go1.26.1").path(&ETCD_36_SERVER));
+    }
+
+    #[test]
+    fn without_go_what_was_built_from_the_same_pins_is_found() {
+        let cache = tempfile::tempdir().unwrap();
+        let with = |go: &str| Programs { cache: cache.path().into(), go: go.into() };
+        let path = with("go1.26.1").path(&ETCD);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(with("").path(&ETCD), path);
+        assert_eq!(with("").missing(&[ETCD, ETCDCTL]).len(), 1);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::api::{self, Api};
 use crate::bootstrap::{self, DOCUMENT};
 use crate::certs::{self, Authority, MASTERS};
 use crate::control_plane::{ControlPlane, kubeconfig_path};
-use crate::error::{Error, Result, make_dir, read, write, write_whole};
+use crate::error::{Error, Result, read, write, write_whole};
 use crate::gobuild::{self, Program};
 use crate::images;
 use crate::lab::Lab;
