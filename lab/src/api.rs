@@ -22,7 +22,8 @@ pub(crate) fn session<T: Send>(
     kubeconfig: &str,
     work: impl AsyncFnOnce(&Api) -> Result<T> + Send,
 ) -> Result<T> {
-    let failed = |reason: String| Error::Api { cluster: cluster.to_owned(), request: "a connection".to_owned(), reason };
+    let failed =
+        |reason: String| Error::Api { cluster: cluster.to_owned(), request: "a connection".to_owned(), reason };
     let job = || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.map_err(|error| failed(error.to_string()))?.block_on(async {
@@ -30,7 +31,8 @@ pub(crate) fn session<T: Send>(
             work(&Api { cluster: cluster.to_owned(), client }).await
         })
     };
-    std::thread::scope(|scope| scope.spawn(job).join()).unwrap_or_else(|_| Err(failed("the thread ended early".to_owned())))
+    std::thread::scope(|scope| scope.spawn(job).join())
+        .unwrap_or_else(|_| Err(failed("the thread ended early".to_owned())))
 }
 
 async fn connect(kubeconfig: &str) -> std::result::Result<Client, String> {
@@ -47,7 +49,8 @@ async fn connect(kubeconfig: &str) -> std::result::Result<Client, String> {
 impl Api {
     async fn send(&self, method: &str, path: &str, kind: &str, body: Vec<u8>) -> Result<String> {
         let failed = |reason| Error::Api { cluster: self.cluster.clone(), request: format!("{method} {path}"), reason };
-        let request = Request::builder().method(method).uri(path).header("content-type", kind).header("user-agent", "atoll-lab");
+        let request =
+            Request::builder().method(method).uri(path).header("content-type", kind).header("user-agent", "atoll-lab");
         let request = request.body(body).map_err(|error| failed(error.to_string()))?;
         self.client.request_text(request).await.map_err(|error| failed(error.to_string()))
     }

@@ -87,7 +87,8 @@ pub fn read(path: &Path, since: Option<Timestamp>) -> Result<Vec<AuditEntry>> {
 fn parse(line: &str) -> Option<AuditEntry> {
     let event: Event = serde_json::from_str(line).ok()?;
     // A long request is told twice: when its answer begins, and when it ends.
-    let counted = if event.verb == "watch" { event.stage == "ResponseStarted" } else { event.stage == "ResponseComplete" };
+    let counted =
+        if event.verb == "watch" { event.stage == "ResponseStarted" } else { event.stage == "ResponseComplete" };
     if !counted && event.stage != "Panic" && !refused_watch(&event) {
         return None;
     }

@@ -28,11 +28,11 @@ fn objects(cluster: &Cluster) -> Vec<(String, Value)> {
         (
             format!("{rbac}/clusterrolebindings/{DOCUMENT}"),
             json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": { "name": DOCUMENT },
-                "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": DOCUMENT },
-                "subjects": [
-                    { "kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": DOCUMENT },
-                    { "kind": "ServiceAccount", "name": DOCUMENT, "namespace": "kube-system" },
-                ]}),
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": DOCUMENT },
+            "subjects": [
+                { "kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": DOCUMENT },
+                { "kind": "ServiceAccount", "name": DOCUMENT, "namespace": "kube-system" },
+            ]}),
         ),
     ];
     if cluster.has_nodes() {
@@ -51,7 +51,8 @@ fn document_role() -> Value {
 
 /// The Service behind which the DNS process on the node is.
 fn dns(cluster: &Cluster) -> [(String, Value); 2] {
-    let ports = json!([{ "name": "dns", "port": 53, "protocol": "UDP" }, { "name": "dns-tcp", "port": 53, "protocol": "TCP" }]);
+    let ports =
+        json!([{ "name": "dns", "port": 53, "protocol": "UDP" }, { "name": "dns-tcp", "port": 53, "protocol": "TCP" }]);
     [
         (
             "/api/v1/namespaces/kube-system/services/kube-dns".to_owned(),
@@ -85,7 +86,13 @@ mod tests {
     #[test]
     fn the_document_s_role_has_its_five_resources_and_nothing_beside_them() {
         let role = document_role();
-        let resources: Vec<_> = role["rules"].as_array().into_iter().flatten().flat_map(|rule| rule["resources"].as_array()).flatten().collect();
+        let resources: Vec<_> = role["rules"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|rule| rule["resources"].as_array())
+            .flatten()
+            .collect();
         assert_eq!(resources, ["pods", "services", "persistentvolumeclaims", "namespaces", "jobs"]);
         assert!(!role.to_string().contains("deletecollection"));
     }

@@ -64,8 +64,7 @@ pub(crate) fn publish(target: &Path, make: impl FnOnce(&Path) -> Result<()>) -> 
     let mut name = target.as_os_str().to_owned();
     name.push(format!(".partial-{}", std::process::id()));
     let partial = PathBuf::from(name);
-    // Whatever an earlier process with this number left.
-    drop(std::fs::remove_dir_all(&partial));
+    sweep(target);
     make_dir(&partial)?;
     let made = make(&partial).and_then(|()| match std::fs::rename(&partial, target) {
         Err(_) if target.exists() => Ok(()),
@@ -73,6 +72,21 @@ pub(crate) fn publish(target: &Path, make: impl FnOnce(&Path) -> Result<()>) -> 
     });
     drop(std::fs::remove_dir_all(&partial));
     made
+}
+
+/// Removes what processes left half made that are no more (or had this one's number).
+fn sweep(target: &Path) {
+    let Some((directory, name)) = target.parent().zip(target.file_name().and_then(|name| name.to_str())) else {
+        return;
+    };
+    for entry in std::fs::read_dir(directory).into_iter().flatten().filter_map(std::result::Result::ok) {
+        let file = entry.file_name().to_string_lossy().into_owned();
+        let owner = file.strip_prefix(name).and_then(|rest| rest.strip_prefix(".partial-")?.parse::<i32>().ok());
+        let own = i32::try_from(std::process::id()).ok();
+        if owner.is_some_and(|pid| Some(pid) == own || !crate::process::lives(pid)) {
+            drop(std::fs::remove_dir_all(entry.path()));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -104,6 +118,7 @@ mod tests {
             Err(crate::Error::Options("stop".into()))
         });
         assert!(failed.is_err() && !target.exists());
+        std::fs::create_dir(base.path().join("thing.partial-999999999")).unwrap();
         publish(&target, |dir| crate::error::write(&dir.join("whole"), "x")).unwrap();
         assert!(target.join("whole").exists());
         assert_eq!(std::fs::read_dir(base.path()).unwrap().count(), 1);

@@ -16,7 +16,7 @@ use crate::error::{Error, Result, make_dir, write};
 use crate::model::Cluster;
 
 /// Backwards, because a clock that is a little late must not refuse it; forwards, longer than any lab lives.
-const VALID: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(365 * 24 * 3600));
+const VALID: (Duration, Duration) = (Duration::from_hours(1), Duration::from_hours(365 * 24));
 
 /// Signs certificates.
 pub(crate) struct Authority {
@@ -45,7 +45,8 @@ impl Authority {
         let key = KeyPair::generate().map_err(failed)?;
         let mut params = params("atoll-lab-ca", None);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+        params.key_usages =
+            vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
         let certificate = params.self_signed(&key).map_err(failed)?;
         Ok(Self { pem: certificate.pem(), issuer: Issuer::new(params, key) })
     }
@@ -108,7 +109,9 @@ pub(crate) fn clients(cluster: &Cluster) -> Vec<(String, String, &'static str)> 
         ("proxy".to_owned(), "system:kube-proxy".to_owned(), "lab"),
         ("apiserver-kubelet".to_owned(), "lab:apiserver".to_owned(), MASTERS),
     ];
-    clients.extend(cluster.nodes().map(|(_, node)| (node.name.clone(), format!("system:node:{}", node.name), "system:nodes")));
+    clients.extend(
+        cluster.nodes().map(|(_, node)| (node.name.clone(), format!("system:node:{}", node.name), "system:nodes")),
+    );
     clients
 }
 
@@ -141,7 +144,8 @@ pub(crate) fn issue(authority: &Authority, state: &Path, cluster: &Cluster) -> R
         let name = std::slice::from_ref(&node.name);
         authority.server(&node.name, name, &[place.ip])?.save(&dir, &format!("{}-serving", node.name))?;
     }
-    let signing = KeyPair::generate().map_err(|source| Error::Certificate { name: "service accounts".to_owned(), source })?;
+    let signing =
+        KeyPair::generate().map_err(|source| Error::Certificate { name: "service accounts".to_owned(), source })?;
     write(&dir.join("sa.key"), signing.serialize_pem())?;
     write(&dir.join("sa.pub"), signing.public_key_pem())
 }

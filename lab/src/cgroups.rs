@@ -71,7 +71,10 @@ fn delegate(group: &Path) -> Result<()> {
         return Ok(());
     }
     std::fs::write(group.join("cgroup.subtree_control"), missing.join(" ")).or_cannot(|| {
-        format!("delegate the controllers of {} (in a container, its processes must first move into a child group)", group.display())
+        format!(
+            "delegate the controllers of {} (in a container, its processes must first move into a child group)",
+            group.display()
+        )
     })
 }
 

@@ -51,7 +51,11 @@ fn kill_all() -> Vec<String> {
     let own = i32::try_from(std::process::id()).unwrap_or_default();
     // What starts processes first (kubelet, containerd, shims), then the containers; again, for what was just started.
     let remaining = || -> Vec<i32> {
-        process::marked().into_iter().chain(cgroups::processes()).filter(|pid| *pid != own && process::lives(*pid)).collect()
+        process::marked()
+            .into_iter()
+            .chain(cgroups::processes())
+            .filter(|pid| *pid != own && process::lives(*pid))
+            .collect()
     };
     let gone = wait_until(Duration::from_secs(15), || {
         let pids = remaining();
@@ -92,7 +96,7 @@ fn remove_network() -> Vec<String> {
         let entries = std::fs::read_dir("/run/netns").into_iter().flatten().filter_map(std::result::Result::ok);
         entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| is_ours(name)).collect()
     };
-    let mut batch: String = names().iter().map(|name| format!("netns del {name}\n")).collect();
+    let mut batch = names().iter().fold(String::new(), |batch, name| batch + "netns del " + name + "\n");
     if Path::new("/sys/class/net").join(UPLINK).exists() {
         batch.insert_str(0, &format!("link del {UPLINK}\n"));
     }
@@ -192,7 +196,8 @@ mod tests {
         for ours in ["lab-switch", "lab-master", "lab-k8s-1", "lab-k8s-12-n3", "lab-master-n2"] {
             assert!(is_ours(ours), "{ours}");
         }
-        for foreign in ["lab-", "lab-mine", "k8s-1", "lab-k8s-", "lab-k8s-x", "cni-1234", "lab-k8s-1-nx", "lab-k8s-1-n"] {
+        for foreign in ["lab-", "lab-mine", "k8s-1", "lab-k8s-", "lab-k8s-x", "cni-1234", "lab-k8s-1-nx", "lab-k8s-1-n"]
+        {
             assert!(!is_ours(foreign), "{foreign}");
         }
     }

@@ -233,8 +233,12 @@ pub fn run() -> Result<ExitCode> {
         }
         Command::Kubectl { name, args } => {
             let mut command = Lab::open()?.kubectl_command(&name)?;
-            let status = command.args(args).status().map_err(|source| Error::Io { what: "run kubectl".to_owned(), source })?;
-            return Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from));
+            let status =
+                command.args(args).status().map_err(|source| Error::Io { what: "run kubectl".to_owned(), source })?;
+            return Ok(status
+                .code()
+                .and_then(|code| u8::try_from(code).ok())
+                .map_or(ExitCode::FAILURE, ExitCode::from));
         }
         Command::Cut { name, api, peers } => {
             let cut = match (api, peers) {
@@ -301,7 +305,13 @@ macro_rules! line {
 fn status(lab: &Lab) -> String {
     let mut text = String::new();
     let options = lab.options();
-    line!(text, "network {}, {} clusters, state in {}", options.network, lab.clusters().len(), lab.state_dir().display());
+    line!(
+        text,
+        "network {}, {} clusters, state in {}",
+        options.network,
+        lab.clusters().len(),
+        lab.state_dir().display()
+    );
     for cluster in lab.clusters() {
         let (pods, services, balancers) = (&cluster.pod_cidr, &cluster.service_cidr, &cluster.lb_cidr);
         line!(text, "\n{}  {}  domain {}", cluster.name, cluster.api_url(), cluster.domain);
@@ -314,7 +324,9 @@ fn status(lab: &Lab) -> String {
             Ok(output) if output.status.success() => {
                 String::from_utf8_lossy(&output.stdout).lines().for_each(|node| line!(text, "  {node}"));
             }
-            Ok(output) => line!(text, "  API: {}", String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default()),
+            Ok(output) => {
+                line!(text, "  API: {}", String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default());
+            }
             Err(error) => line!(text, "  API: {error}"),
         }
     }
@@ -386,7 +398,7 @@ mod tests {
     #[test]
     fn spans_are_seconds_minutes_or_hours() {
         assert_eq!(span("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(span("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(span("5m"), Ok(Duration::from_mins(5)));
         for wrong in ["", "5", "m", "5d", "5µ"] {
             assert!(span(wrong).unwrap_err().contains("5m"), "{wrong}");
         }

@@ -72,7 +72,11 @@ impl ControlPlane<'_> {
 
     pub(crate) fn etcd(&self) -> Launch {
         // A lab's data need not survive a loss of power.
-        let args = ["--unsafe-no-fsync".to_owned(), "--log-level=warn".to_owned(), format!("--data-dir={}/etcd", self.dir().display())];
+        let args = [
+            "--unsafe-no-fsync".to_owned(),
+            "--log-level=warn".to_owned(),
+            format!("--data-dir={}/etcd", self.dir().display()),
+        ];
         self.launch("etcd", &gobuild::ETCD, args.into())
     }
 
@@ -107,7 +111,8 @@ impl ControlPlane<'_> {
     }
 
     pub(crate) fn controller_manager(&self) -> Launch {
-        let controllers = if self.cluster.is_master() && !self.cluster.has_nodes() { CONTROLLERS_WITHOUT_NODES } else { "*" };
+        let controllers =
+            if self.cluster.is_master() && !self.cluster.has_nodes() { CONTROLLERS_WITHOUT_NODES } else { "*" };
         let args = vec![
             format!("--kubeconfig={}", self.kubeconfig("controller-manager").display()),
             format!("--service-account-private-key-file={}", self.pki("sa.key")),

@@ -78,7 +78,8 @@ impl Debs {
     pub fn environment(&self) -> BTreeMap<String, String> {
         let libraries: Vec<_> = multiarch_directories(&self.root);
         let modules = libraries.iter().map(|dir| dir.join("xtables")).find(|dir| dir.exists());
-        let join = |directories: &[PathBuf]| directories.iter().map(|d| d.display().to_string()).collect::<Vec<_>>().join(":");
+        let join =
+            |directories: &[PathBuf]| directories.iter().map(|d| d.display().to_string()).collect::<Vec<_>>().join(":");
         let programs = join(&["usr/sbin", "usr/bin", "sbin", "bin"].map(|directory| self.root.join(directory)));
         let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/sbin:/usr/bin:/sbin:/bin".to_owned());
         let mut environment = BTreeMap::from([

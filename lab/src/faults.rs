@@ -55,7 +55,10 @@ fn rules(cluster: &Cluster, master: &Cluster, cut: Cut) -> String {
                 add("-p tcp --sport 6443 -j RETURN", "-p tcp --dport 6443 -j RETURN");
             } else {
                 for from in [&master.node_cidr, &master.pod_cidr] {
-                    add(&format!("-s {from} -p tcp --dport 6443 -j RETURN"), &format!("-d {from} -p tcp --sport 6443 -j RETURN"));
+                    add(
+                        &format!("-s {from} -p tcp --dport 6443 -j RETURN"),
+                        &format!("-d {from} -p tcp --sport 6443 -j RETURN"),
+                    );
                 }
             }
             add("-j DROP", "-j DROP");

@@ -34,9 +34,14 @@ macro_rules! module {
 }
 
 // Without these, every program calls itself v0.0.0-master and clients cannot tell what they talk to.
-module!(KUBERNETES, "kubernetes", ["go.mod", "go.sum"], "-X k8s.io/component-base/version.gitVersion=v1.34.4 \
+module!(
+    KUBERNETES,
+    "kubernetes",
+    ["go.mod", "go.sum"],
+    "-X k8s.io/component-base/version.gitVersion=v1.34.4 \
     -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34 \
-    -X k8s.io/component-base/version.gitTreeState=clean -X k8s.io/component-base/version.gitCommit=v1.34.4");
+    -X k8s.io/component-base/version.gitTreeState=clean -X k8s.io/component-base/version.gitCommit=v1.34.4"
+);
 module!(ETCD_35, "etcd-3.5", ["go.mod", "go.sum"], "");
 module!(ETCD_36, "etcd-3.6", ["go.mod", "go.sum"], "");
 module!(COREDNS, "coredns", ["go.mod", "go.sum", "main.go"], "");
@@ -167,7 +172,8 @@ impl Programs {
             self.cache.display()
         ));
         for (number, program) in missing.iter().enumerate() {
-            let label = format!("component {} of {}: {} ({})", number + 1, missing.len(), program.name, program.module.name);
+            let label =
+                format!("component {} of {}: {} ({})", number + 1, missing.len(), program.name, program.module.name);
             self.build(&go, program, &label)?;
         }
         say(&format!("built in {:.0} s", all.elapsed().as_secs_f32()));

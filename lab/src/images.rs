@@ -45,9 +45,8 @@ impl Image {
     fn fingerprint(&self) -> Result<String> {
         let mut text = format!("2{:?}{:?}{:?}{:?}", self.names, self.entrypoint, self.cmd, self.env);
         for file in &self.files {
-            let seen = std::fs::metadata(&file.source).or_cannot(|| {
-                format!("put {} into image {}", file.source.display(), self.names.join(", "))
-            })?;
+            let seen = std::fs::metadata(&file.source)
+                .or_cannot(|| format!("put {} into image {}", file.source.display(), self.names.join(", ")))?;
             let what = (&file.path, &file.source, file.mode, seen.len(), seen.mtime(), seen.mtime_nsec());
             text.push_str(&format!("{what:?}"));
         }
@@ -58,14 +57,16 @@ impl Image {
     pub fn archive(&self, dir: &Path) -> Result<PathBuf> {
         make_dir(dir)?;
         let label = self.names.first().map(String::as_str).unwrap_or_default();
-        let label: String = label.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
+        let label: String =
+            label.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
         let path = dir.join(format!("{label}-{}.tar", self.fingerprint()?));
         if path.exists() {
             return Ok(path);
         }
         let partial = dir.join(format!("{label}-{}.partial", std::process::id()));
         let made = self.write(&partial);
-        let made = made.and_then(|()| std::fs::rename(&partial, &path).or_cannot(|| format!("put {} in place", path.display())));
+        let made = made
+            .and_then(|()| std::fs::rename(&partial, &path).or_cannot(|| format!("put {} in place", path.display())));
         drop(std::fs::remove_file(&partial));
         made.map(|()| path)
     }
@@ -89,7 +90,9 @@ impl Image {
         })
         .to_string();
         let config_name = format!("{}.json", hex(&Sha256::digest(config.as_bytes())));
-        let manifest = json!([{ "Config": config_name, "RepoTags": self.names, "Layers": [format!("{diff}/layer.tar")] }]).to_string();
+        let manifest =
+            json!([{ "Config": config_name, "RepoTags": self.names, "Layers": [format!("{diff}/layer.tar")] }])
+                .to_string();
 
         let pack = || -> std::io::Result<()> {
             let mut outer = tar::Builder::new(BufWriter::new(File::create(path)?));
@@ -200,7 +203,12 @@ pub fn from_argument(argument: &str, dir: &Path) -> Result<PathBuf> {
 }
 
 /// Loads an archive into a node.
-pub(crate) fn import(ctr: &Path, env: &std::collections::BTreeMap<String, String>, socket: &Path, archive: &Path) -> Result<()> {
+pub(crate) fn import(
+    ctr: &Path,
+    env: &std::collections::BTreeMap<String, String>,
+    socket: &Path,
+    archive: &Path,
+) -> Result<()> {
     let mut command = std::process::Command::new(ctr);
     command.envs(env).arg("-a").arg(socket).args(["-n", "k8s.io", "images", "import"]).arg(archive);
     crate::shell::run(&mut command).map(drop)

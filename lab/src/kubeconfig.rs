@@ -71,7 +71,10 @@ mod tests {
         let entries: Vec<_> = lab.workers().map(|cluster| (cluster, Credential::Token("t-1".into()))).collect();
         let text = compose("the authority", &entries).unwrap();
         let read = kube::config::Kubeconfig::from_yaml(&text).unwrap();
-        assert_eq!(read.contexts.iter().map(|context| context.name.as_str()).collect::<Vec<_>>(), ["k8s-1", "k8s-2", "k8s-3"]);
+        assert_eq!(
+            read.contexts.iter().map(|context| context.name.as_str()).collect::<Vec<_>>(),
+            ["k8s-1", "k8s-2", "k8s-3"]
+        );
         assert_eq!(read.current_context.as_deref(), Some("k8s-1"));
         let server = read.clusters[1].cluster.as_ref().unwrap().server.as_deref();
         assert_eq!(server, Some("https://10.90.2.10:6443"));

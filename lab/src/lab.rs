@@ -125,9 +125,10 @@ impl Lab {
         match who {
             As::Admin => token("admin"),
             As::Document => token("document"),
-            As::Cert => {
-                Ok(Credential::Certificate { certificate: read(&pki.join("cert.crt"))?, key: read(&pki.join("cert.key"))? })
-            }
+            As::Cert => Ok(Credential::Certificate {
+                certificate: read(&pki.join("cert.crt"))?,
+                key: read(&pki.join("cert.key"))?,
+            }),
             As::ShortToken => self.short_token(cluster).map(Credential::Token),
         }
     }
@@ -248,16 +249,14 @@ impl Lab {
             self.cluster(name)?;
         }
         let wanted = |cluster: &Cluster| clusters.is_empty() || clusters.contains(&cluster.name.as_str());
-        let places: Vec<_> = self.topology.places().filter(|(cluster, place)| wanted(cluster) && place.node.is_some()).collect();
+        let places: Vec<_> =
+            self.topology.places().filter(|(cluster, place)| wanted(cluster) && place.node.is_some()).collect();
         if places.is_empty() {
-            return Err(Error::Options("there is no node to load an image into; `lab up` with nodes (--master-node for the master)".to_owned()));
+            return Err(Error::Options(
+                "there is no node to load an image into; `lab up` with nodes (--master-node for the master)".to_owned(),
+            ));
         }
-        let results: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = places.iter().map(|(_, place)| scope.spawn(|| self.import(place, archive))).collect();
-            threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
-        });
-        let ended = |_| Err(Error::Options("a thread that loads an image ended early".to_owned()));
-        results.into_iter().try_for_each(|result| result.unwrap_or_else(ended))
+        up::in_parallel(&places, |(_, place)| self.import(place, archive))
     }
 
     /// Loads what `lab image` was given: `NAME:TAG=PROGRAM`, or the path of an archive.
@@ -267,7 +266,12 @@ impl Lab {
     }
 
     pub(crate) fn import(&self, place: &Place, archive: &std::path::Path) -> Result<()> {
-        images::import(&self.debs.program("ctr"), &self.debs.environment(), &containerd_socket(&self.dirs, place), archive)
+        images::import(
+            &self.debs.program("ctr"),
+            &self.debs.environment(),
+            &containerd_socket(&self.dirs, place),
+            archive,
+        )
     }
 
     /// Runs `kubectl` as an administrator of a cluster; a failure of kubectl is in the output's status.

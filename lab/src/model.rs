@@ -221,16 +221,24 @@ impl Topology {
     pub fn new(options: Options) -> Result<Self> {
         let wrong = |text: String| Err(Error::Options(text));
         if options.workers > MOST_WORKERS {
-            return wrong(format!("{} workers are too many; the lab has addresses for {MOST_WORKERS}", options.workers));
+            return wrong(format!(
+                "{} workers are too many; the lab has addresses for {MOST_WORKERS}",
+                options.workers
+            ));
         }
         if !(1..=MOST_NODES).contains(&options.nodes) {
-            return wrong(format!("a cluster has 1 to {MOST_NODES} nodes, not {}; for none use --no-nodes", options.nodes));
+            return wrong(format!(
+                "a cluster has 1 to {MOST_NODES} nodes, not {}; for none use --no-nodes",
+                options.nodes
+            ));
         }
         if options.no_nodes && options.master_node {
             return wrong("--no-nodes and --master-node exclude each other".to_owned());
         }
         if options.route_services && options.network == Network::Islands {
-            return wrong("--route-services needs --network flat: islands share one range of service addresses".to_owned());
+            return wrong(
+                "--route-services needs --network flat: islands share one range of service addresses".to_owned(),
+            );
         }
         let clusters: Vec<_> = (0..=options.workers).map(|index| Cluster::new(&options, index)).collect();
         for (name, domain) in &options.domains {
@@ -245,7 +253,9 @@ impl Topology {
                     && label.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
             };
             if !domain.split('.').all(valid) {
-                return wrong(format!("--domain {name}={domain}: {domain:?} is no domain; write it like {name}.example.com"));
+                return wrong(format!(
+                    "--domain {name}={domain}: {domain:?} is no domain; write it like {name}.example.com"
+                ));
             }
         }
         Ok(Self { options, clusters })
@@ -304,7 +314,8 @@ mod tests {
     #[test]
     fn flat_clusters_share_no_address() {
         let lab = topology(|options| (options.workers, options.nodes, options.master_node) = (30, 8, true)).unwrap();
-        let mut cidrs: Vec<_> = lab.places().filter_map(|(_, place)| Some(place.node.as_ref()?.pod_cidr.clone())).collect();
+        let mut cidrs: Vec<_> =
+            lab.places().filter_map(|(_, place)| Some(place.node.as_ref()?.pod_cidr.clone())).collect();
         cidrs.extend(lab.clusters.iter().map(|cluster| cluster.service_cidr.clone()));
         let count = cidrs.len();
         cidrs.sort();

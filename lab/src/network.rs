@@ -42,7 +42,8 @@ fn host_setup(topology: &Topology) -> String {
 }
 
 fn switch_setup(topology: &Topology) -> String {
-    let mut batch = format!("link add {BRIDGE} type bridge\naddr add {SINK_IP}/16 dev {BRIDGE}\nlink set {BRIDGE} up\n");
+    let mut batch =
+        format!("link add {BRIDGE} type bridge\naddr add {SINK_IP}/16 dev {BRIDGE}\nlink set {BRIDGE} up\n");
     line(&mut batch, format_args!("link set {UPLINK} master {BRIDGE} up"));
     for (_, place) in topology.places() {
         let (port, netns) = (port(place), &place.netns);
@@ -113,7 +114,9 @@ fn sysctl(name: &str, value: u8) -> String {
 /// In islands, pods leave their cluster with their node's address.
 pub(crate) fn masquerade_rules(cluster: &Cluster) -> String {
     let pods = &cluster.pod_cidr;
-    format!("*nat\n-A POSTROUTING -s {pods} ! -d {pods} -o eth0 -m comment --comment \"lab: an island's pods\" -j MASQUERADE\nCOMMIT\n")
+    format!(
+        "*nat\n-A POSTROUTING -s {pods} ! -d {pods} -o eth0 -m comment --comment \"lab: an island's pods\" -j MASQUERADE\nCOMMIT\n"
+    )
 }
 
 fn line(batch: &mut String, text: std::fmt::Arguments<'_>) {
@@ -154,7 +157,7 @@ mod tests {
     use crate::model::Options;
 
     fn lab(network: Network, nodes: u8) -> Topology {
-        Topology::new(Options { network, nodes, ..Options::default() }).unwrap()
+        Topology::new(Options { nodes, network, ..Options::default() }).unwrap()
     }
 
     #[test]
@@ -176,7 +179,8 @@ mod tests {
         let pods: Vec<_> = text.lines().filter(|line| line.contains("10.91.")).collect();
         assert_eq!(pods, ["route add 10.91.1.0/24 via 10.90.2.11"]);
         assert!(text.contains("route add 10.93.1.0/24 via 10.90.1.10"));
-        let host: Vec<_> = host_routes(&lab).lines().filter(|line| line.contains("10.91.")).map(str::to_owned).collect();
+        let host: Vec<_> =
+            host_routes(&lab).lines().filter(|line| line.contains("10.91.")).map(str::to_owned).collect();
         assert_eq!(host, [format!("route add {PODS} via {SINK_IP}")]);
     }
 }

@@ -153,7 +153,12 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
 
     pub(crate) fn containerd(&self) -> Launch {
         let config = self.dir().join("containerd.toml").display().to_string();
-        self.launch("containerd", self.debs.program("containerd"), vec!["-c".to_owned(), config], self.debs.environment())
+        self.launch(
+            "containerd",
+            self.debs.program("containerd"),
+            vec!["-c".to_owned(), config],
+            self.debs.environment(),
+        )
     }
 
     pub(crate) fn kubelet(&self) -> Launch {
@@ -208,8 +213,11 @@ fn corefile(topology: &Topology, cluster: &Cluster, kubeconfig: &Path) -> String
         _ = writeln!(text, "{}:53 {{\n  bind {}\n  forward . {}\n}}", peer.domain, cluster.ip, peer.ip);
     }
     // Every other name does not exist, at once, instead of being looked for on a way that leads nowhere.
-    let hosts: String = topology.clusters.iter().map(|peer| format!("    {} api.{}\n", peer.ip, peer.name)).collect();
-    _ = writeln!(text, ".:53 {{\n  bind {}\n  hosts {{\n{hosts}  }}\n}}", cluster.ip);
+    _ = writeln!(text, ".:53 {{\n  bind {}\n  hosts {{", cluster.ip);
+    for peer in &topology.clusters {
+        _ = writeln!(text, "    {} api.{}", peer.ip, peer.name);
+    }
+    text.push_str("  }\n}\n");
     text
 }
 

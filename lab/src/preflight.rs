@@ -49,7 +49,9 @@ pub fn check(programs: &Programs, wanted: &[Program], debs: &Debs) -> Result<Mac
 
 fn kernel_needs() -> Vec<String> {
     let mut needs = Vec::new();
-    for (module, path) in [("bridge", "/sys/module/bridge"), ("veth", "/sys/module/veth"), ("br_netfilter", "/proc/sys/net/bridge")] {
+    for (module, path) in
+        [("bridge", "/sys/module/bridge"), ("veth", "/sys/module/veth"), ("br_netfilter", "/proc/sys/net/bridge")]
+    {
         // Built in or loaded already; else loading it is harmless, and a failure shows where it is used.
         if !Path::new(path).exists() {
             drop(shell::run(Command::new("modprobe").args(["-q", module])));
@@ -58,14 +60,20 @@ fn kernel_needs() -> Vec<String> {
     if !filesystem("overlay") {
         drop(shell::run(Command::new("modprobe").args(["-q", "overlay"])));
         if !filesystem("overlay") {
-            needs.push("the kernel has no overlay file system: modprobe overlay, or a kernel with CONFIG_OVERLAY_FS".to_owned());
+            needs.push(
+                "the kernel has no overlay file system: modprobe overlay, or a kernel with CONFIG_OVERLAY_FS"
+                    .to_owned(),
+            );
         }
     }
     if !Path::new("/proc/self/ns/net").exists() {
         needs.push("the kernel has no network namespaces: a kernel with CONFIG_NET_NS is needed".to_owned());
     }
     if !cgroups::is_unified() && !Path::new("/sys/fs/cgroup/memory").exists() {
-        needs.push("no control groups are mounted at /sys/fs/cgroup: mount version 2 (mount -t cgroup2 none /sys/fs/cgroup)".to_owned());
+        needs.push(
+            "no control groups are mounted at /sys/fs/cgroup: mount version 2 (mount -t cgroup2 none /sys/fs/cgroup)"
+                .to_owned(),
+        );
     }
     needs
 }
@@ -76,20 +84,27 @@ pub(crate) fn probe(debs: &Debs) -> Result<()> {
     let taken = shell::run(Command::new("ip").args(["-4", "route", "show", "root", "10.90.0.0/14"]))?;
     let taken: Vec<_> = taken.lines().filter(|line| !line.contains(UPLINK)).collect();
     if !taken.is_empty() {
-        let text = format!("the lab's addresses, 10.90.0.0 to 10.93.255.255, are in use here: {}; take that route away", taken.join("; "));
+        let text = format!(
+            "the lab's addresses, 10.90.0.0 to 10.93.255.255, are in use here: {}; take that route away",
+            taken.join("; ")
+        );
         return Err(Error::Preflight(vec![text]));
     }
     let ip = |arguments: &str| shell::run(Command::new("ip").args(arguments.split(' ')));
     drop(ip(&format!("netns del {PROBE}")));
     let attempt = || -> std::result::Result<(), String> {
         let need = |what: &'static str| move |error: Error| format!("{what}: {error}");
-        ip(&format!("netns add {PROBE}")).map_err(need("network namespaces cannot be made (CONFIG_NET_NS, CAP_SYS_ADMIN)"))?;
-        ip(&format!("-n {PROBE} link add br0 type bridge")).map_err(need("bridges cannot be made (modprobe bridge)"))?;
-        ip(&format!("-n {PROBE} link add v0 type veth peer name v1")).map_err(need("veth pairs cannot be made (modprobe veth)"))?;
+        ip(&format!("netns add {PROBE}"))
+            .map_err(need("network namespaces cannot be made (CONFIG_NET_NS, CAP_SYS_ADMIN)"))?;
+        ip(&format!("-n {PROBE} link add br0 type bridge"))
+            .map_err(need("bridges cannot be made (modprobe bridge)"))?;
+        ip(&format!("-n {PROBE} link add v0 type veth peer name v1"))
+            .map_err(need("veth pairs cannot be made (modprobe veth)"))?;
         let rules = "*nat\n-A POSTROUTING -s 10.0.0.0/8 -m comment --comment probe -j MASQUERADE\nCOMMIT\n*mangle\n-A PREROUTING -j DROP\nCOMMIT\n";
         let mut command = Command::new("nsenter");
         command.envs(debs.environment()).arg(format!("--net=/run/netns/{PROBE}")).arg(debs.program("iptables-restore"));
-        let advice = "packet rules cannot be made (modprobe -a nf_tables nft_compat nft_chain_nat xt_MASQUERADE xt_comment)";
+        let advice =
+            "packet rules cannot be made (modprobe -a nf_tables nft_compat nft_chain_nat xt_MASQUERADE xt_comment)";
         shell::run_with(&mut command, rules).map_err(need(advice)).map(drop)
     };
     let tried = attempt();
@@ -113,6 +128,9 @@ fn warn_about_memory() {
     let available = info.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
     let kilobytes = available.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
     if let Some(kilobytes) = kilobytes.filter(|kilobytes| *kilobytes < 2_500_000) {
-        eprintln!("only {} MB of memory are free; four clusters take about 1700 MB and their pods more", kilobytes / 1024);
+        eprintln!(
+            "only {} MB of memory are free; four clusters take about 1700 MB and their pods more",
+            kilobytes / 1024
+        );
     }
 }

@@ -150,11 +150,8 @@ impl Processes {
 
     fn spawn(&self, launch: &Launch) -> Result<()> {
         let log = self.log(&launch.name);
-        let output: File = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&log)
-            .or_cannot(|| format!("write {}", log.display()))?;
+        let output: File =
+            OpenOptions::new().create(true).append(true).open(&log).or_cannot(|| format!("write {}", log.display()))?;
         let errors = output.try_clone().or_cannot(|| format!("write {}", log.display()))?;
         // `ip netns exec` would hide /sys/fs/cgroup from kubelet and containerd; nsenter does not.
         let mut command = Command::new("nsenter");

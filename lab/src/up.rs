@@ -21,8 +21,8 @@ use crate::preflight::{self, Machine};
 use crate::process::{Launch, wait_until};
 use crate::{cgroups, cleanup, faults, network};
 
-const API_LIMIT: Duration = Duration::from_secs(120);
-const NODE_LIMIT: Duration = Duration::from_secs(120);
+const API_LIMIT: Duration = Duration::from_mins(2);
+const NODE_LIMIT: Duration = Duration::from_mins(2);
 
 struct Clock(Instant);
 
@@ -57,7 +57,7 @@ pub(crate) fn up(lab: &Lab) -> Result<()> {
     clock.say("this machine is ready, and nothing is left of an earlier lab");
 
     cleanup::point_to_state(&lab.dirs)?;
-    make_dir(&lab.dirs.state)?;
+    make_private(&lab.dirs.state)?;
     let text = serde_json::to_string_pretty(topology).map_err(|error| Error::Options(error.to_string()))?;
     write_whole(&lab.dirs.state.join("lab.json"), text)?;
     network::create(topology)?;
@@ -65,7 +65,7 @@ pub(crate) fn up(lab: &Lab) -> Result<()> {
     clock.say(&format!("networks: {} ({})", topology.clusters.len(), topology.options.network));
 
     let start = Start { lab, topology, machine, authority, archives, addons_program, clock };
-    start.in_parallel(&topology.clusters, |cluster| start.cluster(cluster))?;
+    in_parallel(&topology.clusters, |cluster| start.cluster(cluster))?;
     start.clock.say(&format!("up: {}", names(topology)));
     Ok(())
 }
@@ -85,16 +85,6 @@ struct Start<'a> {
 }
 
 impl Start<'_> {
-    fn in_parallel<T: Sync>(&self, items: &[T], work: impl Fn(&T) -> Result<()> + Sync) -> Result<()> {
-        let work = &work;
-        let results: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = items.iter().map(|item| scope.spawn(move || work(item))).collect();
-            threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
-        });
-        let ended = |_| Err(Error::Options("a thread of `up` ended early".to_owned()));
-        results.into_iter().try_for_each(|result| result.unwrap_or_else(ended))
-    }
-
     fn launch(&self, place: &Place, launch: &Launch) -> Result<()> {
         self.lab.processes(place).launch(launch)
     }
@@ -108,7 +98,7 @@ impl Start<'_> {
         self.launch(first, &plane.etcd())?;
         self.launch(first, &plane.apiserver())?;
         let nodes: Vec<_> = cluster.nodes().collect();
-        let prepare = || self.in_parallel(&nodes, |(place, node)| self.prepare_node(cluster, place, node));
+        let prepare = || in_parallel(&nodes, |(place, node)| self.prepare_node(cluster, place, node));
         std::thread::scope(|scope| -> Result<()> {
             let preparing = scope.spawn(prepare);
             let admin = self.lab.kubeconfig(&cluster.name, crate::As::Admin)?;
@@ -135,7 +125,12 @@ impl Start<'_> {
         let count = nodes.len();
         self.clock.say(&match count {
             0 => format!("{}: control plane ready at {}", cluster.name, cluster.api_url()),
-            _ => format!("{}: ready with {count} node{} at {}", cluster.name, if count == 1 { "" } else { "s" }, cluster.api_url()),
+            _ => format!(
+                "{}: ready with {count} node{} at {}",
+                cluster.name,
+                if count == 1 { "" } else { "s" },
+                cluster.api_url()
+            ),
         });
         Ok(())
     }
@@ -154,8 +149,10 @@ impl Start<'_> {
         let processes = self.lab.processes(&cluster.places[0]);
         let found = async |api: &Api, path: &str| api.get(path).await.map(drop).map_err(|error| error.to_string());
         let account = "/api/v1/namespaces/default/serviceaccounts/default";
-        api.wait("the default service account", API_LIMIT, processes.log("controller-manager"), async |api| found(api, account).await)
-            .await?;
+        api.wait("the default service account", API_LIMIT, processes.log("controller-manager"), async |api| {
+            found(api, account).await
+        })
+        .await?;
         let expected = cluster.nodes().count();
         if expected == 0 {
             return Ok(());
@@ -185,7 +182,7 @@ impl Start<'_> {
         }
         self.launch(place, &setup.containerd())?;
         let socket = containerd_socket(&self.lab.dirs, place);
-        if !wait_until(Duration::from_secs(60), || std::os::unix::net::UnixStream::connect(&socket).is_ok()) {
+        if !wait_until(Duration::from_mins(1), || std::os::unix::net::UnixStream::connect(&socket).is_ok()) {
             let log = self.lab.processes(place).log("containerd");
             let last = "its socket takes no connection".to_owned();
             return Err(Error::NotReady { what: format!("containerd of {}", place.name), seconds: 60, last, log });
@@ -197,7 +194,8 @@ impl Start<'_> {
         let state = &self.lab.dirs.state;
         let dir = state.join(&cluster.name);
         let kubeconfig = |name: &str| kubeconfig_path(state, name, "addons");
-        let peers: Vec<_> = self.topology.workers().filter(|peer| peer.name != cluster.name && peer.has_nodes()).collect();
+        let peers: Vec<_> =
+            self.topology.workers().filter(|peer| peer.name != cluster.name && peer.has_nodes()).collect();
         let config = json!({
             "cluster": cluster.name,
             "kubeconfig": kubeconfig(&cluster.name),
@@ -206,13 +204,32 @@ impl Start<'_> {
             "peers": peers.iter().map(|peer| json!({ "cluster": peer.name, "kubeconfig": kubeconfig(&peer.name) })).collect::<Vec<_>>(),
             "global_services": self.topology.options.global_services && !cluster.is_master(),
         });
-        let config: addons::Config = serde_json::from_value(config).map_err(|error| Error::Options(error.to_string()))?;
+        let config: addons::Config =
+            serde_json::from_value(config).map_err(|error| Error::Options(error.to_string()))?;
         let path = dir.join("addons.json");
         write(&path, serde_json::to_string_pretty(&config).unwrap_or_default())?;
-        let program = self.addons_program.clone().ok_or_else(|| Error::Options("no program for the add-ons".to_owned()))?;
+        let program =
+            self.addons_program.clone().ok_or_else(|| Error::Options("no program for the add-ons".to_owned()))?;
         let args = vec!["addons".to_owned(), "--config".to_owned(), path.display().to_string()];
-        Ok(Launch { name: "addons".to_owned(), netns: cluster.places[0].netns.clone(), program, args, env: BTreeMap::new() })
+        Ok(Launch {
+            name: "addons".to_owned(),
+            netns: cluster.places[0].netns.clone(),
+            program,
+            args,
+            env: BTreeMap::new(),
+        })
     }
+}
+
+/// Does the work for all items at once; the first failure is told when all have ended.
+pub(crate) fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) -> Result<()> + Sync) -> Result<()> {
+    let work = &work;
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = items.iter().map(|item| scope.spawn(move || work(item))).collect();
+        threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+    });
+    let ended = |_| Err(Error::Options("a thread of the lab ended early".to_owned()));
+    results.into_iter().try_for_each(|result| result.unwrap_or_else(ended))
 }
 
 /// The command `lab`: this very program, or, when a test uses the library, the one that cargo built beside it.
@@ -223,7 +240,8 @@ fn addons_program() -> Result<PathBuf> {
     }
     let beside = own.ancestors().skip(1).take(2).map(|directory| directory.join("lab")).find(|path| path.is_file());
     beside.ok_or_else(|| {
-        let text = "the command `lab`, which runs the clusters' add-ons, is not built: cargo build -p atoll-lab --bin lab";
+        let text =
+            "the command `lab`, which runs the clusters' add-ons, is not built: cargo build -p atoll-lab --bin lab";
         Error::Preflight(vec![format!("{text} (looked beside {})", own.display())])
     })
 }
@@ -244,6 +262,13 @@ fn random() -> Result<[u8; 16]> {
     let filled = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
     filled.map_err(|source| Error::Io { what: "read /dev/urandom".to_owned(), source })?;
     Ok(bytes)
+}
+
+/// Keys and tokens are in there.
+fn make_private(dir: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|source| Error::Io { what: format!("make the directory {}", dir.display()), source })
 }
 
 /// The topology that a running lab wrote down.

@@ -12,6 +12,7 @@ use kube::{
 use crate::{
     plan::name::{Namespace, Uid},
     worker::{
+        connect::agent,
         failpoint::Failpoint,
         fault::{call, root_of},
         pool::Master,
@@ -41,6 +42,7 @@ impl Args {
         config.connect_timeout = Some(timing::CONNECT_DEADLINE);
         config.read_timeout = None;
         config.default_retry = false;
+        config.headers.push(agent());
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let builder = ClientBuilder::try_from(config).map_err(|error| format!("the master's kubeconfig: {error}"))?;
         Ok((builder.with_layer(failpoint).build(), Namespace::new(namespace)))

@@ -1,6 +1,11 @@
 //! `atoll run`: the controller.
 
-use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    process::ExitCode,
+    sync::{Arc, Mutex},
+};
 
 use clap::builder::TypedValueParser;
 use kube::{
@@ -115,20 +120,22 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
 async fn control(args: &Args, master: &Master, metrics: &Metrics, failpoint: Failpoint, gate: Arc<dyn Gate>) {
     let (wake, wakes) = mpsc::unbounded_channel();
     let (notices, noticed) = mpsc::unbounded_channel();
-    let connect = Arc::new(KubeConnect { failpoint });
+    let connect = Arc::new(KubeConnect { failpoint, metrics: metrics.clone() });
     let pool = Pool::new(connect, master.clone(), gate.clone(), wake.clone(), notices);
     let carrier = Carrier::new(Arc::new(PoolClients(pool.clone())), args.job_image.clone());
     let reporter = Reporter { controller: "atoll".to_owned(), instance: None };
     let clusters = Arc::new(Reconciler::<Cluster> {
         master: master.clone(),
         pool: pool.clone(),
-        ladder: Ladder::new(Arc::new(carrier), Patience::default()),
+        ladder: Arc::new(Ladder::new(Arc::new(carrier), Patience::default())),
         shelf: Shelf::default(),
         gate: gate.clone(),
         recorder: Recorder::new(master.client.clone(), reporter),
+        metrics: metrics.clone(),
         settings: Settings { mirrors: args.registry_mirror.clone() },
-        answers: Default::default(),
-        unsettled: Default::default(),
+        answers: Arc::default(),
+        wake: wake.clone(),
+        unsettled: Mutex::default(),
     });
     let registering = registrar::run(pool, gate, registrar_settings(args, master, &clusters), noticed);
     let kubeblocks = async {

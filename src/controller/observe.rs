@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -11,30 +11,48 @@ use k8s_openapi::{
     api::core::v1 as core, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::Api;
+use tokio::time::timeout;
 
 use super::{Shelf, reconcile::Reconciler};
 use crate::{
     admin::{Asked, JobRoute, PodRoute, Route},
     dialect::Dialect,
+    engine::Distrust,
     plan::{
         database::{Database, Intent},
         labels,
         membership::{Membership, Rung},
         name::{ObjectName, Uid, WorkerName},
         network::{Exposure, Network, Spread},
-        record::{Member, Recorded},
+        record::{Member, Record, Recorded, Stage},
         seen::{Deletions, Ending, Pod, PodPhase, Readiness, Seen, Worker},
     },
-    worker::fault::call,
+    worker::{fault::call, pool::Wake},
 };
 
 /// How long answers of members stand while nothing changes (DECISIONS 11).
 const ROLES_STAND: Duration = Duration::from_mins(1);
 
+/// How long a round waits for members: long enough for one that is near.
+const MOMENT: Duration = Duration::from_millis(300);
+
 /// What members last said, of each database. Lost with the process, which costs one round of questions.
 #[derive(Default)]
 pub struct Answers {
     known: Mutex<BTreeMap<Uid, Known>>,
+    asking: Mutex<BTreeSet<Uid>>,
+}
+
+/// The turn to ask one database's members: nobody else asks them meanwhile.
+struct Turn {
+    answers: Arc<Answers>,
+    database: Uid,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.answers.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.database);
+    }
 }
 
 #[derive(Clone)]
@@ -45,6 +63,11 @@ struct Known {
 }
 
 impl Answers {
+    fn take_turn(self: &Arc<Self>, database: &Uid) -> Option<Turn> {
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        asking.insert(database.clone()).then(|| Turn { answers: self.clone(), database: database.clone() })
+    }
+
     fn get(&self, database: &Uid) -> Option<Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(database).cloned()
     }
@@ -69,9 +92,7 @@ impl<D: Dialect> Reconciler<D> {
             Intent::Delete(_) => self.deletions(database, &self.shelf).await,
         };
         let membership = match (record, database.intent) {
-            (Some(record), Intent::Run) if record.identity().is_some() => {
-                self.membership(database, record, &workers).await
-            }
+            (Some(record), Intent::Run) => self.membership(database, record, &workers).await,
             _ => None,
         };
         Seen { workers, membership, deletions }
@@ -104,12 +125,18 @@ impl<D: Dialect> Reconciler<D> {
     }
 
     /// What members say: asked when one has come or gone, and once a minute by routes that cost no API server anything.
+    ///
+    /// A round waits only for a moment. An answer that takes longer wakes the database when it comes.
     async fn membership(
         &self,
         database: &Database,
         record: &Recorded,
         workers: &BTreeMap<WorkerName, Worker>,
     ) -> Option<Membership> {
+        // Until all have served once there is nothing to ask about that readiness does not tell.
+        if !matches!(record.stage, Stage::Established(_)) {
+            return None;
+        }
         let serving: Vec<_> = record.members.iter().filter_map(|m| Some((m, serving(workers, m)?))).collect();
         let uid = &database.id.uid;
         let of: Vec<_> = serving.iter().map(|(_, pod)| pod.meta.uid.clone()).collect();
@@ -124,6 +151,8 @@ impl<D: Dialect> Reconciler<D> {
         if !(changed || stale && worth) {
             return known.map(|known| known.membership);
         }
+        let stands = known.filter(|known| known.of == of).map(|known| known.membership);
+        let Some(turn) = self.answers.take_turn(uid) else { return stands };
         let asked: Vec<_> = serving
             .iter()
             .map(|(member, pod)| Asked {
@@ -131,25 +160,30 @@ impl<D: Dialect> Reconciler<D> {
                 routes: self.routes(database, member, pod).into_iter().filter(|r| changed || direct(r)).collect(),
             })
             .collect();
-        let heard = self
-            .ladder
-            .ask_all(uid, &asked, &|name, rung, replies| {
-                let engine = database.engine.kind.knowledge();
-                match record.member(name.as_str()) {
-                    Some(member) => engine.read(record, member, rung, replies),
-                    None => Err(crate::engine::Distrust::Unreadable {
-                        member: name.clone(),
-                        why: "it is not in the record".to_owned(),
-                    }),
-                }
-            })
-            .await;
-        for distrusted in &heard.distrusted {
-            tracing::warn!(database = %database.id.key(), route = %distrusted.route, why = %distrusted.why, "an answer is not believed");
+        let (ladder, answers, wake) = (self.ladder.clone(), self.answers.clone(), self.wake.clone());
+        let (engine, id, record) = (database.engine.kind.knowledge(), database.id.clone(), Record::clone(record));
+        let asking = tokio::spawn(async move {
+            let heard = ladder
+                .ask_all(&id.uid, &asked, &|name, rung, replies| match record.member(name.as_str()) {
+                    Some(member) => engine.read(&record, member, rung, replies),
+                    None => Err(Distrust::Unreadable { member: name.clone(), why: "it is not recorded".to_owned() }),
+                })
+                .await;
+            for distrusted in &heard.distrusted {
+                let (route, why) = (&distrusted.route, &distrusted.why);
+                tracing::warn!(database = %id.key(), %route, %why, "an answer is not believed");
+            }
+            let membership = heard.membership;
+            answers.put(&id.uid, Known { at: Instant::now(), of, membership: membership.clone() });
+            drop(turn);
+            // Nobody listens any more only while the process ends.
+            let _ = wake.send(Wake::Database(id.key()));
+            membership
+        });
+        match timeout(MOMENT, asking).await {
+            Ok(Ok(membership)) => Some(membership),
+            Ok(Err(_)) | Err(_) => stands,
         }
-        let membership = heard.membership;
-        self.answers.put(uid, Known { at: Instant::now(), of, membership: membership.clone() });
-        Some(membership)
     }
 
     fn routes(&self, database: &Database, member: &Member, pod: &Pod) -> Vec<Route> {

@@ -9,6 +9,7 @@ use std::{
 use futures::future::join_all;
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::Recorder};
+use tokio::sync::mpsc;
 
 use super::{
     Shelf,
@@ -18,6 +19,7 @@ use super::{
 use crate::{
     admin::Ladder,
     dialect::{Dialect, News, Settings},
+    metrics::Metrics,
     plan::{
         act::Act,
         database::{Database, DatabaseKey, Intent},
@@ -28,7 +30,7 @@ use crate::{
     worker::{
         act::ActError,
         gate::Gate,
-        pool::{Master, Pool},
+        pool::{Master, Pool, Wake},
     },
 };
 
@@ -45,17 +47,21 @@ pub struct Reconciler<D> {
     /// The workers.
     pub pool: Pool,
     /// The way to members.
-    pub ladder: Ladder,
+    pub ladder: Arc<Ladder>,
     /// The resources.
     pub shelf: Shelf<D>,
     /// Asked before each write.
     pub gate: Arc<dyn Gate>,
     /// Publishes events.
     pub recorder: Recorder,
+    /// What is counted.
+    pub metrics: Metrics,
     /// What the installation adds to every manifest.
     pub settings: Settings,
     /// What members last said.
-    pub answers: Answers,
+    pub answers: Arc<Answers>,
+    /// Wakes databases whose members have answered.
+    pub wake: mpsc::UnboundedSender<Wake>,
     /// Since when details of a status wait to be written.
     pub unsettled: Mutex<BTreeMap<DatabaseKey, Instant>>,
 }
@@ -160,8 +166,12 @@ impl<D: Dialect> Reconciler<D> {
         for (act, outcome) in acts.iter().zip(outcomes) {
             let (worker, reason) = (&act.worker, act.reason.as_str());
             match outcome {
-                Ok(done) => tracing::info!(database = %key, %worker, reason, ?done, "acted"),
+                Ok(done) => {
+                    self.metrics.act(worker, act.reason, "done");
+                    tracing::info!(database = %key, %worker, reason, ?done, "acted");
+                }
                 Err(error) => {
+                    self.metrics.act(worker, act.reason, error.reason());
                     tracing::warn!(database = %key, %worker, reason, %error, "an act was not done");
                     refused.push(error);
                 }

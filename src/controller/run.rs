@@ -12,7 +12,12 @@ use super::{
     Reconciler, Round,
     queue::{Finish, Limits, Moment, Next, Queue},
 };
-use crate::{dialect::Dialect, metrics::Metrics, plan::database::DatabaseKey, worker::pool::Wake};
+use crate::{
+    dialect::{Dialect, k8scluster::status::Health},
+    metrics::Metrics,
+    plan::database::DatabaseKey,
+    worker::pool::Wake,
+};
 
 /// Goes round for whatever wakes until `stop` ends, then lets rounds that have begun come to their end.
 pub async fn rounds<D: Dialect>(
@@ -24,7 +29,7 @@ pub async fn rounds<D: Dialect>(
     let start = Instant::now();
     let now = || Moment(start.elapsed());
     let mut queue: Queue<DatabaseKey> = Queue::new(Limits::default(), seed());
-    let mut running: JoinSet<(DatabaseKey, Round)> = JoinSet::new();
+    let mut running: JoinSet<(DatabaseKey, Round, Duration)> = JoinSet::new();
     let mut stop = std::pin::pin!(stop);
     loop {
         let until = loop {
@@ -42,12 +47,20 @@ pub async fn rounds<D: Dialect>(
             () = &mut stop => break,
             wake = wakes.recv() => match wake {
                 Some(Wake::Database(key)) => queue.wake(key, now()),
-                Some(Wake::Worker(_)) => reconciler.shelf.keys().into_iter().for_each(|key| queue.wake(key, now())),
+                Some(Wake::Worker(worker)) => {
+                    match reconciler.pool.health(&worker) {
+                        Some(health) => metrics.worker_up(&worker, matches!(health, Health::Ready { .. })),
+                        None => metrics.forget(&worker),
+                    }
+                    reconciler.shelf.keys().into_iter().for_each(|key| queue.wake(key, now()));
+                }
                 None => break,
             },
             Some(ended) = running.join_next() => match ended {
-                Ok((key, round)) => {
+                Ok((key, round, took)) => {
                     metrics.reconciled(round);
+                    metrics.reconcile_took(took);
+                    metrics.databases(D::KIND.label(), reconciler.shelf.phases());
                     queue.finished(&key, finish(round), now());
                 }
                 Err(error) => tracing::error!(%error, "a round was cut off"),
@@ -60,14 +73,15 @@ pub async fn rounds<D: Dialect>(
 }
 
 /// One round. A panic in it is a defect of ours, and must stop neither other databases nor this one for good.
-async fn one<D: Dialect>(reconciler: &Arc<Reconciler<D>>, key: DatabaseKey) -> (DatabaseKey, Round) {
+async fn one<D: Dialect>(reconciler: &Arc<Reconciler<D>>, key: DatabaseKey) -> (DatabaseKey, Round, Duration) {
+    let started = Instant::now();
     let (worker, at) = (reconciler.clone(), key.clone());
     let round = tokio::spawn(async move { worker.reconcile(&at).await }).await;
     let round = round.unwrap_or_else(|error| {
         tracing::error!(database = %key, %error, "a round ended in a panic; it is tried again");
         Round::Failed
     });
-    (key, round)
+    (key, round, started.elapsed())
 }
 
 fn finish(round: Round) -> Finish {

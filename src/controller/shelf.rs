@@ -55,6 +55,16 @@ impl<D: Dialect> Shelf<D> {
         (resources.len(), asked.map(|time| time.0).collect())
     }
 
+    /// How many are in which phase.
+    #[must_use]
+    pub fn phases(&self) -> BTreeMap<String, usize> {
+        let mut phases = BTreeMap::new();
+        for resource in self.lock().values() {
+            *phases.entry(resource.phase().unwrap_or("None").to_owned()).or_default() += 1;
+        }
+        phases
+    }
+
     /// Whether any of these databases has a member in this worker.
     #[must_use]
     pub fn any_member_in(&self, worker: &WorkerName) -> bool {

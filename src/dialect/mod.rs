@@ -49,6 +49,9 @@ pub trait Dialect:
     /// The record in its status.
     fn record(&self) -> Option<&Record>;
 
+    /// The phase in its status, in the vendor's words.
+    fn phase(&self) -> Option<&str>;
+
     /// The conditions in its status.
     fn conditions(&self) -> &[StatusCondition];
 

@@ -98,7 +98,7 @@ fn begin(view: &View, obstacles: &mut Vec<Obstacle>) -> (Step, Option<SignedDura
     if matches!(view.database.intent, Intent::Delete(_)) {
         return (Step::Act(Vec::new()), None);
     }
-    match place(view.database, &view.seen.workers, view.now) {
+    match place(view.database, &view.seen.workers, view.now).and_then(|workers| all_seen(view, workers)) {
         Err(wait) => {
             let again = matches!(wait, Wait::WorkerConnecting { .. }).then_some(place::GRACE);
             obstacles.push(Obstacle::waiting("Placed", &wait));
@@ -122,6 +122,15 @@ fn begin(view: &View, obstacles: &mut Vec<Obstacle>) -> (Step, Option<SignedDura
             };
             (Step::Record(record), None)
         }
+    }
+}
+
+/// A worker that cannot be seen may hold what an earlier resource of this name left there.
+fn all_seen(view: &View, workers: Vec<WorkerName>) -> Result<Vec<WorkerName>, Wait> {
+    let seen = |worker: &WorkerName| view.seen.workers.get(worker).is_some_and(|sight| sight.view.objects().is_some());
+    match workers.iter().find(|worker| !seen(worker)) {
+        Some(worker) => Err(view.unseen(worker)),
+        None => Ok(workers),
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    database::{Database, DatabaseId},
+    database::{Database, DatabaseKey},
     name::{MemberName, Uid},
 };
 
@@ -45,13 +45,13 @@ pub fn selector(master: &Uid) -> String {
 
 /// The selector of one database's objects, of whichever UID.
 #[must_use]
-pub fn database_selector(master: &Uid, id: &DatabaseId) -> String {
+pub fn database_selector(master: &Uid, key: &DatabaseKey) -> String {
     format!(
         "{},{DATABASE_KIND}={},{DATABASE_NAMESPACE}={},{DATABASE_NAME}={}",
         selector(master),
-        id.kind.label(),
-        id.namespace,
-        id.name
+        key.kind.label(),
+        key.namespace,
+        key.name
     )
 }
 

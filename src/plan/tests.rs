@@ -252,6 +252,18 @@ fn every_network_mode_comes_up() {
 }
 
 #[test]
+fn a_listed_worker_that_cannot_be_seen_is_waited_for_before_anything_is_recorded() {
+    let mut database = testing::database();
+    database.placement = PlacementRequest::Listed(["a", "b", "c"].map(Into::into).into());
+    let mut world = World::new(database);
+    world.seen.workers.get_mut(&WorkerName::from("b")).unwrap().view =
+        WorkerView::Unseen { since: None, why: "timed out".into() };
+    let decision = world.settle();
+    assert_eq!(condition(&decision, "Placed"), Some((Truth::False, "WorkerUnseen")));
+    assert_eq!(world.record, None);
+}
+
+#[test]
 fn no_pod_is_made_before_the_identity_is_recorded() {
     let mut world = World::new(testing::database());
     loop {

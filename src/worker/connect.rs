@@ -2,15 +2,17 @@
 //! Production opens TLS connections; a simulation answers from memory.
 
 use base64::Engine as _;
+use http::{HeaderName, HeaderValue, header::USER_AGENT};
 use kube::{Client, Config, client::ClientBuilder, config::AuthInfo};
 use secrecy::ExposeSecret as _;
 
-use super::{failpoint::Failpoint, kubeconfig::Credentials, timing};
+use super::{failpoint::Failpoint, kubeconfig::Credentials, measured::Measured, timing};
+use crate::{metrics::Metrics, plan::name::WorkerName};
 
 /// Makes clients.
 pub trait Connect: Send + Sync {
-    /// A client that uses exactly these credentials. Nothing is sent yet.
-    fn connect(&self, credentials: &Credentials) -> Result<Client, ConnectError>;
+    /// A client for this worker that uses exactly these credentials. Nothing is sent yet.
+    fn connect(&self, worker: &WorkerName, credentials: &Credentials) -> Result<Client, ConnectError>;
 }
 
 /// Why no client could be made.
@@ -29,14 +31,22 @@ pub enum ConnectError {
 pub struct KubeConnect {
     /// What ends the process in tests.
     pub failpoint: Failpoint,
+    /// Where requests are counted.
+    pub metrics: Metrics,
 }
 
 impl Connect for KubeConnect {
-    fn connect(&self, credentials: &Credentials) -> Result<Client, ConnectError> {
+    fn connect(&self, worker: &WorkerName, credentials: &Credentials) -> Result<Client, ConnectError> {
         // kube's errors here can quote PEM text: which of the two it was is not worth that.
         let builder = ClientBuilder::try_from(config(credentials)).map_err(|_| ConnectError::Certificates)?;
-        Ok(builder.with_layer(&self.failpoint).build())
+        let measured = Measured { worker: worker.clone(), metrics: self.metrics.clone() };
+        Ok(builder.with_layer(&measured).with_layer(&self.failpoint).build())
     }
+}
+
+/// How Atoll names itself to API servers; their audit logs show it.
+pub fn agent() -> (HeaderName, HeaderValue) {
+    (USER_AGENT, HeaderValue::from_static(concat!("atoll/", env!("CARGO_PKG_VERSION"))))
 }
 
 /// Built afresh, field by field, so that nothing is taken from the environment (proxies), from files, or from a field
@@ -50,6 +60,7 @@ fn config(credentials: &Credentials) -> Config {
     config.read_timeout = None;
     // kube would obey a worker's Retry-After without bound, and repeat a POST.
     config.default_retry = false;
+    config.headers = vec![agent()];
     let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
     config.auth_info = AuthInfo {
         token: credentials.token().cloned(),

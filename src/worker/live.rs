@@ -9,7 +9,7 @@ use kube::{Api, Client, api::ListParams};
 
 use super::{fault::call, kept::Kept, task, timing};
 use crate::plan::{
-    database::{DatabaseId, DatabaseKey},
+    database::DatabaseKey,
     labels,
     name::Uid,
     seen::{Objects, Source},
@@ -50,14 +50,7 @@ pub(super) async fn objects(
 
 async fn list<K: Kept>(client: &Client, master: &Uid, key: &DatabaseKey) -> Result<Vec<K::Seen>, String> {
     let api: Api<K> = Api::namespaced(client.clone(), key.namespace.as_str());
-    // The selector is that of every database of this name, so the UID in here is never looked at.
-    let id = DatabaseId {
-        kind: key.kind,
-        namespace: key.namespace.clone(),
-        name: key.name.clone(),
-        uid: Uid::new(String::new()),
-    };
-    let mut params = ListParams::default().labels(&labels::database_selector(master, &id)).limit(timing::PAGE);
+    let mut params = ListParams::default().labels(&labels::database_selector(master, key)).limit(timing::PAGE);
     let mut seen = Vec::new();
     loop {
         let page = call(api.list(&params)).await.map_err(|fault| format!("listing its {}: {fault}", K::PLURAL))?;

@@ -23,6 +23,7 @@ pub mod kubeconfig;
 #[cfg(test)]
 mod kubeconfig_tests;
 mod live;
+pub mod measured;
 mod news;
 pub mod outcome;
 pub mod pool;

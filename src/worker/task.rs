@@ -103,7 +103,10 @@ async fn enter(shared: &Shared, registration: &Registration, patience: Duration)
         Access::Refused(trouble) => return Err(trouble.clone()),
         Access::Pending => return Err(Trouble::SecretNotFound("its Secret is still being read".to_owned())),
     };
-    let client = shared.connect.connect(credentials).map_err(|error| Trouble::InvalidKubeconfig(error.to_string()))?;
+    let client = shared
+        .connect
+        .connect(&registration.name, credentials)
+        .map_err(|error| Trouble::InvalidKubeconfig(error.to_string()))?;
     let reach = |fault: Fault| trouble(&fault, "connecting");
     let found = identity(&client, patience).await.map_err(reach)?;
     shared.verify(registration, &found)?;

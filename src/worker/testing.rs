@@ -332,7 +332,7 @@ impl Clusters {
 }
 
 impl Connect for Clusters {
-    fn connect(&self, credentials: &Credentials) -> Result<Client, ConnectError> {
+    fn connect(&self, _: &WorkerName, credentials: &Credentials) -> Result<Client, ConnectError> {
         let host = credentials.server().host().unwrap_or_default();
         let clusters = self.0.lock().expect("a lock");
         clusters.get(host).map(Cluster::client).ok_or(ConnectError::Certificates)

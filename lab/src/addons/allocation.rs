@@ -29,14 +29,8 @@ pub struct Assignment {
 /// itself takes it away from a Service that becomes another type); the lowest free one is next, and of several
 /// Services the oldest is served first.
 #[must_use]
-pub fn assign(
-    range: AddressRange,
-    services: &Objects<Service>,
-) -> (Vec<Assignment>, Vec<Complaint>) {
-    let mut taken: BTreeSet<Ipv4Addr> = services
-        .values()
-        .flat_map(|service| addresses(service))
-        .collect();
+pub fn assign(range: AddressRange, services: &Objects<Service>) -> (Vec<Assignment>, Vec<Complaint>) {
+    let mut taken: BTreeSet<Ipv4Addr> = services.values().flat_map(|service| addresses(service)).collect();
     let (mut assignments, mut complaints) = (Vec::new(), Vec::new());
 
     let mut waiting: Vec<_> = services.values().filter(|service| waits(service)).collect();
@@ -54,10 +48,7 @@ pub fn assign(
         match choose(range, &taken, requested(service)) {
             Ok(address) => {
                 taken.insert(address);
-                assignments.push(Assignment {
-                    service: Arc::clone(service),
-                    address,
-                });
+                assignments.push(Assignment { service: Arc::clone(service), address });
             }
             Err(note) => complaints.push(Complaint::about(&**service, "AllocationFailed", note)),
         }
@@ -65,24 +56,16 @@ pub fn assign(
     (assignments, complaints)
 }
 
-fn choose(
-    range: AddressRange,
-    taken: &BTreeSet<Ipv4Addr>,
-    requested: Option<&str>,
-) -> Result<Ipv4Addr, String> {
+fn choose(range: AddressRange, taken: &BTreeSet<Ipv4Addr>, requested: Option<&str>) -> Result<Ipv4Addr, String> {
     let Some(requested) = requested else {
         return range
             .usable()
             .find(|address| !taken.contains(address))
-            .ok_or_else(|| {
-                format!(
-                    "all addresses of {range} are in use; delete a Service of type LoadBalancer"
-                )
-            });
+            .ok_or_else(|| format!("all addresses of {range} are in use; delete a Service of type LoadBalancer"));
     };
-    let address: Ipv4Addr = requested
-        .parse()
-        .map_err(|_| format!("spec.loadBalancerIP {requested:?} is no IPv4 address; take one of {range}, or leave it out"))?;
+    let address: Ipv4Addr = requested.parse().map_err(|_| {
+        format!("spec.loadBalancerIP {requested:?} is no IPv4 address; take one of {range}, or leave it out")
+    })?;
     if !range.is_usable(address) {
         return Err(format!(
             "spec.loadBalancerIP {address} is not in {range}; take one of that range, or leave it out"
@@ -98,42 +81,24 @@ fn choose(
 
 /// A Service with a class belongs to whoever serves that class.
 fn is_ours(service: &Service) -> bool {
-    service.spec.as_ref().is_some_and(|spec| {
-        spec.type_.as_deref() == Some("LoadBalancer") && spec.load_balancer_class.is_none()
-    })
+    service
+        .spec
+        .as_ref()
+        .is_some_and(|spec| spec.type_.as_deref() == Some("LoadBalancer") && spec.load_balancer_class.is_none())
 }
 
 fn waits(service: &Service) -> bool {
-    let held = service
-        .metadata
-        .annotations
-        .as_ref()
-        .and_then(|all| all.get(HOLD))
-        .is_some_and(|held| held == "true");
-    is_ours(service)
-        && !held
-        && service.metadata.deletion_timestamp.is_none()
-        && ingress(service).next().is_none()
+    let held = service.metadata.annotations.as_ref().and_then(|all| all.get(HOLD)).is_some_and(|held| held == "true");
+    is_ours(service) && !held && service.metadata.deletion_timestamp.is_none() && ingress(service).next().is_none()
 }
 
 fn requested(service: &Service) -> Option<&str> {
-    service
-        .spec
-        .as_ref()?
-        .load_balancer_ip
-        .as_deref()
-        .filter(|address| !address.is_empty())
+    service.spec.as_ref()?.load_balancer_ip.as_deref().filter(|address| !address.is_empty())
 }
 
 fn ingress(service: &Service) -> impl Iterator<Item = &LoadBalancerIngress> {
-    let status = service
-        .status
-        .as_ref()
-        .and_then(|status| status.load_balancer.as_ref());
-    status
-        .and_then(|balancer| balancer.ingress.as_ref())
-        .into_iter()
-        .flatten()
+    let status = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+    status.and_then(|balancer| balancer.ingress.as_ref()).into_iter().flatten()
 }
 
 fn addresses(service: &Service) -> impl Iterator<Item = Ipv4Addr> {
@@ -163,31 +128,18 @@ mod tests {
             service["spec"][key] = value.clone();
         }
         if let Some(address) = address {
-            service["status"]["loadBalancer"]["ingress"] =
-                json!([{"ip": address, "ipMode": "VIP"}]);
+            service["status"]["loadBalancer"]["ingress"] = json!([{"ip": address, "ipMode": "VIP"}]);
         }
         serde_json::from_value(service).unwrap()
     }
 
     fn assigned(services: &[Service]) -> (Vec<(String, String)>, Vec<String>) {
-        let objects = services
-            .iter()
-            .map(|service| (Key::of(service), Arc::new(service.clone())))
-            .collect();
+        let objects = services.iter().map(|service| (Key::of(service), Arc::new(service.clone()))).collect();
         let (assignments, complaints) = assign(range(), &objects);
         let text = |assignment: &Assignment| {
-            (
-                assignment.service.metadata.name.clone().unwrap(),
-                assignment.address.to_string(),
-            )
+            (assignment.service.metadata.name.clone().unwrap(), assignment.address.to_string())
         };
-        (
-            assignments.iter().map(text).collect(),
-            complaints
-                .into_iter()
-                .map(|complaint| complaint.note)
-                .collect(),
-        )
+        (assignments.iter().map(text).collect(), complaints.into_iter().map(|complaint| complaint.note).collect())
     }
 
     fn pair(name: &str, address: &str) -> (String, String) {
@@ -201,27 +153,18 @@ mod tests {
             service("b", 1, &json!({}), None),
             service("c", 0, &json!({}), Some("10.93.1.1")),
         ];
-        assert_eq!(
-            assigned(&services),
-            (vec![pair("b", "10.93.1.2"), pair("a", "10.93.1.3")], vec![])
-        );
+        assert_eq!(assigned(&services), (vec![pair("b", "10.93.1.2"), pair("a", "10.93.1.3")], vec![]));
     }
 
     #[test]
     fn an_address_given_stays_and_a_cluster_at_rest_gets_nothing() {
-        let services = [
-            service("a", 0, &json!({}), Some("10.93.1.5")),
-            service("b", 1, &json!({}), Some("10.93.1.2")),
-        ];
+        let services = [service("a", 0, &json!({}), Some("10.93.1.5")), service("b", 1, &json!({}), Some("10.93.1.2"))];
         assert_eq!(assigned(&services), (vec![], vec![]));
     }
 
     #[test]
     fn a_gap_left_by_a_deleted_service_is_used_again() {
-        let services = [
-            service("a", 0, &json!({}), Some("10.93.1.2")),
-            service("b", 1, &json!({}), None),
-        ];
+        let services = [service("a", 0, &json!({}), Some("10.93.1.2")), service("b", 1, &json!({}), None)];
         assert_eq!(assigned(&services).0, [pair("b", "10.93.1.1")]);
     }
 
@@ -229,12 +172,7 @@ mod tests {
     fn other_types_and_other_classes_get_no_address() {
         let services = [
             service("a", 0, &json!({"type": "ClusterIP"}), None),
-            service(
-                "b",
-                0,
-                &json!({"loadBalancerClass": "example.com/other"}),
-                None,
-            ),
+            service("b", 0, &json!({"loadBalancerClass": "example.com/other"}), None),
         ];
         assert_eq!(assigned(&services), (vec![], vec![]));
     }
@@ -250,14 +188,9 @@ mod tests {
 
     #[test]
     fn a_wish_is_met_before_the_others_take_what_is_left() {
-        let services = [
-            service("a", 0, &json!({}), None),
-            service("b", 9, &json!({"loadBalancerIP": "10.93.1.1"}), None),
-        ];
-        assert_eq!(
-            assigned(&services).0,
-            [pair("b", "10.93.1.1"), pair("a", "10.93.1.2")]
-        );
+        let services =
+            [service("a", 0, &json!({}), None), service("b", 9, &json!({"loadBalancerIP": "10.93.1.1"}), None)];
+        assert_eq!(assigned(&services).0, [pair("b", "10.93.1.1"), pair("a", "10.93.1.2")]);
     }
 
     #[test]
@@ -269,10 +202,7 @@ mod tests {
             ("10.93.1.7", "not in"),
             ("example", "no IPv4"),
         ] {
-            let (given, told) = assigned(&[
-                taken.clone(),
-                service("a", 1, &json!({"loadBalancerIP": wish}), None),
-            ]);
+            let (given, told) = assigned(&[taken.clone(), service("a", 1, &json!({"loadBalancerIP": wish}), None)]);
             assert_eq!(given, []);
             assert!(told[0].contains(words), "{told:?}");
         }
@@ -280,15 +210,10 @@ mod tests {
 
     #[test]
     fn a_full_range_is_told() {
-        let services: Vec<_> = (1..8)
-            .map(|n| service(&format!("s{n}"), n, &json!({}), None))
-            .collect();
+        let services: Vec<_> = (1..8).map(|n| service(&format!("s{n}"), n, &json!({}), None)).collect();
         let (given, told) = assigned(&services);
         assert_eq!(given.len(), 6);
-        assert_eq!(
-            told,
-            ["all addresses of 10.93.1.0/29 are in use; delete a Service of type LoadBalancer"]
-        );
+        assert_eq!(told, ["all addresses of 10.93.1.0/29 are in use; delete a Service of type LoadBalancer"]);
     }
 
     #[test]
@@ -299,10 +224,7 @@ mod tests {
             service
         };
         assert_eq!(assigned(&[deleted(None)]).0, []);
-        let services = [
-            deleted(Some("10.93.1.1")),
-            service("b", 1, &json!({}), None),
-        ];
+        let services = [deleted(Some("10.93.1.1")), service("b", 1, &json!({}), None)];
         assert_eq!(assigned(&services).0, [pair("b", "10.93.1.2")]);
     }
 }

@@ -52,9 +52,7 @@ pub struct InvalidRange(String);
 
 impl AddressRange {
     fn mask(self) -> u32 {
-        u32::MAX
-            .checked_shl(32 - u32::from(self.prefix))
-            .unwrap_or(0)
+        u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0)
     }
 
     /// Whether the address lies in the range, be it usable or not.
@@ -74,8 +72,7 @@ impl AddressRange {
     #[must_use]
     pub fn is_usable(self, address: Ipv4Addr) -> bool {
         let (last, address_bits) = (self.network | !self.mask(), u32::from(address));
-        self.contains(address)
-            && (self.prefix >= 31 || (address_bits != self.network && address_bits != last))
+        self.contains(address) && (self.prefix >= 31 || (address_bits != self.network && address_bits != last))
     }
 }
 
@@ -92,10 +89,7 @@ impl FromStr for AddressRange {
             return Err(invalid());
         }
         let range = Self { network: 0, prefix };
-        Ok(Self {
-            network: u32::from(address) & range.mask(),
-            prefix,
-        })
+        Ok(Self { network: u32::from(address) & range.mask(), prefix })
     }
 }
 
@@ -139,23 +133,13 @@ mod tests {
     #[test]
     fn a_single_address_is_a_range() {
         let range: AddressRange = "10.0.0.7/32".parse().unwrap();
-        assert_eq!(
-            range.usable().collect::<Vec<_>>(),
-            [Ipv4Addr::new(10, 0, 0, 7)]
-        );
+        assert_eq!(range.usable().collect::<Vec<_>>(), [Ipv4Addr::new(10, 0, 0, 7)]);
         assert!(range.is_usable(Ipv4Addr::new(10, 0, 0, 7)));
     }
 
     #[test]
     fn what_is_no_range_is_refused_with_an_example() {
-        for text in [
-            "",
-            "10.93.1.0",
-            "10.93.1/24",
-            "10.93.1.0/33",
-            "0.0.0.0/0",
-            "fd00::/64",
-        ] {
+        for text in ["", "10.93.1.0", "10.93.1/24", "10.93.1.0/33", "0.0.0.0/0", "fd00::/64"] {
             let error = text.parse::<AddressRange>().unwrap_err();
             assert!(error.to_string().contains("10.93.1.0/24"), "{error}");
         }
@@ -168,10 +152,7 @@ mod tests {
             "global_services": true}"#;
         let config: Config = serde_json::from_str(json).unwrap();
         assert_eq!(config.lb_range.to_string(), "10.93.1.0/24");
-        assert_eq!(
-            serde_json::from_str::<Config>(&serde_json::to_string(&config).unwrap()).unwrap(),
-            config
-        );
+        assert_eq!(serde_json::from_str::<Config>(&serde_json::to_string(&config).unwrap()).unwrap(), config);
         assert!(serde_json::from_str::<Config>(&json.replace("peers", "pears")).is_err());
     }
 }

@@ -23,9 +23,7 @@ pub(super) type Connecting = Shared<BoxFuture<'static, Client>>;
 /// Begins to make a client; nothing happens before somebody waits for it.
 pub(super) fn connect(cluster: &str, kubeconfig: &Path) -> Connecting {
     let (cluster, kubeconfig) = (cluster.to_owned(), kubeconfig.to_owned());
-    async move { wait_for_client(&cluster, &kubeconfig).await }
-        .boxed()
-        .shared()
+    async move { wait_for_client(&cluster, &kubeconfig).await }.boxed().shared()
 }
 
 /// A client for a cluster whose kubeconfig may not be written yet.
@@ -36,13 +34,7 @@ pub(super) async fn wait_for_client(cluster: &str, kubeconfig: &Path) -> Client 
             Ok(client) => return client,
             Err(reason) if reason == told => {}
             Err(reason) => {
-                log(
-                    cluster,
-                    &format!(
-                        "waiting for a usable kubeconfig at {}: {reason}",
-                        kubeconfig.display()
-                    ),
-                );
+                log(cluster, &format!("waiting for a usable kubeconfig at {}: {reason}", kubeconfig.display()));
                 told = reason;
             }
         }
@@ -91,14 +83,9 @@ pub(super) enum Failure {
 /// Waits for an answer, but not for ever.
 pub(super) async fn ask<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
     match tokio::time::timeout(DEADLINE, request).await {
-        Err(_) => Err(Failure::Refused(format!(
-            "no answer within {} s",
-            DEADLINE.as_secs()
-        ))),
+        Err(_) => Err(Failure::Refused(format!("no answer within {} s", DEADLINE.as_secs()))),
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {
-            Err(Failure::Stale)
-        }
+        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => Err(Failure::Stale),
         Ok(Err(error)) => Err(Failure::Refused(in_full(&error))),
     }
 }

@@ -38,25 +38,16 @@ struct PeerSight {
 impl GlobalServices {
     pub(super) fn new(config: &Config, client: &Client, local: Sight<Service>) -> Self {
         let grumbler = Grumbler::new(&config.cluster, client, "global-services");
-        let names: Vec<_> = config
-            .peers
-            .iter()
-            .map(|peer| peer.cluster.as_str())
-            .collect();
+        let names: Vec<_> = config.peers.iter().map(|peer| peer.cluster.as_str()).collect();
         grumbler.log(&format!(
             "this is no Cilium: the lab's stand-in for Cilium Cluster Mesh's global Services shares endpoints with [{}]",
             names.join(", ")
         ));
         // A mirrored slice is never mirrored again.
-        let (ours, theirs) = (
-            format!("{MANAGED_BY}={MANAGER}"),
-            format!("{MANAGED_BY}!={MANAGER}"),
-        );
+        let (ours, theirs) = (format!("{MANAGED_BY}={MANAGER}"), format!("{MANAGED_BY}!={MANAGER}"));
         let watch_peer = |peer: &super::Peer| {
-            let (seen_from, connecting) = (
-                format!("{} (peer {})", config.cluster, peer.cluster),
-                connect(&peer.cluster, &peer.kubeconfig),
-            );
+            let (seen_from, connecting) =
+                (format!("{} (peer {})", config.cluster, peer.cluster), connect(&peer.cluster, &peer.kubeconfig));
             let sight = PeerSight {
                 services: sight::watch_later(connecting.clone(), &seen_from, ""),
                 slices: sight::watch_later(connecting, &seen_from, &theirs),
@@ -67,22 +58,14 @@ impl GlobalServices {
             client: client.clone(),
             local,
             mirrored: sight::watch(client, &config.cluster, &ours),
-            peers: config
-                .peers
-                .iter()
-                .filter(|peer| peer.cluster != config.cluster)
-                .map(watch_peer)
-                .collect(),
+            peers: config.peers.iter().filter(|peer| peer.cluster != config.cluster).map(watch_peer).collect(),
             grumbler,
         }
     }
 
     async fn carry_out(&self, act: &Act) -> Result<(), Failure> {
         let slices = |slice: &EndpointSlice| {
-            Api::<EndpointSlice>::namespaced(
-                self.client.clone(),
-                &slice.namespace().unwrap_or_default(),
-            )
+            Api::<EndpointSlice>::namespaced(self.client.clone(), &slice.namespace().unwrap_or_default())
         };
         let (done, slice) = match act {
             Act::Create(slice) => {
@@ -90,30 +73,18 @@ impl GlobalServices {
                 ("mirrored", &**slice)
             }
             Act::Replace(slice) => {
-                let written =
-                    ask(slices(slice).replace(&slice.name_any(), &PostParams::default(), slice))
-                        .await?;
+                let written = ask(slices(slice).replace(&slice.name_any(), &PostParams::default(), slice)).await?;
                 self.mirrored.learn(written);
                 ("mirrored again", &**slice)
             }
             Act::Delete(slice) => {
-                let only_this = Preconditions {
-                    uid: slice.metadata.uid.clone(),
-                    resource_version: None,
-                };
-                let parameters = DeleteParams {
-                    preconditions: Some(only_this),
-                    ..DeleteParams::default()
-                };
+                let only_this = Preconditions { uid: slice.metadata.uid.clone(), resource_version: None };
+                let parameters = DeleteParams { preconditions: Some(only_this), ..DeleteParams::default() };
                 ask(slices(slice).delete(&slice.name_any(), &parameters)).await?;
                 ("no longer mirrored", &**slice)
             }
         };
-        self.grumbler.log(&format!(
-            "endpoint slice {} {done}: {} endpoints",
-            Key::of(slice),
-            slice.endpoints.len()
-        ));
+        self.grumbler.log(&format!("endpoint slice {} {done}: {} endpoints", Key::of(slice), slice.endpoints.len()));
         Ok(())
     }
 }
@@ -124,14 +95,8 @@ impl Addon for GlobalServices {
     }
 
     fn wakers(&self) -> Vec<channel::Receiver<u64>> {
-        let peers = self
-            .peers
-            .values()
-            .flat_map(|peer| [peer.services.waker(), peer.slices.waker()]);
-        [self.local.waker(), self.mirrored.waker()]
-            .into_iter()
-            .chain(peers)
-            .collect()
+        let peers = self.peers.values().flat_map(|peer| [peer.services.waker(), peer.slices.waker()]);
+        [self.local.waker(), self.mirrored.waker()].into_iter().chain(peers).collect()
     }
 
     async fn pass(&mut self) {
@@ -141,12 +106,7 @@ impl Addon for GlobalServices {
         let seen: BTreeMap<_, _> = self
             .peers
             .iter()
-            .map(|(name, peer)| {
-                (
-                    name.clone(),
-                    peer.services.objects().zip(peer.slices.objects()),
-                )
-            })
+            .map(|(name, peer)| (name.clone(), peer.services.objects().zip(peer.slices.objects())))
             .collect();
         let peers = seen
             .iter()

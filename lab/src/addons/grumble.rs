@@ -22,16 +22,8 @@ pub struct Complaint {
 
 impl Complaint {
     /// A complaint about an object.
-    pub fn about<K: Resource<DynamicType = ()>>(
-        object: &K,
-        reason: &'static str,
-        note: impl Into<String>,
-    ) -> Self {
-        Self {
-            about: object.object_ref(&()),
-            reason,
-            note: note.into(),
-        }
+    pub fn about<K: Resource<DynamicType = ()>>(object: &K, reason: &'static str, note: impl Into<String>) -> Self {
+        Self { about: object.object_ref(&()), reason, note: note.into() }
     }
 
     fn key(&self) -> String {
@@ -55,21 +47,13 @@ pub(super) struct Grumbler {
 
 impl Grumbler {
     pub(super) fn new(cluster: &str, client: &Client, addon: &str) -> Self {
-        let reporter = Reporter {
-            controller: format!("{GROUP}/{addon}"),
-            instance: Some(cluster.to_owned()),
-        };
-        Self {
-            cluster: cluster.to_owned(),
-            recorder: Recorder::new(client.clone(), reporter),
-            said: BTreeMap::new(),
-        }
+        let reporter = Reporter { controller: format!("{GROUP}/{addon}"), instance: Some(cluster.to_owned()) };
+        Self { cluster: cluster.to_owned(), recorder: Recorder::new(client.clone(), reporter), said: BTreeMap::new() }
     }
 
     /// Tells all that is wrong now; what is no longer wrong may be told again later.
     pub(super) async fn tell(&mut self, complaints: &[Complaint]) {
-        self.said
-            .retain(|key, _| complaints.iter().any(|complaint| complaint.key() == *key));
+        self.said.retain(|key, _| complaints.iter().any(|complaint| complaint.key() == *key));
         for complaint in complaints {
             let key = complaint.key();
             if self.said.get(&key) == Some(&complaint.note) {
@@ -103,10 +87,6 @@ pub(super) fn complaint_of<K: Resource<DynamicType = ()>>(
 ) -> Option<Complaint> {
     match failure {
         Failure::Stale => None,
-        Failure::Refused(why) => Some(Complaint::about(
-            object,
-            reason,
-            format!("{why}; it is tried again"),
-        )),
+        Failure::Refused(why) => Some(Complaint::about(object, reason, format!("{why}; it is tried again"))),
     }
 }

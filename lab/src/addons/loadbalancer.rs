@@ -39,23 +39,13 @@ impl LoadBalancer {
             "metadata": {"resourceVersion": service.metadata.resource_version},
             "status": {"loadBalancer": {"ingress": [{"ip": assignment.address}]}},
         });
-        let services = Api::<Service>::namespaced(
-            self.client.clone(),
-            &service.namespace().unwrap_or_default(),
-        );
-        let written = ask(services.patch_status(
-            &service.name_any(),
-            &PatchParams::default(),
-            &Patch::Merge(patch),
-        ))
-        .await?;
+        let services = Api::<Service>::namespaced(self.client.clone(), &service.namespace().unwrap_or_default());
+        let written =
+            ask(services.patch_status(&service.name_any(), &PatchParams::default(), &Patch::Merge(patch))).await?;
         // The next pass must not give the same address to somebody else.
         self.services.learn(written);
         let name = Key::of(&**service);
-        self.grumbler.log(&format!(
-            "service {name} has address {}",
-            assignment.address
-        ));
+        self.grumbler.log(&format!("service {name} has address {}", assignment.address));
         Ok(())
     }
 }
@@ -76,11 +66,7 @@ impl Addon for LoadBalancer {
         let (assignments, mut complaints) = assign(self.range, &services);
         for assignment in assignments {
             if let Err(failure) = self.write(&assignment).await {
-                complaints.extend(complaint_of(
-                    &*assignment.service,
-                    "AllocationFailed",
-                    failure,
-                ));
+                complaints.extend(complaint_of(&*assignment.service, "AllocationFailed", failure));
             }
         }
         self.grumbler.tell(&complaints).await;

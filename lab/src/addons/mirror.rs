@@ -72,12 +72,9 @@ pub fn decide(
         }
     }
     let kept = |slice: &EndpointSlice| {
-        let service = Key {
-            namespace: text(slice.metadata.namespace.as_ref()),
-            name: label(slice, SERVICE_NAME).to_owned(),
-        };
-        global.contains_key(&service)
-            && matches!(peers.get(label(slice, FROM)), Some(Peer::Unknown))
+        let service =
+            Key { namespace: text(slice.metadata.namespace.as_ref()), name: label(slice, SERVICE_NAME).to_owned() };
+        global.contains_key(&service) && matches!(peers.get(label(slice, FROM)), Some(Peer::Unknown))
     };
     acts.extend(
         mirrored
@@ -88,20 +85,15 @@ pub fn decide(
     acts
 }
 
-fn wanted(
-    global: &Objects<Service>,
-    peers: &BTreeMap<String, Peer<'_>>,
-) -> BTreeMap<Key, EndpointSlice> {
+fn wanted(global: &Objects<Service>, peers: &BTreeMap<String, Peer<'_>>) -> BTreeMap<Key, EndpointSlice> {
     let mut wanted = BTreeMap::new();
     for (name, peer) in peers {
         let Peer::Seen { services, slices } = peer else {
             continue;
         };
         for slice in slices.values() {
-            let service = Key {
-                namespace: text(slice.metadata.namespace.as_ref()),
-                name: label(slice, SERVICE_NAME).to_owned(),
-            };
+            let service =
+                Key { namespace: text(slice.metadata.namespace.as_ref()), name: label(slice, SERVICE_NAME).to_owned() };
             let (Some(here), Some(there)) = (global.get(&service), services.get(&service)) else {
                 continue;
             };
@@ -122,11 +114,7 @@ fn mirror(peer: &str, here: &Service, there: &Service, slice: &EndpointSlice) ->
         (STAND_IN.0.to_owned(), STAND_IN.1.to_owned()),
         (FROM.to_owned(), peer.to_owned()),
     ]);
-    if here
-        .spec
-        .as_ref()
-        .is_some_and(|spec| spec.cluster_ip.as_deref() == Some("None"))
-    {
+    if here.spec.as_ref().is_some_and(|spec| spec.cluster_ip.as_deref() == Some("None")) {
         // As Kubernetes labels its own: kube-proxy skips these.
         labels.insert(HEADLESS.to_owned(), String::new());
     }
@@ -146,30 +134,18 @@ fn mirror(peer: &str, here: &Service, there: &Service, slice: &EndpointSlice) ->
             ..ObjectMeta::default()
         },
         address_type: slice.address_type.clone(),
-        endpoints: slice
-            .endpoints
-            .iter()
-            .filter(|endpoint| everyone || is_ready(endpoint))
-            .map(remote)
-            .collect(),
+        endpoints: slice.endpoints.iter().filter(|endpoint| everyone || is_ready(endpoint)).map(remote).collect(),
         ports: slice.ports.clone(),
     }
 }
 
 /// An endpoint without what means something only in its own cluster: node, zone, hints, pod.
 fn remote(endpoint: &Endpoint) -> Endpoint {
-    let terminating = endpoint
-        .conditions
-        .as_ref()
-        .and_then(|conditions| conditions.terminating);
+    let terminating = endpoint.conditions.as_ref().and_then(|conditions| conditions.terminating);
     Endpoint {
         addresses: endpoint.addresses.clone(),
         // Whoever is here is to be reached; an unready one is here only because its Service publishes it.
-        conditions: Some(EndpointConditions {
-            ready: Some(true),
-            serving: Some(true),
-            terminating,
-        }),
+        conditions: Some(EndpointConditions { ready: Some(true), serving: Some(true), terminating }),
         hostname: endpoint.hostname.clone(),
         ..Endpoint::default()
     }
@@ -183,9 +159,9 @@ fn slice_name(peer: &str, slice: &str) -> String {
         return name;
     }
     // FNV-1a keeps long names apart.
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     let kept: String = name.chars().take(LONGEST - 17).collect();
     format!("{}x{hash:016x}", kept.trim_end_matches(['.', '-']))
 }
@@ -200,8 +176,7 @@ fn replacement(seen: &EndpointSlice, slice: &EndpointSlice) -> Option<Act> {
         owner_references: slice.metadata.owner_references.clone(),
         ..seen.metadata.clone()
     };
-    let same =
-        next.metadata == seen.metadata && same_ports(seen, &next) && same_endpoints(seen, &next);
+    let same = next.metadata == seen.metadata && same_ports(seen, &next) && same_endpoints(seen, &next);
     (!same).then(|| Act::Replace(Box::new(next)))
 }
 
@@ -212,30 +187,18 @@ fn same_ports(one: &EndpointSlice, other: &EndpointSlice) -> bool {
 /// The order of endpoints means nothing.
 fn same_endpoints(one: &EndpointSlice, other: &EndpointSlice) -> bool {
     let set = |slice: &EndpointSlice| -> BTreeSet<String> {
-        slice
-            .endpoints
-            .iter()
-            .map(|endpoint| format!("{endpoint:?}"))
-            .collect()
+        slice.endpoints.iter().map(|endpoint| format!("{endpoint:?}")).collect()
     };
     set(one) == set(other)
 }
 
 fn is_ready(endpoint: &Endpoint) -> bool {
     // Kubernetes reads a missing condition as ready.
-    endpoint
-        .conditions
-        .as_ref()
-        .and_then(|conditions| conditions.ready)
-        .unwrap_or(true)
+    endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true)
 }
 
 fn publishes_unready(service: &Service) -> bool {
-    service
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.publish_not_ready_addresses)
-        .unwrap_or(false)
+    service.spec.as_ref().and_then(|spec| spec.publish_not_ready_addresses).unwrap_or(false)
 }
 
 fn is_global(service: &Service) -> bool {
@@ -248,21 +211,11 @@ fn is_shared(service: &Service) -> bool {
 }
 
 fn annotation<'a>(service: &'a Service, key: &str) -> &'a str {
-    service
-        .metadata
-        .annotations
-        .as_ref()
-        .and_then(|all| all.get(key))
-        .map_or("", String::as_str)
+    service.metadata.annotations.as_ref().and_then(|all| all.get(key)).map_or("", String::as_str)
 }
 
 fn label<'a>(slice: &'a EndpointSlice, key: &str) -> &'a str {
-    slice
-        .metadata
-        .labels
-        .as_ref()
-        .and_then(|all| all.get(key))
-        .map_or("", String::as_str)
+    slice.metadata.labels.as_ref().and_then(|all| all.get(key)).map_or("", String::as_str)
 }
 
 fn text(text: Option<&String>) -> String {

@@ -60,9 +60,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// An add-on ended although it should run for ever.
-    #[error(
-        "the {addon} of cluster {cluster} stopped: {reason}; see the log above, and start the add-ons again"
-    )]
+    #[error("the {addon} of cluster {cluster} stopped: {reason}; see the log above, and start the add-ons again")]
     Stopped {
         /// The cluster this process serves.
         cluster: String,
@@ -97,26 +95,16 @@ async fn serve(config: Config) -> Result<(), Error> {
     let mut addons = tokio::task::JoinSet::new();
     let services = sight::watch(&client, &config.cluster, "");
     spawn(&mut addons, provisioner::Provisioner::new(&config, &client));
-    spawn(
-        &mut addons,
-        loadbalancer::LoadBalancer::new(&config, &client, services.clone()),
-    );
+    spawn(&mut addons, loadbalancer::LoadBalancer::new(&config, &client, services.clone()));
     if config.global_services {
-        spawn(
-            &mut addons,
-            global_services::GlobalServices::new(&config, &client, services),
-        );
+        spawn(&mut addons, global_services::GlobalServices::new(&config, &client, services));
     }
     let (addon, reason) = match addons.join_next().await {
         Some(Ok(name)) => (name, "its loop ended".to_owned()),
         Some(Err(error)) => ("add-on", error.to_string()),
         None => ("add-on", "none was started".to_owned()),
     };
-    Err(Error::Stopped {
-        cluster: config.cluster,
-        addon,
-        reason,
-    })
+    Err(Error::Stopped { cluster: config.cluster, addon, reason })
 }
 
 fn spawn(addons: &mut tokio::task::JoinSet<&'static str>, addon: impl Addon) {

@@ -45,9 +45,7 @@ impl Provisioner {
     async fn carry_out(&self, act: Act) -> Option<Complaint> {
         match act {
             Act::Offer(class) => {
-                let made =
-                    ask(Api::all(self.client.clone()).create(&PostParams::default(), &*class))
-                        .await;
+                let made = ask(Api::all(self.client.clone()).create(&PostParams::default(), &*class)).await;
                 self.outcome(made, &*class, "StorageClassNotMade", "made storage class")
             }
             Act::Provide(volume) => {
@@ -56,21 +54,11 @@ impl Provisioner {
             }
             Act::GrowVolume { volume, size } => {
                 let grown = self.grow_volume(&volume, &size).await;
-                self.outcome(
-                    grown,
-                    &*volume,
-                    "VolumeResizeFailed",
-                    &format!("grown to {}:", size.0),
-                )
+                self.outcome(grown, &*volume, "VolumeResizeFailed", &format!("grown to {}:", size.0))
             }
             Act::GrowClaim { claim, size } => {
                 let grown = self.grow_claim(&claim, &size).await;
-                self.outcome(
-                    grown,
-                    &*claim,
-                    "VolumeResizeFailed",
-                    &format!("told the claim it has {}:", size.0),
-                )
+                self.outcome(grown, &*claim, "VolumeResizeFailed", &format!("told the claim it has {}:", size.0))
             }
             Act::Remove { volume, directory } => {
                 let removed = self.remove(&volume, &directory).await;
@@ -108,21 +96,12 @@ impl Provisioner {
             "spec": {"capacity": {"storage": size}},
         });
         let volumes = Api::<PersistentVolume>::all(self.client.clone());
-        let grown = ask(volumes.patch(
-            &volume.name_any(),
-            &PatchParams::default(),
-            &Patch::Merge(patch),
-        ))
-        .await?;
+        let grown = ask(volumes.patch(&volume.name_any(), &PatchParams::default(), &Patch::Merge(patch))).await?;
         self.volumes.learn(grown);
         Ok(())
     }
 
-    async fn grow_claim(
-        &self,
-        claim: &PersistentVolumeClaim,
-        size: &Quantity,
-    ) -> Result<(), Failure> {
+    async fn grow_claim(&self, claim: &PersistentVolumeClaim, size: &Quantity) -> Result<(), Failure> {
         let patch = json!({
             "metadata": {"resourceVersion": claim.metadata.resource_version},
             "status": {
@@ -130,16 +109,9 @@ impl Provisioner {
                 "conditions": null, "allocatedResources": null, "allocatedResourceStatuses": null,
             },
         });
-        let claims = Api::<PersistentVolumeClaim>::namespaced(
-            self.client.clone(),
-            &claim.namespace().unwrap_or_default(),
-        );
-        let grown = ask(claims.patch_status(
-            &claim.name_any(),
-            &PatchParams::default(),
-            &Patch::Merge(patch),
-        ))
-        .await?;
+        let claims =
+            Api::<PersistentVolumeClaim>::namespaced(self.client.clone(), &claim.namespace().unwrap_or_default());
+        let grown = ask(claims.patch_status(&claim.name_any(), &PatchParams::default(), &Patch::Merge(patch))).await?;
         self.claims.learn(grown);
         Ok(())
     }
@@ -153,17 +125,9 @@ impl Provisioner {
             return Err(Failure::Stale);
         }
         on_disk(directory.to_owned(), remove_directory).await?;
-        let only_this = Preconditions {
-            uid: volume.metadata.uid.clone(),
-            resource_version: None,
-        };
-        let parameters = DeleteParams {
-            preconditions: Some(only_this),
-            ..DeleteParams::default()
-        };
-        ask(volumes.delete(&volume.name_any(), &parameters))
-            .await
-            .map(|_| ())
+        let only_this = Preconditions { uid: volume.metadata.uid.clone(), resource_version: None };
+        let parameters = DeleteParams { preconditions: Some(only_this), ..DeleteParams::default() };
+        ask(volumes.delete(&volume.name_any(), &parameters)).await.map(|_| ())
     }
 }
 
@@ -173,27 +137,16 @@ impl Addon for Provisioner {
     }
 
     fn wakers(&self) -> Vec<channel::Receiver<u64>> {
-        vec![
-            self.classes.waker(),
-            self.claims.waker(),
-            self.volumes.waker(),
-        ]
+        vec![self.classes.waker(), self.claims.waker(), self.volumes.waker()]
     }
 
     async fn pass(&mut self) {
-        let (Some(classes), Some(claims), Some(volumes)) = (
-            self.classes.objects(),
-            self.claims.objects(),
-            self.volumes.objects(),
-        ) else {
+        let (Some(classes), Some(claims), Some(volumes)) =
+            (self.classes.objects(), self.claims.objects(), self.volumes.objects())
+        else {
             return;
         };
-        let seen = Storage {
-            classes: &classes,
-            claims: &claims,
-            volumes: &volumes,
-            root: &self.root,
-        };
+        let seen = Storage { classes: &classes, claims: &claims, volumes: &volumes, root: &self.root };
         let (acts, mut complaints) = decide(&seen);
         for act in acts {
             complaints.extend(self.carry_out(act).await);

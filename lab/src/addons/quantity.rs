@@ -3,14 +3,10 @@
 /// The bytes a storage quantity stands for, rounded up; `None` when it is no quantity.
 #[must_use]
 pub fn bytes(quantity: &str) -> Option<u128> {
-    let split = quantity
-        .find(|c: char| !c.is_ascii_digit() && c != '.' && c != '+')
-        .unwrap_or(quantity.len());
+    let split = quantity.find(|c: char| !c.is_ascii_digit() && c != '.' && c != '+').unwrap_or(quantity.len());
     let (number, suffix) = quantity.split_at(split);
-    let (whole, fraction) = number
-        .trim_start_matches('+')
-        .split_once('.')
-        .unwrap_or((number.trim_start_matches('+'), ""));
+    let (whole, fraction) =
+        number.trim_start_matches('+').split_once('.').unwrap_or((number.trim_start_matches('+'), ""));
     if whole.is_empty() && fraction.is_empty() {
         return None;
     }
@@ -80,16 +76,7 @@ mod tests {
 
     #[test]
     fn what_is_no_size_is_none() {
-        for text in [
-            "",
-            "Gi",
-            ".",
-            "1.2.3",
-            "-1",
-            "5GB",
-            "1e",
-            "99999999999999999999999999999999999999999Ei",
-        ] {
+        for text in ["", "Gi", ".", "1.2.3", "-1", "5GB", "1e", "99999999999999999999999999999999999999999Ei"] {
             assert_eq!(bytes(text), None, "{text}");
         }
     }

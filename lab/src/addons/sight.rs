@@ -36,10 +36,7 @@ impl Key {
     /// The place of this object.
     pub fn of<K: Resource>(object: &K) -> Self {
         let meta = object.meta();
-        Self {
-            namespace: meta.namespace.clone().unwrap_or_default(),
-            name: meta.name.clone().unwrap_or_default(),
-        }
+        Self { namespace: meta.namespace.clone().unwrap_or_default(), name: meta.name.clone().unwrap_or_default() }
     }
 }
 
@@ -64,19 +61,13 @@ pub(super) struct Sight<K> {
 
 impl<K> Clone for Sight<K> {
     fn clone(&self) -> Self {
-        Self {
-            objects: Arc::clone(&self.objects),
-            version: self.version.clone(),
-        }
+        Self { objects: Arc::clone(&self.objects), version: self.version.clone() }
     }
 }
 
 impl<K> Sight<K> {
     fn empty() -> Self {
-        Self {
-            objects: Arc::default(),
-            version: channel::Sender::new(0),
-        }
+        Self { objects: Arc::default(), version: channel::Sender::new(0) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Objects<K>>> {
@@ -95,8 +86,7 @@ impl<K> Sight<K> {
     }
 
     fn wake(&self) {
-        self.version
-            .send_modify(|version| *version = version.wrapping_add(1));
+        self.version.send_modify(|version| *version = version.wrapping_add(1));
     }
 }
 
@@ -107,10 +97,7 @@ impl<K: Resource> Sight<K> {
     /// meanwhile seen deleted, or seen newer, stays as the watch says.
     pub(super) fn learn(&self, written: K) {
         let key = Key::of(&written);
-        if let Some(known) = self
-            .lock()
-            .as_mut()
-            .and_then(|objects| objects.get_mut(&key))
+        if let Some(known) = self.lock().as_mut().and_then(|objects| objects.get_mut(&key))
             && known.meta().uid == written.meta().uid
             && revision(known.as_ref()) < revision(&written)
         {
@@ -129,11 +116,7 @@ pub(super) fn watch<K>(client: &Client, cluster: &str, labels: &str) -> Sight<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    watch_later(
-        futures::future::ready(client.clone()).boxed().shared(),
-        cluster,
-        labels,
-    )
+    watch_later(futures::future::ready(client.clone()).boxed().shared(), cluster, labels)
 }
 
 /// The same for a cluster whose client is not there yet.
@@ -151,13 +134,9 @@ async fn feed<K>(sight: &Sight<K>, client: Client, cluster: &str, labels: &str)
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    let config = watcher::Config::default()
-        .labels(labels)
-        .timeout(WATCH_SECONDS);
+    let config = watcher::Config::default().labels(labels).timeout(WATCH_SECONDS);
     let mut events = pin!(
-        watcher(Api::<K>::all(client), config)
-            .modify(|object| object.managed_fields_mut().clear())
-            .backoff(Steady)
+        watcher(Api::<K>::all(client), config).modify(|object| object.managed_fields_mut().clear()).backoff(Steady)
     );
     let (mut relist, mut trouble) = (Objects::new(), false);
     while let Some(event) = events.next().await {
@@ -166,10 +145,7 @@ where
             Err(error) => {
                 if !trouble {
                     let (kind, why) = (K::plural(&()), in_full(&error));
-                    log(
-                        cluster,
-                        &format!("{kind} are not seen: {why}; what was seen last stays"),
-                    );
+                    log(cluster, &format!("{kind} are not seen: {why}; what was seen last stays"));
                 }
                 trouble = true;
                 continue;
@@ -187,11 +163,7 @@ where
 }
 
 /// Applies one event; true when it changed what is seen.
-fn take_in<K: Resource>(
-    objects: &mut Option<Objects<K>>,
-    relist: &mut Objects<K>,
-    event: Event<K>,
-) -> bool {
+fn take_in<K: Resource>(objects: &mut Option<Objects<K>>, relist: &mut Objects<K>, event: Event<K>) -> bool {
     match (event, objects) {
         (Event::Init, _) => relist.clear(),
         (Event::InitApply(object), _) => {
@@ -257,39 +229,22 @@ mod tests {
         let mut relist = Objects::new();
         take_in(&mut sight.lock(), &mut relist, Event::Init);
         for name in names {
-            assert!(!take_in(
-                &mut sight.lock(),
-                &mut relist,
-                Event::InitApply(object(name, "5"))
-            ));
+            assert!(!take_in(&mut sight.lock(), &mut relist, Event::InitApply(object(name, "5"))));
         }
         assert!(take_in(&mut sight.lock(), &mut relist, Event::InitDone));
         sight
     }
 
     fn names(sight: &Sight<ConfigMap>) -> Vec<String> {
-        sight
-            .objects()
-            .unwrap()
-            .into_keys()
-            .map(|key| key.to_string())
-            .collect()
+        sight.objects().unwrap().into_keys().map(|key| key.to_string()).collect()
     }
 
     #[test]
     fn nothing_is_seen_before_the_first_list_is_complete() {
         let sight = Sight::empty();
         let mut relist = Objects::new();
-        take_in(
-            &mut sight.lock(),
-            &mut relist,
-            Event::InitApply(object("a", "1")),
-        );
-        take_in(
-            &mut sight.lock(),
-            &mut relist,
-            Event::Apply(object("b", "2")),
-        );
+        take_in(&mut sight.lock(), &mut relist, Event::InitApply(object("a", "1")));
+        take_in(&mut sight.lock(), &mut relist, Event::Apply(object("b", "2")));
         assert!(sight.objects().is_none());
     }
 
@@ -298,11 +253,7 @@ mod tests {
         let sight = seen(&["a", "b"]);
         let mut relist = Objects::new();
         take_in(&mut sight.lock(), &mut relist, Event::Init);
-        take_in(
-            &mut sight.lock(),
-            &mut relist,
-            Event::InitApply(object("c", "9")),
-        );
+        take_in(&mut sight.lock(), &mut relist, Event::InitApply(object("c", "9")));
         assert_eq!(names(&sight), ["default/a", "default/b"]);
         take_in(&mut sight.lock(), &mut relist, Event::InitDone);
         assert_eq!(names(&sight), ["default/c"]);
@@ -311,18 +262,7 @@ mod tests {
     #[test]
     fn the_answer_to_a_write_counts_only_where_it_is_newer_than_the_watch() {
         let sight = seen(&["a"]);
-        let version = || {
-            sight
-                .objects()
-                .unwrap()
-                .values()
-                .next()
-                .unwrap()
-                .metadata
-                .resource_version
-                .clone()
-                .unwrap()
-        };
+        let version = || sight.objects().unwrap().values().next().unwrap().metadata.resource_version.clone().unwrap();
         sight.learn(object("a", "12"));
         assert_eq!(version(), "12");
         sight.learn(object("a", "9"));

@@ -30,12 +30,7 @@ impl Cluster {
         cluster
     }
 
-    fn claim(
-        mut self,
-        class: &str,
-        annotations: &serde_json::Value,
-        spec: &serde_json::Value,
-    ) -> Self {
+    fn claim(mut self, class: &str, annotations: &serde_json::Value, spec: &serde_json::Value) -> Self {
         let mut claim = serde_json::json!({
             "metadata": {"namespace": "default", "name": "data-0", "uid": "u1", "annotations": annotations},
             "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": class, "resources": {"requests": {"storage": "1Gi"}}}
@@ -48,13 +43,7 @@ impl Cluster {
     }
 
     /// A claim bound to a volume of ours.
-    fn bound(
-        mut self,
-        requested: &str,
-        volume: &str,
-        status: &str,
-        conditions: &serde_json::Value,
-    ) -> Self {
+    fn bound(mut self, requested: &str, volume: &str, status: &str, conditions: &serde_json::Value) -> Self {
         put(
             &mut self.claims,
             from(serde_json::json!({
@@ -68,17 +57,8 @@ impl Cluster {
     }
 
     fn decide(&self) -> (Vec<Act>, Vec<Complaint>) {
-        let Self {
-            classes,
-            claims,
-            volumes,
-        } = self;
-        decide(&Storage {
-            classes,
-            claims,
-            volumes,
-            root: Path::new(ROOT),
-        })
+        let Self { classes, claims, volumes } = self;
+        decide(&Storage { classes, claims, volumes, root: Path::new(ROOT) })
     }
 }
 
@@ -109,24 +89,12 @@ fn an_empty_cluster_gets_three_classes_of_which_one_is_the_default() {
         .filter_map(|act| match act {
             Act::Offer(class) => Some((
                 class.metadata.name.clone().unwrap(),
-                class
-                    .metadata
-                    .annotations
-                    .clone()
-                    .unwrap()
-                    .contains_key(IS_DEFAULT),
+                class.metadata.annotations.clone().unwrap().contains_key(IS_DEFAULT),
             )),
             _ => None,
         })
         .collect();
-    assert_eq!(
-        defaults,
-        [
-            ("standard".into(), true),
-            ("local-path".into(), false),
-            ("hostpath".into(), false)
-        ]
-    );
+    assert_eq!(defaults, [("standard".into(), true), ("local-path".into(), false), ("hostpath".into(), false)]);
     assert!(complaints.is_empty());
 }
 
@@ -143,17 +111,12 @@ fn a_class_that_a_person_changed_is_left_alone() {
 #[test]
 fn a_claim_gets_a_volume_that_names_it_and_is_a_directory_under_the_root() {
     let (acts, _) = Cluster::new().claim("standard", &asked(), &none()).decide();
-    let [Act::Provide(volume)] = acts.as_slice() else {
-        panic!("{acts:?}")
-    };
+    let [Act::Provide(volume)] = acts.as_slice() else { panic!("{acts:?}") };
     let spec = volume.spec.as_ref().unwrap();
     assert_eq!(spec.host_path.as_ref().unwrap().path, "/lab/volumes/pvc-u1");
     assert_eq!(spec.claim_ref.as_ref().unwrap().uid.as_deref(), Some("u1"));
     assert_eq!(spec.capacity.as_ref().unwrap()["storage"].0, "1Gi");
-    assert_eq!(
-        spec.persistent_volume_reclaim_policy.as_deref(),
-        Some("Delete")
-    );
+    assert_eq!(spec.persistent_volume_reclaim_policy.as_deref(), Some("Delete"));
     assert!(spec.node_affinity.is_none());
     assert!(is_ours(volume));
 }
@@ -167,50 +130,26 @@ fn a_claim_with_a_volume_under_way_gets_no_second_one() {
 
 #[test]
 fn a_claim_that_kubernetes_has_not_handed_over_waits() {
-    assert_eq!(
-        Cluster::new().claim("standard", &none(), &none()).decide(),
-        (vec![], vec![])
-    );
+    assert_eq!(Cluster::new().claim("standard", &none(), &none()).decide(), (vec![], vec![]));
     let other = serde_json::json!({ASKED[0]: "example.com/other"});
-    assert_eq!(
-        Cluster::new().claim("standard", &other, &none()).decide(),
-        (vec![], vec![])
-    );
+    assert_eq!(Cluster::new().claim("standard", &other, &none()).decide(), (vec![], vec![]));
 }
 
 #[test]
 fn local_path_waits_for_a_consumer_and_then_stays_on_its_node() {
-    assert_eq!(
-        Cluster::new()
-            .claim("local-path", &asked(), &none())
-            .decide(),
-        (vec![], vec![])
-    );
+    assert_eq!(Cluster::new().claim("local-path", &asked(), &none()).decide(), (vec![], vec![]));
     let scheduled = serde_json::json!({ASKED[0]: PROVISIONER, SELECTED_NODE: "n2"});
-    let (acts, _) = Cluster::new()
-        .claim("local-path", &scheduled, &none())
-        .decide();
-    let [Act::Provide(volume)] = acts.as_slice() else {
-        panic!("{acts:?}")
-    };
-    assert_eq!(
-        volume.spec.as_ref().unwrap().node_affinity,
-        Some(only_on("n2"))
-    );
+    let (acts, _) = Cluster::new().claim("local-path", &scheduled, &none()).decide();
+    let [Act::Provide(volume)] = acts.as_slice() else { panic!("{acts:?}") };
+    assert_eq!(volume.spec.as_ref().unwrap().node_affinity, Some(only_on("n2")));
 }
 
 #[test]
 fn what_a_directory_cannot_be_is_refused_in_words() {
     for (field, word) in [
         (serde_json::json!({"volumeMode": "Block"}), "Filesystem"),
-        (
-            serde_json::json!({"dataSource": {"kind": "VolumeSnapshot", "name": "s"}}),
-            "dataSource",
-        ),
-        (
-            serde_json::json!({"selector": {"matchLabels": {"a": "b"}}}),
-            "selector",
-        ),
+        (serde_json::json!({"dataSource": {"kind": "VolumeSnapshot", "name": "s"}}), "dataSource"),
+        (serde_json::json!({"selector": {"matchLabels": {"a": "b"}}}), "selector"),
         (serde_json::json!({"resources": {}}), "requests.storage"),
     ] {
         let (acts, complaints) = Cluster::new().claim("standard", &asked(), &field).decide();
@@ -222,39 +161,18 @@ fn what_a_directory_cannot_be_is_refused_in_words() {
 
 #[test]
 fn a_larger_request_grows_the_volume_then_the_claim_then_nothing() {
-    let (acts, _) = Cluster::new()
-        .bound("2Gi", "1Gi", "1Gi", &serde_json::json!([]))
-        .decide();
-    assert!(
-        matches!(acts.as_slice(), [Act::GrowVolume { size, .. }] if size.0 == "2Gi"),
-        "{acts:?}"
-    );
-    let (acts, _) = Cluster::new()
-        .bound("2Gi", "2Gi", "1Gi", &serde_json::json!([]))
-        .decide();
-    assert!(
-        matches!(acts.as_slice(), [Act::GrowClaim { size, .. }] if size.0 == "2Gi"),
-        "{acts:?}"
-    );
-    assert_eq!(
-        Cluster::new()
-            .bound("2Gi", "2048Mi", "2Gi", &serde_json::json!([]))
-            .decide()
-            .0,
-        []
-    );
+    let (acts, _) = Cluster::new().bound("2Gi", "1Gi", "1Gi", &serde_json::json!([])).decide();
+    assert!(matches!(acts.as_slice(), [Act::GrowVolume { size, .. }] if size.0 == "2Gi"), "{acts:?}");
+    let (acts, _) = Cluster::new().bound("2Gi", "2Gi", "1Gi", &serde_json::json!([])).decide();
+    assert!(matches!(acts.as_slice(), [Act::GrowClaim { size, .. }] if size.0 == "2Gi"), "{acts:?}");
+    assert_eq!(Cluster::new().bound("2Gi", "2048Mi", "2Gi", &serde_json::json!([])).decide().0, []);
 }
 
 #[test]
 fn a_claim_that_still_says_it_is_resizing_is_settled() {
     let resizing = serde_json::json!([{"type": "FileSystemResizePending", "status": "True"}]);
-    let (acts, _) = Cluster::new()
-        .bound("2Gi", "3Gi", "3Gi", &resizing)
-        .decide();
-    assert!(
-        matches!(acts.as_slice(), [Act::GrowClaim { size, .. }] if size.0 == "3Gi"),
-        "{acts:?}"
-    );
+    let (acts, _) = Cluster::new().bound("2Gi", "3Gi", "3Gi", &resizing).decide();
+    assert!(matches!(acts.as_slice(), [Act::GrowClaim { size, .. }] if size.0 == "3Gi"), "{acts:?}");
 }
 
 #[test]
@@ -279,33 +197,14 @@ fn a_released_volume_goes_with_its_directory_and_no_other() {
             _ => None,
         })
     };
-    assert_eq!(
-        removed(made("Released", "1Gi")),
-        Some(PathBuf::from("/lab/volumes/pvc-u1"))
-    );
+    assert_eq!(removed(made("Released", "1Gi")), Some(PathBuf::from("/lab/volumes/pvc-u1")));
     assert_eq!(removed(made("Bound", "1Gi")), None);
     let mut retained = made("Released", "1Gi");
-    retained
-        .spec
-        .as_mut()
-        .unwrap()
-        .persistent_volume_reclaim_policy = Some("Retain".into());
+    retained.spec.as_mut().unwrap().persistent_volume_reclaim_policy = Some("Retain".into());
     assert_eq!(removed(retained), None);
-    for path in [
-        "/lab/volumes",
-        "/lab/volumes/../../etc",
-        "/",
-        "/lab/volumes/pvc-u2",
-    ] {
+    for path in ["/lab/volumes", "/lab/volumes/../../etc", "/", "/lab/volumes/pvc-u2"] {
         let mut elsewhere = made("Released", "1Gi");
-        elsewhere
-            .spec
-            .as_mut()
-            .unwrap()
-            .host_path
-            .as_mut()
-            .unwrap()
-            .path = path.into();
+        elsewhere.spec.as_mut().unwrap().host_path.as_mut().unwrap().path = path.into();
         assert_eq!(removed(elsewhere), None, "{path}");
     }
 }
@@ -313,16 +212,8 @@ fn a_released_volume_goes_with_its_directory_and_no_other() {
 #[test]
 fn a_volume_that_was_released_but_is_bound_again_is_not_removed() {
     let root = Path::new(ROOT);
-    assert!(still_removable(
-        root,
-        &made("Released", "1Gi"),
-        &made("Released", "1Gi")
-    ));
-    assert!(!still_removable(
-        root,
-        &made("Released", "1Gi"),
-        &made("Bound", "1Gi")
-    ));
+    assert!(still_removable(root, &made("Released", "1Gi"), &made("Released", "1Gi")));
+    assert!(!still_removable(root, &made("Released", "1Gi"), &made("Bound", "1Gi")));
     let mut another = made("Released", "1Gi");
     another.metadata.uid = Some("v2".into());
     assert!(!still_removable(root, &made("Released", "1Gi"), &another));

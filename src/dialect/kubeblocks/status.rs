@@ -27,6 +27,10 @@ impl Dialect for Cluster {
         self.status.as_ref()?.atoll.as_ref()
     }
 
+    fn phase(&self) -> Option<&str> {
+        self.status.as_ref()?.phase.as_deref()
+    }
+
     fn conditions(&self) -> &[StatusCondition] {
         self.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()
     }
