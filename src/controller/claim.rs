@@ -51,7 +51,11 @@ pub fn judge(crd: Option<&CustomResourceDefinition>, installation: &str) -> Stan
 fn told_owner(crd: &CustomResourceDefinition) -> String {
     let release = crd.annotations().get("meta.helm.sh/release-name").map(|name| format!("Helm release {name}"));
     let manager = crd.labels().get(MANAGED_BY).cloned();
-    let writer = || crd.managed_fields().first().and_then(|fields| fields.manager.clone());
+    // The API server itself writes the status; who wrote the CRD is in another entry.
+    let writer = || {
+        let wrote = crd.managed_fields().iter().find(|entry| entry.subresource.is_none());
+        wrote.and_then(|entry| entry.manager.clone())
+    };
     release.or(manager).or_else(writer).unwrap_or_else(|| "somebody else".to_owned())
 }
 
@@ -112,12 +116,24 @@ fn renewed(mut there: CustomResourceDefinition, wanted: CustomResourceDefinition
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 
     fn crd(annotations: &[(&str, &str)], labels: &[(&str, &str)]) -> CustomResourceDefinition {
         let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let mut crd = CustomResourceDefinition::default();
         crd.metadata.annotations = Some(map(annotations));
         crd.metadata.labels = Some(map(labels));
+        crd
+    }
+
+    fn written_by(managers: &[(Option<&str>, &str)]) -> CustomResourceDefinition {
+        let mut crd = crd(&[], &[]);
+        let entry = |(subresource, manager): &(Option<&str>, &str)| ManagedFieldsEntry {
+            manager: Some((*manager).to_owned()),
+            subresource: subresource.map(str::to_owned),
+            ..ManagedFieldsEntry::default()
+        };
+        crd.metadata.managed_fields = Some(managers.iter().map(entry).collect());
         crd
     }
 
@@ -132,6 +148,10 @@ mod tests {
             (Some(crd(&[], &[(MANAGED_BY, "kubeblocks")])), foreign("kubeblocks")),
             // The label alone is no claim: anyone may copy a manifest.
             (Some(crd(&[], &[(MANAGED_BY, "atoll")])), foreign("atoll")),
+            (
+                Some(written_by(&[(Some("status"), "kube-apiserver"), (None, "kubectl-create")])),
+                foreign("kubectl-create"),
+            ),
             (Some(crd(&[], &[])), foreign("somebody else")),
         ] {
             assert_eq!(judge(found.as_ref(), "atoll"), standing);

@@ -165,7 +165,8 @@ impl Lease {
                 Ok(Turn::Theirs(until)) => {
                     let holder = self.sight.holder().cloned();
                     if told != holder {
-                        tracing::info!(lease = self.name, holder = ?holder, "another instance leads; waiting");
+                        let name = holder.as_ref().map(ToString::to_string).unwrap_or_default();
+                        tracing::info!(lease = self.name, holder = name, "another instance leads; waiting");
                         told = holder;
                     }
                     self.times.look_every.min(until.since(self.held.now()))
