@@ -6,11 +6,8 @@ use std::{
     time::Duration,
 };
 
-use super::{Deadline, http, termination};
+use super::{Deadline, http, pod::TERMINATION_LOG, termination};
 use crate::engine::{HttpReply, HttpRequest};
-
-/// Where Kubernetes reads a container's last words.
-pub const TERMINATION_LOG: &str = "/dev/termination-log";
 
 /// How long the job's own question may take.
 const WITHIN: Duration = Duration::from_secs(5);

@@ -12,10 +12,11 @@ mod deadline;
 mod http;
 mod job;
 mod ladder;
+pub mod pod;
 mod portforward;
 mod route;
 mod silence;
-mod termination;
+pub mod termination;
 #[cfg(test)]
 mod testing;
 

@@ -6,9 +6,7 @@ use std::io::{Read, Write};
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
-use serde::{Deserialize, Serialize};
-
-use crate::engine::HttpReply;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// What Kubernetes keeps of a message.
 const MESSAGE_LIMIT: usize = 4096;
@@ -27,7 +25,7 @@ enum Message {
 }
 
 /// Packs an outcome into a message that Kubernetes keeps whole.
-pub(super) fn pack(outcome: Result<&[HttpReply], String>) -> String {
+pub fn pack<T: Serialize + ?Sized>(outcome: Result<&T, String>) -> String {
     let packed = outcome.and_then(|replies| {
         let packed = squeeze(replies).map_err(|error| format!("the replies cannot be packed: {error}"))?;
         let message = text(&Message::Replies(packed));
@@ -41,7 +39,7 @@ pub(super) fn pack(outcome: Result<&[HttpReply], String>) -> String {
 }
 
 /// Unpacks a message.
-pub(super) fn unpack(message: &str) -> Result<Vec<HttpReply>, String> {
+pub fn unpack<T: DeserializeOwned>(message: &str) -> Result<T, String> {
     match serde_json::from_str(message) {
         Ok(Message::Replies(packed)) => {
             loosen(&packed).map_err(|error| format!("its message cannot be unpacked: {error}"))
@@ -49,18 +47,18 @@ pub(super) fn unpack(message: &str) -> Result<Vec<HttpReply>, String> {
         Ok(Message::Failed(why)) => Err(why),
         Err(_) if message.trim().is_empty() => Err("it ended without a message".to_owned()),
         Err(_) => {
-            Err("its message is not from atoll ask; is --job-image Atoll's own image, of this version?".to_owned())
+            Err("its message is not Atoll's; is its image Atoll's own, of this version (--job-image of atoll run, --image of atoll check)?".to_owned())
         }
     }
 }
 
-fn squeeze(replies: &[HttpReply]) -> std::io::Result<String> {
+fn squeeze<T: Serialize + ?Sized>(replies: &T) -> std::io::Result<String> {
     let mut packer = GzEncoder::new(Vec::new(), Compression::best());
     packer.write_all(&serde_json::to_vec(replies)?)?;
     Ok(STANDARD_NO_PAD.encode(packer.finish()?))
 }
 
-fn loosen(packed: &str) -> std::io::Result<Vec<HttpReply>> {
+fn loosen<T: DeserializeOwned>(packed: &str) -> std::io::Result<T> {
     let bytes = STANDARD_NO_PAD.decode(packed).map_err(std::io::Error::other)?;
     let mut json = Vec::new();
     GzDecoder::new(bytes.as_slice()).take(UNPACKED_LIMIT).read_to_end(&mut json)?;
@@ -75,6 +73,7 @@ fn text(message: &Message) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::HttpReply;
 
     fn reply(body: impl Into<String>) -> HttpReply {
         HttpReply { status: 200, body: body.into() }
@@ -83,7 +82,7 @@ mod tests {
     #[test]
     fn replies_come_back_as_they_were() {
         let replies = [reply(r#"{"header":{"cluster_id":"1"}}"#), reply("ü\n\0")];
-        assert_eq!(unpack(&pack(Ok(&replies))).as_deref(), Ok(&replies[..]));
+        assert_eq!(unpack(&pack(Ok(&replies))), Ok(replies.to_vec()));
     }
 
     #[test]
@@ -99,7 +98,7 @@ mod tests {
         let replies = [reply(format!(r#"{{"members":[{}]}}"#, members.join(",")))];
         let message = pack(Ok(&replies));
         assert!(message.len() < MESSAGE_LIMIT / 2, "{}", message.len());
-        assert_eq!(unpack(&message).as_deref(), Ok(&replies[..]));
+        assert_eq!(unpack(&message), Ok(replies.to_vec()));
     }
 
     #[test]
@@ -114,19 +113,19 @@ mod tests {
             .collect();
         let message = pack(Ok(&[reply(noise)]));
         assert!(message.len() <= MESSAGE_LIMIT);
-        assert!(unpack(&message).expect_err("too large").contains("4096"));
+        assert!(unpack::<Vec<HttpReply>>(&message).expect_err("too large").contains("4096"));
     }
 
     #[test]
     fn a_failure_travels_as_one() {
-        let message = pack(Err("cannot connect".to_owned()));
-        assert_eq!(unpack(&message), Err("cannot connect".to_owned()));
+        let message = pack::<[HttpReply]>(Err("cannot connect".to_owned()));
+        assert_eq!(unpack::<Vec<HttpReply>>(&message), Err("cannot connect".to_owned()));
     }
 
     #[test]
     fn a_message_of_another_program_is_named_as_such() {
-        assert!(unpack("panic!").expect_err("foreign").contains("--job-image"));
-        assert!(unpack(" ").expect_err("empty").contains("without a message"));
-        assert!(unpack(r#"{"replies":"AAAA"}"#).expect_err("damaged").contains("unpacked"));
+        assert!(unpack::<Vec<HttpReply>>("panic!").expect_err("foreign").contains("--job-image"));
+        assert!(unpack::<Vec<HttpReply>>(" ").expect_err("empty").contains("without a message"));
+        assert!(unpack::<Vec<HttpReply>>(r#"{"replies":"AAAA"}"#).expect_err("damaged").contains("unpacked"));
     }
 }

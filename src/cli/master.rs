@@ -2,22 +2,15 @@
 
 use std::path::PathBuf;
 
-use k8s_openapi::api::core::v1 as core;
 use kube::{
-    Api, Client, Config,
+    Client, Config,
     client::ClientBuilder,
     config::{KubeConfigOptions, Kubeconfig},
 };
 
 use crate::{
-    plan::name::{Namespace, Uid},
-    worker::{
-        connect::agent,
-        failpoint::Failpoint,
-        fault::{call, root_of},
-        pool::Master,
-        timing,
-    },
+    plan::name::Namespace,
+    worker::{connect::agent, contact::identity, failpoint::Failpoint, fault::root_of, pool::Master, timing},
 };
 
 /// Which cluster is the master.
@@ -51,11 +44,9 @@ impl Args {
     /// Connects to the master and learns who it is.
     pub async fn connect(&self, failpoint: &Failpoint) -> Result<Master, String> {
         let (client, namespace) = self.client(failpoint).await?;
-        let namespaces: Api<core::Namespace> = Api::all(client.clone());
-        let system = call(namespaces.get("kube-system"))
+        let uid = identity(&client, timing::CALL_DEADLINE)
             .await
             .map_err(|fault| format!("the master cannot be reached: {fault}"))?;
-        let uid = system.metadata.uid.map(Uid::new).ok_or("the master's kube-system namespace has no UID")?;
         Ok(Master { uid, client, namespace })
     }
 

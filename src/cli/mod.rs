@@ -6,6 +6,7 @@ mod crds;
 mod logs;
 mod master;
 mod plan;
+mod probe;
 mod run;
 mod status;
 mod stop;
@@ -50,11 +51,13 @@ enum Command {
     Plan(plan::Args),
     /// Show databases: which member is where, how it is, and what is waited for.
     Status(status::Args),
-    /// Check the installation: resource kinds, workers, permissions, and the network between workers.
     Check(check::Args),
     /// Put a question to a member (Atoll runs this in workers, as a job).
     #[command(hide = true)]
     Ask(ask::Args),
+    /// Listen or dial (`atoll check --network` runs this in workers, as pods).
+    #[command(hide = true)]
+    Probe(probe::Args),
 }
 
 /// Runs the command line.
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
             Command::Status(args) => status::run(args).await,
             Command::Check(args) => check::run(args).await,
             Command::Ask(args) => ask::run(args).await,
+            Command::Probe(args) => probe::run(args).await,
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));

@@ -1,6 +1,9 @@
 //! What our credentials may do in a worker, asked of its API server.
 
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReview,
+    SubjectAccessReviewSpec, SubjectAccessReviewStatus,
+};
 use kube::{Api, Client, api::PostParams};
 
 use super::fault::{Fault, call};
@@ -52,23 +55,77 @@ pub fn port_forward() -> Asked {
     Asked { verb: "create", group: "", resource: "pods", subresource: "portforward" }
 }
 
+/// Where something is to be done. By default anywhere, to any object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Only in this namespace.
+    pub namespace: Option<String>,
+    /// Only to the object of this name.
+    pub name: Option<String>,
+}
+
+/// Asks whether our credentials may do something anywhere.
 pub(super) async fn review(client: Client, asked: Asked) -> Result<Access, Fault> {
-    let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    review_at(client, asked, &Place::default()).await
+}
+
+/// Asks whether our credentials may do something in one place.
+pub async fn review_at(client: Client, asked: Asked, place: &Place) -> Result<Access, Fault> {
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
-            resource_attributes: Some(ResourceAttributes {
-                verb: some(asked.verb),
-                group: some(asked.group),
-                resource: some(asked.resource),
-                subresource: some(asked.subresource),
-                ..ResourceAttributes::default()
-            }),
+            resource_attributes: Some(attributes(asked, place)),
             ..SelfSubjectAccessReviewSpec::default()
         },
         ..SelfSubjectAccessReview::default()
     };
     let api: Api<SelfSubjectAccessReview> = Api::all(client);
     let answer = call(api.create(&PostParams::default(), &review)).await?;
-    let allowed = answer.status.is_some_and(|status| status.allowed);
-    Ok(if allowed { Access::Allowed } else { Access::Denied })
+    Ok(access(answer.status.as_ref()))
+}
+
+/// Asks whether a service account may do something in one place. Who asks must be allowed to ask about others.
+pub async fn review_of(client: Client, account: &ServiceAccount, asked: Asked, place: &Place) -> Result<Access, Fault> {
+    let ServiceAccount { namespace, name } = account;
+    let review = SubjectAccessReview {
+        spec: SubjectAccessReviewSpec {
+            user: Some(format!("system:serviceaccount:{namespace}:{name}")),
+            groups: Some(vec![
+                "system:serviceaccounts".to_owned(),
+                format!("system:serviceaccounts:{namespace}"),
+                "system:authenticated".to_owned(),
+            ]),
+            resource_attributes: Some(attributes(asked, place)),
+            ..SubjectAccessReviewSpec::default()
+        },
+        ..SubjectAccessReview::default()
+    };
+    let api: Api<SubjectAccessReview> = Api::all(client);
+    let answer = call(api.create(&PostParams::default(), &review)).await?;
+    Ok(access(answer.status.as_ref()))
+}
+
+/// Whom a pod's requests come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceAccount {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+fn attributes(asked: Asked, place: &Place) -> ResourceAttributes {
+    let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    ResourceAttributes {
+        verb: some(asked.verb),
+        group: some(asked.group),
+        resource: some(asked.resource),
+        subresource: some(asked.subresource),
+        namespace: place.namespace.clone(),
+        name: place.name.clone(),
+        ..ResourceAttributes::default()
+    }
+}
+
+fn access(status: Option<&SubjectAccessReviewStatus>) -> Access {
+    if status.is_some_and(|status| status.allowed) { Access::Allowed } else { Access::Denied }
 }

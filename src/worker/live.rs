@@ -7,7 +7,7 @@ use k8s_openapi::api::{
 };
 use kube::{Api, Client, api::ListParams};
 
-use super::{fault::call, kept::Kept, task, timing};
+use super::{contact, fault::call, kept::Kept, timing};
 use crate::plan::{
     database::DatabaseKey,
     labels,
@@ -22,7 +22,7 @@ pub(super) async fn objects(
     master: &Uid,
     key: &DatabaseKey,
 ) -> Result<Objects, String> {
-    let found = task::identity(client, timing::CALL_DEADLINE).await.map_err(|fault| fault.to_string())?;
+    let found = contact::identity(client, timing::CALL_DEADLINE).await.map_err(|fault| fault.to_string())?;
     if found != *identity {
         return Err(format!("it is another cluster now (kube-system UID {found}, was {identity})"));
     }

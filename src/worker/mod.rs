@@ -10,6 +10,7 @@ pub mod cache;
 #[cfg(test)]
 mod cache_tests;
 pub mod connect;
+pub mod contact;
 pub mod contexts;
 pub mod failpoint;
 pub mod fault;

@@ -375,18 +375,25 @@ fn say(contexts: &Contexts, steps: &Steps) {
     }
 }
 
-fn order(cluster: &K8sCluster) -> (bool, Option<Timestamp>) {
+/// In which order registrations are made: those with a pinned identity first, and older ones before younger ones.
+#[must_use]
+pub fn order(cluster: &K8sCluster) -> (bool, Option<Timestamp>) {
     let pinned = cluster.status.as_ref().is_some_and(|status| status.identity.is_some());
     (!pinned, cluster.metadata.creation_timestamp.as_ref().map(|time| time.0))
 }
 
 /// Reads a Secret once, because a worker does not accept what was last read.
 async fn read(client: kube::Client, name: SecretName, events: mpsc::UnboundedSender<Event>) {
+    let state = secret_state(client, &name).await;
+    let _ = events.send(Event::Secret(name, state));
+}
+
+/// What a Secret of the master holds now.
+pub async fn secret_state(client: kube::Client, name: &SecretName) -> SecretState {
     let api: Api<Secret> = Api::namespaced(client, name.namespace.as_str());
-    let state = match call(api.get_opt(name.name.as_str())).await {
+    match call(api.get_opt(name.name.as_str())).await {
         Ok(Some(secret)) => SecretState::Read(secret.data.unwrap_or_default()),
         Ok(None) => SecretState::Absent,
         Err(fault) => SecretState::Unreadable(fault.to_string()),
-    };
-    let _ = events.send(Event::Secret(name, state));
+    }
 }

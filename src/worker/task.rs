@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use futures::future::join4;
 use k8s_openapi::api::{
     batch::v1::Job,
-    core::v1::{Namespace, PersistentVolumeClaim, Pod, Service},
+    core::v1::{PersistentVolumeClaim, Pod, Service},
 };
 use kube::{Api, Client};
 use tokio::{
@@ -15,7 +15,8 @@ use tokio::{
 };
 
 use super::{
-    fault::{Fault, within},
+    contact::{self, identity},
+    fault::Fault,
     identity::Verdict,
     kept::Kept,
     pool::{Notice, Shared},
@@ -112,23 +113,8 @@ async fn enter(shared: &Shared, registration: &Registration, patience: Duration)
     shared.verify(registration, &found)?;
     // The master under another name: its own client, which needs no credentials that could expire.
     let client = if found == shared.master.uid { shared.master.client.clone() } else { client };
-    let version = match within(timing::CALL_DEADLINE, client.apiserver_version()).await {
-        Ok(version) => version.git_version,
-        // Some clusters hide it. Nothing but a column depends on it.
-        Err(fault) if fault.status().is_some() => "unknown".to_owned(),
-        Err(fault) => return Err(reach(fault)),
-    };
+    let version = contact::version(&client).await.map_err(reach)?;
     Ok(Session { client, identity: found, version })
-}
-
-/// Which cluster answers: the UID of its kube-system namespace.
-pub(super) async fn identity(client: &Client, deadline: Duration) -> Result<Uid, Fault> {
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    let namespace = within(deadline, namespaces.get("kube-system")).await?;
-    match namespace.metadata.uid {
-        Some(uid) => Ok(Uid::new(uid)),
-        None => Err(Fault::Unreadable("namespace kube-system has no UID".to_owned())),
-    }
 }
 
 /// Why a session ended.
