@@ -87,7 +87,13 @@ fn run(view: &View, held: Option<Obstacle>) -> Decision {
         }
         step => step,
     };
-    Decision { step, report: tell::report(view, record.map(|record| &**record), obstacles), again }
+    // What is told stands beside what is recorded, in one write: so it is about the record as it will be.
+    let record = match &step {
+        Step::Record(next) => Some(next),
+        Step::LookAgain(_) | Step::Act(_) | Step::Release => record.map(|record| &**record),
+    };
+    let report = tell::report(view, record, obstacles);
+    Decision { step, report, again }
 }
 
 /// A database without a record: choose its workers, unless something stands in its place already.
