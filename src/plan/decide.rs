@@ -111,16 +111,10 @@ fn begin(view: &View, obstacles: &mut Vec<Obstacle>) -> (Step, Option<SignedDura
             (Step::Act(Vec::new()), again)
         }
         Ok(workers) => {
-            let members = workers.into_iter().zip(0..).map(|(worker, ordinal)| Member {
-                name: view.database.names.member(ordinal),
-                ordinal,
-                worker,
-                worker_identity: None,
-                volume: None,
-                peer: None,
-                client: None,
-                engine_id: None,
-            });
+            let members = workers
+                .into_iter()
+                .zip(0..)
+                .map(|(worker, ordinal)| Member::placed(view.database.names.member(ordinal), ordinal, worker));
             let record = Record {
                 uid: view.database.id.uid.clone(),
                 stage: Stage::Placed { attempt: 1 },
@@ -205,14 +199,8 @@ fn acts(mut first: Vec<Act>, second: Vec<Act>) -> Step {
 }
 
 fn another_attempt(record: &Record, attempt: u32) -> Record {
-    let members = record.members.iter().map(|member| Member {
-        worker_identity: None,
-        volume: None,
-        peer: None,
-        client: None,
-        engine_id: None,
-        ..member.clone()
-    });
+    let members =
+        record.members.iter().map(|member| Member::placed(member.name.clone(), member.ordinal, member.worker.clone()));
     Record { uid: record.uid.clone(), stage: Stage::Placed { attempt }, members: members.collect() }
 }
 
