@@ -141,7 +141,7 @@ impl<D: Dialect> Reconciler<D> {
                 Ok(Some(Round::Again(Duration::from_secs(5))))
             }
             Step::Release => {
-                self.writer().release(&*resource).await?;
+                self.shelf.written(self.writer().release(&*resource).await?);
                 Ok(Some(self.gone(key, &database)))
             }
         }

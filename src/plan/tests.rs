@@ -327,6 +327,25 @@ fn a_pod_whose_volume_is_being_deleted_is_told_and_never_stopped() {
 }
 
 #[test]
+fn what_keeps_a_pod_from_starting_is_told_in_the_workers_own_words() {
+    for (trouble, reason) in [
+        ("CreateContainerConfigError: secret \"s3\" not found", "ReferenceMissing"),
+        ("ImagePullBackOff: Back-off pulling image", "ImageNotPulled"),
+        ("Unschedulable: 0/3 nodes are available", "Unschedulable"),
+    ] {
+        let mut world = World::new(testing::database());
+        world.settle();
+        for pod in world.pods("b").values_mut() {
+            pod.trouble = Some(trouble.into());
+        }
+        let decision = world.settle();
+        assert_eq!(condition(&decision, "PodsStart"), Some((Truth::False, reason)));
+        let told = decision.report.conditions.iter().find(|c| c.kind == "PodsStart").unwrap();
+        assert!(told.message.contains("db-etcd-1 in worker b") && told.message.contains(trouble), "{}", told.message);
+    }
+}
+
+#[test]
 fn an_address_that_changes_after_the_founding_is_told() {
     let mut world = World::running(with_network(Exposure::LoadBalancer, Spread::Unique));
     let services = &mut testing::objects(&mut world.seen, "b").services;
