@@ -158,12 +158,19 @@ impl Start<'_> {
             return Ok(());
         }
         let nodes = async |api: &Api| {
+            self.revive_kubelets(cluster).map_err(|error| error.to_string())?;
             let nodes = api.get("/api/v1/nodes").await.map_err(|error| error.to_string())?;
             bootstrap::unready(&nodes, expected)
         };
         api.wait("the nodes", NODE_LIMIT, processes.log("kubelet"), nodes).await?;
         let class = "/apis/storage.k8s.io/v1/storageclasses/standard";
         api.wait("the storage class", API_LIMIT, processes.log("addons"), async |api| found(api, class).await).await
+    }
+
+    /// All kubelets of the machine share one socket path that none of them lets be chosen (that of the device plugins),
+    /// and one that loses the race for it ends.
+    fn revive_kubelets(&self, cluster: &Cluster) -> Result<()> {
+        cluster.nodes().try_for_each(|(place, _)| self.lab.processes(place).start("kubelet"))
     }
 
     fn setup<'a>(&'a self, cluster: &'a Cluster, place: &'a Place, node: &'a Node) -> NodeSetup<'a> {

@@ -132,15 +132,12 @@ fn imagined(database: &Database) -> Record {
         uid: database.id.uid.clone(),
         stage: Stage::Placed { attempt: 1 },
         members: (0..database.replicas)
-            .map(|ordinal| Member {
-                name: database.names.member(ordinal),
-                ordinal,
-                worker: workers[ordinal as usize % workers.len()].clone(),
-                worker_identity: None,
-                volume: None,
-                peer: None,
-                client: None,
-                engine_id: None,
+            .map(|ordinal| {
+                Member::placed(
+                    database.names.member(ordinal),
+                    ordinal,
+                    workers[ordinal as usize % workers.len()].clone(),
+                )
             })
             .collect(),
     };

@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     process::ExitCode,
     sync::{Arc, Mutex},
+    time::Instant,
 };
 
 use clap::builder::TypedValueParser;
@@ -135,6 +136,7 @@ async fn control(args: &Args, master: &Master, metrics: &Metrics, failpoint: Fai
         settings: Settings { mirrors: args.registry_mirror.clone() },
         answers: Arc::default(),
         wake: wake.clone(),
+        started: Instant::now(),
         unsettled: Mutex::default(),
     });
     let registering = registrar::run(pool, gate, registrar_settings(args, master, &clusters), noticed);

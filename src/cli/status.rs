@@ -97,10 +97,11 @@ fn member(member: &MemberReport) -> [String; 6] {
     ]
 }
 
-/// What is in order needs no line; what is said above needs none either.
+/// What is in order needs no line.
 fn worth_a_line(condition: &StatusCondition) -> bool {
     match condition.kind.as_str() {
-        "Ready" => false,
+        // Said above already, by us or in the vendor's words.
+        "Ready" | "ProvisioningStarted" | "ApplyResources" | "ReplicasReady" => false,
         "ExposedWithoutTLS" => condition.status == "True",
         _ => condition.status != "True",
     }

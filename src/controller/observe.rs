@@ -133,11 +133,11 @@ impl<D: Dialect> Reconciler<D> {
         record: &Recorded,
         workers: &BTreeMap<WorkerName, Worker>,
     ) -> Option<Membership> {
+        let serving: Vec<_> = record.members.iter().filter_map(|m| Some((m, serving(workers, m)?))).collect();
         // Until all have served once there is nothing to ask about that readiness does not tell.
-        if !matches!(record.stage, Stage::Established(_)) {
+        if !matches!(record.stage, Stage::Established(_)) && serving.len() < record.members.len() {
             return None;
         }
-        let serving: Vec<_> = record.members.iter().filter_map(|m| Some((m, serving(workers, m)?))).collect();
         let uid = &database.id.uid;
         let of: Vec<_> = serving.iter().map(|(_, pod)| pod.meta.uid.clone()).collect();
         if of.is_empty() {

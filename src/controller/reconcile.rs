@@ -26,6 +26,7 @@ use crate::{
         decide::{Decision, Step, View, decide},
         record::{Record, Recorded},
         report::{Condition, Report, Truth, events},
+        seen::Seen,
     },
     worker::{
         act::ActError,
@@ -38,7 +39,10 @@ use crate::{
 /// never settles must not keep a core busy.
 const STEPS: usize = 16;
 /// How long details of a status must stand before they are written: what is gone before anyone could read it is not.
-const SETTLE: Duration = Duration::from_secs(2);
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// How long a new process takes to reach its workers, before one that does not answer is told of.
+const WARM_UP: Duration = Duration::from_secs(15);
 
 /// Everything that a round needs.
 pub struct Reconciler<D> {
@@ -62,6 +66,8 @@ pub struct Reconciler<D> {
     pub answers: Arc<Answers>,
     /// Wakes databases whose members have answered.
     pub wake: mpsc::UnboundedSender<Wake>,
+    /// When this process began to lead.
+    pub started: Instant,
     /// Since when details of a status wait to be written.
     pub unsettled: Mutex<BTreeMap<DatabaseKey, Instant>>,
 }
@@ -102,7 +108,11 @@ impl<D: Dialect> Reconciler<D> {
             return Ok(turn);
         }
         let recorded = resource.record().cloned().map(Recorded::from_status);
-        let decision = self.decide(&database, recorded.as_ref()).await;
+        let seen = self.observe(&database, recorded.as_ref()).await;
+        if let Some(wait) = self.warming_up(recorded.as_ref(), &seen) {
+            return Ok(Some(Round::Again(wait)));
+        }
+        let decision = self.decide(&database, recorded.as_ref(), seen).await;
         let record = recorded.as_deref();
         match decision.step {
             Step::Record(next) => {
@@ -131,7 +141,7 @@ impl<D: Dialect> Reconciler<D> {
                 Ok(Some(Round::Again(Duration::from_secs(5))))
             }
             Step::Release => {
-                self.writer().release(&*resource).await?;
+                self.shelf.written(self.writer().release(&*resource).await?);
                 Ok(Some(self.gone(key, &database)))
             }
         }
@@ -150,8 +160,15 @@ impl<D: Dialect> Reconciler<D> {
         }
     }
 
-    async fn decide(&self, database: &Database, record: Option<&Recorded>) -> Decision {
-        let mut seen = self.observe(database, record).await;
+    /// A process that has just begun has not reached every worker yet. That says nothing about the database, so nothing
+    /// is said about it: its status stays as its predecessor left it.
+    fn warming_up(&self, record: Option<&Recorded>, seen: &Seen) -> Option<Duration> {
+        let left = WARM_UP.checked_sub(self.started.elapsed())?;
+        let unreached = seen.unreached(record?.workers().into_iter());
+        unreached.map(|_| left.min(Duration::from_secs(1)))
+    }
+
+    async fn decide(&self, database: &Database, record: Option<&Recorded>, mut seen: Seen) -> Decision {
         let view = |seen: &_| decide(&View { master: &self.master.uid, database, record, seen, now: Timestamp::now() });
         let decision = view(&seen);
         let Step::LookAgain(workers) = &decision.step else { return decision };
@@ -223,6 +240,7 @@ impl<D: Dialect> Reconciler<D> {
         report: &Report,
     ) -> Result<(), WriteError> {
         let told = resource.told(database, record, report, Timestamp::now());
+        tracing::debug!(database = %database.id.key(), message = report.message, "telling");
         let written = self.writer().status(&told).await?;
         self.shelf.written(written);
         self.settled(&database.id.key());

@@ -115,16 +115,7 @@ pub fn rebuild(database: &Database, seen: &Seen, old: &Uid) -> Result<Record, St
         stage: Stage::Placed { attempt: first.attempt },
         members: volumes
             .iter()
-            .map(|(part, name, worker, ..)| Member {
-                name: name.clone(),
-                ordinal: part.ordinal,
-                worker: (*worker).clone(),
-                worker_identity: None,
-                volume: None,
-                peer: None,
-                client: None,
-                engine_id: None,
-            })
+            .map(|(part, name, worker, ..)| Member::placed(name.clone(), part.ordinal, (*worker).clone()))
             .collect(),
     };
     let addresses = address::addresses(database, &record, seen).map_err(|wait| wait.message())?;

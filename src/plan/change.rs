@@ -2,6 +2,7 @@
 //! and never half done.
 
 use super::{
+    address,
     database::PlacementRequest,
     decide::View,
     place::{Match, resolve},
@@ -16,10 +17,16 @@ use crate::engine::Start;
 #[must_use]
 pub fn pending(view: &View, record: Option<&Record>) -> Option<Condition> {
     let record = record.filter(|record| matches!(record.stage, Stage::Founded(_) | Stage::Established(_)))?;
-    let changes: Vec<_> = [members(view, record), placement(view, record), pods(view, record), volumes(view, record)]
-        .into_iter()
-        .flatten()
-        .collect();
+    let changes: Vec<_> = [
+        members(view, record),
+        placement(view, record),
+        addresses(view, record),
+        pods(view, record),
+        volumes(view, record),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     (!changes.is_empty()).then(|| Condition {
         kind: "UpToDate",
         status: Truth::False,
@@ -49,6 +56,16 @@ fn placement(view: &View, record: &Record) -> Option<String> {
             Match::None | Match::Several(_) => false,
         };
         elsewhere.then(|| format!("the manifest places {} in {word}, it is in {}", member.name, member.worker))
+    })
+}
+
+/// An address that has changed (another network mode, a load balancer that was made anew) is a change of membership.
+fn addresses(view: &View, record: &Record) -> Option<String> {
+    let now = address::addresses(view.database, record, view.seen).ok()?;
+    record.members.iter().zip(now).find_map(|(member, now)| {
+        let before = member.peer.as_ref()?;
+        let name = &member.name;
+        (before != &now.peer).then(|| format!("peers know {name} as {before}, its address would now be {}", now.peer))
     })
 }
 

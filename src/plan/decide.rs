@@ -87,7 +87,13 @@ fn run(view: &View, held: Option<Obstacle>) -> Decision {
         }
         step => step,
     };
-    Decision { step, report: tell::report(view, record.map(|record| &**record), obstacles), again }
+    // What is told stands beside what is recorded, in one write: so it is about the record as it will be.
+    let record = match &step {
+        Step::Record(next) => Some(next),
+        Step::LookAgain(_) | Step::Act(_) | Step::Release => record.map(|record| &**record),
+    };
+    let report = tell::report(view, record, obstacles);
+    Decision { step, report, again }
 }
 
 /// A database without a record: choose its workers, unless something stands in its place already.
@@ -105,16 +111,10 @@ fn begin(view: &View, obstacles: &mut Vec<Obstacle>) -> (Step, Option<SignedDura
             (Step::Act(Vec::new()), again)
         }
         Ok(workers) => {
-            let members = workers.into_iter().zip(0..).map(|(worker, ordinal)| Member {
-                name: view.database.names.member(ordinal),
-                ordinal,
-                worker,
-                worker_identity: None,
-                volume: None,
-                peer: None,
-                client: None,
-                engine_id: None,
-            });
+            let members = workers
+                .into_iter()
+                .zip(0..)
+                .map(|(worker, ordinal)| Member::placed(view.database.names.member(ordinal), ordinal, worker));
             let record = Record {
                 uid: view.database.id.uid.clone(),
                 stage: Stage::Placed { attempt: 1 },
@@ -199,14 +199,8 @@ fn acts(mut first: Vec<Act>, second: Vec<Act>) -> Step {
 }
 
 fn another_attempt(record: &Record, attempt: u32) -> Record {
-    let members = record.members.iter().map(|member| Member {
-        worker_identity: None,
-        volume: None,
-        peer: None,
-        client: None,
-        engine_id: None,
-        ..member.clone()
-    });
+    let members =
+        record.members.iter().map(|member| Member::placed(member.name.clone(), member.ordinal, member.worker.clone()));
     Record { uid: record.uid.clone(), stage: Stage::Placed { attempt }, members: members.collect() }
 }
 

@@ -4,6 +4,7 @@ use super::{
     act::{Act, Change, Kind, MissingNamespace, Object, Reason, Target},
     decide::View,
     found,
+    name::Uid,
     record::{Member, Recorded, Stage},
     render,
     seen::{ClaimPhase, Meta, PodPhase, Sight},
@@ -61,70 +62,62 @@ fn pods_of(view: &View, record: &Recorded, member: &Member, obstacles: &mut Vec<
     {
         acts.push(delete_pod(member, &scout.meta, Reason::AddressKnown));
     }
+    let volume = sound_volume(view, member, obstacles);
     match view.pod(member) {
         Sight::Present(pod) if !ours(view, &pod.meta) => {
             obstacles.push(foreign("pod", &pod.meta, member.worker.as_str()));
         }
         Sight::Present(pod) => {
             let ended = matches!(pod.phase, PodPhase::Failed | PodPhase::Succeeded);
-            if ended && pod.meta.deleting.is_none() {
+            if ended && pod.meta.deleting.is_none() && volume.is_some() {
                 acts.push(delete_pod(member, &pod.meta, Reason::PodEnded));
             }
         }
-        sight => {
-            if sight.may_create()
-                && let Some(act) = create_pod(view, record, member, obstacles)
-            {
-                acts.push(act);
-            }
-        }
+        sight if sight.may_create() => acts.extend(volume.map(|volume| create_pod(view, record, member, volume))),
+        Sight::Absent | Sight::Unknown(_) => {}
     }
     acts
 }
 
-/// A pod is made only on the very volume that the record names: on another one it would run with an identity whose
-/// data is gone.
-fn create_pod(view: &View, record: &Recorded, member: &Member, obstacles: &mut Vec<Obstacle>) -> Option<Act> {
+/// The volume that the record names, if it is there and sound. On another one a pod would run with an identity whose
+/// data is gone; and a pod whose volume is about to go is not stopped by us, because that would be its end.
+fn sound_volume<'a>(view: &View<'a>, member: &'a Member, obstacles: &mut Vec<Obstacle>) -> Option<&'a Uid> {
     let data = &view.database.volumes.data.name;
     let claim = view.claim(member, data).present()?;
     let volume = member.volume.as_ref()?;
-    let name = &claim.meta.name;
     let worker = &member.worker;
-    let lost = |reason, what: &str| {
-        Obstacle::new(
-            "VolumesPresent",
-            reason,
-            format!("volume claim {name} of {} in worker {worker} {what}; its pod is not started again", member.name),
-        )
-    };
     if !ours(view, &claim.meta) {
         obstacles.push(foreign("volume claim", &claim.meta, worker.as_str()));
         return None;
     }
-    if &claim.meta.uid != volume {
-        obstacles.push(lost("VolumeReplaced", "is not the one that this member's data was on"));
-        return None;
-    }
-    if claim.meta.deleting.is_some() {
-        obstacles.push(lost("VolumeBeingDeleted", "is being deleted"));
-        return None;
-    }
-    if claim.phase == ClaimPhase::Lost {
-        obstacles.push(lost("VolumeLost", "has lost its volume"));
-        return None;
-    }
+    let (reason, what) = if &claim.meta.uid != volume {
+        ("VolumeReplaced", "is not the one that this member's data was on: no pod of it is started")
+    } else if claim.meta.deleting.is_some() {
+        ("VolumeBeingDeleted", "is being deleted: its pod runs on while it can, and is not started again")
+    } else if claim.phase == ClaimPhase::Lost {
+        ("VolumeLost", "has lost its volume: no pod of it is started")
+    } else {
+        return Some(volume);
+    };
+    let name = &claim.meta.name;
+    let message = format!("volume claim {name} of {} in worker {worker} {what}", member.name);
+    obstacles.push(Obstacle::new("VolumesPresent", reason, message));
+    None
+}
+
+fn create_pod(view: &View, record: &Recorded, member: &Member, volume: &Uid) -> Act {
     let start = match record.stage {
         Stage::Founding(_) => Start::Found,
         Stage::Placed { .. } | Stage::Founded(_) | Stage::Established(_) => Start::Join,
     };
-    Some(Act {
-        worker: worker.clone(),
+    Act {
+        worker: member.worker.clone(),
         reason: Reason::PodMissing,
         change: Change::Create(
             Object::Pod(Box::new(render::pod(view.owner(), record, member, volume, start))),
             MissingNamespace::Fail,
         ),
-    })
+    }
 }
 
 /// Objects that still carry the UID of the resource that a person had this one take over from.

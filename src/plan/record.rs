@@ -101,6 +101,14 @@ impl std::ops::Deref for Recorded {
     }
 }
 
+impl Member {
+    /// A member that has its worker, and nothing else yet.
+    #[must_use]
+    pub fn placed(name: MemberName, ordinal: u32, worker: WorkerName) -> Self {
+        Self { name, ordinal, worker, worker_identity: None, volume: None, peer: None, client: None, engine_id: None }
+    }
+}
+
 impl Record {
     /// The identity, once there is one.
     #[must_use]

@@ -60,6 +60,16 @@ pub struct Seen {
     pub deletions: Deletions,
 }
 
+impl Seen {
+    /// A worker of these that was not reached yet since this process began.
+    pub fn unreached<'a>(&self, mut workers: impl Iterator<Item = &'a WorkerName>) -> Option<&'a WorkerName> {
+        workers.find(|name| {
+            let view = self.workers.get(name).map(|worker| &worker.view);
+            matches!(view, None | Some(WorkerView::Unseen { since: None, .. }))
+        })
+    }
+}
+
 /// One registered worker.
 #[derive(Clone, Debug)]
 pub struct Worker {

@@ -23,6 +23,7 @@ pub fn report(view: &View, record: Option<&Record>, obstacles: Vec<Obstacle>) ->
     if record.is_some() {
         conditions.push(holds("Placed", "Recorded", placed(&members)));
     }
+    conditions.extend(starts(&members));
     conditions.extend(reachable(view, record));
     conditions.extend(differs(view, record));
     conditions.extend(super::change::pending(view, record));
@@ -122,6 +123,29 @@ fn accepted(view: &View) -> Condition {
 fn placed(members: &[MemberReport]) -> String {
     members.iter().map(|member| format!("{} in {}", member.name, member.worker)).collect::<Vec<_>>().join(", ")
 }
+
+/// What keeps a pod from starting, where the worker's words for it are ones that a person can do something about.
+fn starts(members: &[MemberReport]) -> Option<Condition> {
+    members.iter().filter(|member| member.state == MemberState::NotReady).find_map(|member| {
+        let why = member.why.as_deref()?;
+        let (_, reason) = STUMBLES.into_iter().find(|(words, _)| why.contains(words))?;
+        let message = format!("{} in worker {}: {why}", member.name, member.worker);
+        Some(Condition { kind: "PodsStart", status: Truth::False, reason, message })
+    })
+}
+
+/// What kubelets and schedulers call it, and what we do.
+const STUMBLES: [(&str, &str); 9] = [
+    ("CreateContainerConfigError", "ReferenceMissing"),
+    ("FailedMount", "ReferenceMissing"),
+    ("ErrImagePull", "ImageNotPulled"),
+    ("ImagePullBackOff", "ImageNotPulled"),
+    ("ErrImageNeverPull", "ImageNotPulled"),
+    ("InvalidImageName", "ImageNotPulled"),
+    ("Unschedulable", "Unschedulable"),
+    ("CrashLoopBackOff", "CrashLooping"),
+    ("OOMKilled", "OutOfMemory"),
+];
 
 /// Which route reached the members that serve (DESIGN section 4, the ladder).
 fn reachable(view: &View, record: Option<&Record>) -> Option<Condition> {

@@ -113,16 +113,7 @@ pub fn placed(database: &Database) -> Record {
     let members = ["a", "b", "c"]
         .iter()
         .zip(0..)
-        .map(|(worker, ordinal)| Member {
-            name: database.names.member(ordinal),
-            ordinal,
-            worker: WorkerName::from(*worker),
-            worker_identity: None,
-            volume: None,
-            peer: None,
-            client: None,
-            engine_id: None,
-        })
+        .map(|(worker, ordinal)| Member::placed(database.names.member(ordinal), ordinal, WorkerName::from(*worker)))
         .collect();
     Record { uid: database.id.uid.clone(), stage: Stage::Placed { attempt: 1 }, members }
 }

@@ -17,6 +17,9 @@ use super::{
     testing,
 };
 
+/// A reason that must be told, and what brings it about.
+type Case<T> = (&'static str, fn(&mut T));
+
 /// Master and workers in one struct: what was written stays, pods become ready when told to.
 struct World {
     master: Uid,
@@ -275,7 +278,9 @@ fn no_pod_is_made_before_the_identity_is_recorded() {
             Step::Act(acts) => {
                 let pods = acts.iter().filter(|act| matches!(act.change, Change::Create(Object::Pod(_), _))).count();
                 assert!(founding || pods == 0);
-                acts.iter().for_each(|act| world.carry_out(act));
+                for act in &acts {
+                    world.carry_out(act);
+                }
             }
             step => panic!("{step:?}"),
         }
@@ -294,7 +299,7 @@ fn a_pod_that_goes_after_the_founding_comes_back_on_its_volume_and_never_founds(
 
 #[test]
 fn a_pod_is_not_made_on_a_volume_that_is_not_the_recorded_one() {
-    let spoil: [(&str, fn(&mut Claim)); 3] = [
+    let spoil: [Case<Claim>; 3] = [
         ("VolumeReplaced", |claim| claim.meta.uid = Uid::from("another")),
         ("VolumeBeingDeleted", |claim| claim.meta.deleting = Some(testing::now())),
         ("VolumeLost", |claim| claim.phase = ClaimPhase::Lost),
@@ -307,6 +312,48 @@ fn a_pod_is_not_made_on_a_volume_that_is_not_the_recorded_one() {
         assert_eq!(condition(&decision, "VolumesPresent"), Some((Truth::False, reason)));
         assert_eq!(world.left().0, 2);
     }
+}
+
+#[test]
+fn a_pod_whose_volume_is_being_deleted_is_told_and_never_stopped() {
+    let mut world = World::running(testing::database());
+    let claims = &mut testing::objects(&mut world.seen, "b").claims;
+    for claim in claims.values_mut() {
+        claim.meta.deleting = Some(testing::now());
+    }
+    let decision = world.settle();
+    assert_eq!(condition(&decision, "VolumesPresent"), Some((Truth::False, "VolumeBeingDeleted")));
+    assert_eq!(world.left().0, 3);
+}
+
+#[test]
+fn what_keeps_a_pod_from_starting_is_told_in_the_workers_own_words() {
+    for (trouble, reason) in [
+        ("CreateContainerConfigError: secret \"s3\" not found", "ReferenceMissing"),
+        ("ImagePullBackOff: Back-off pulling image", "ImageNotPulled"),
+        ("Unschedulable: 0/3 nodes are available", "Unschedulable"),
+    ] {
+        let mut world = World::new(testing::database());
+        world.settle();
+        for pod in world.pods("b").values_mut() {
+            pod.trouble = Some(trouble.into());
+        }
+        let decision = world.settle();
+        assert_eq!(condition(&decision, "PodsStart"), Some((Truth::False, reason)));
+        let told = decision.report.conditions.iter().find(|c| c.kind == "PodsStart").unwrap();
+        assert!(told.message.contains("db-etcd-1 in worker b") && told.message.contains(trouble), "{}", told.message);
+    }
+}
+
+#[test]
+fn an_address_that_changes_after_the_founding_is_told() {
+    let mut world = World::running(with_network(Exposure::LoadBalancer, Spread::Unique));
+    let services = &mut testing::objects(&mut world.seen, "b").services;
+    services.get_mut(&ObjectName::from("db-etcd-peer-1")).unwrap().ingress = Some("198.51.100.1".into());
+    let decision = world.settle();
+    assert_eq!(condition(&decision, "UpToDate"), Some((Truth::False, "ChangeNotCarriedOut")));
+    let told = decision.report.conditions.iter().find(|c| c.kind == "UpToDate").unwrap();
+    assert!(told.message.contains("198.51.100.1:2380"), "{}", told.message);
 }
 
 #[test]
@@ -394,7 +441,7 @@ fn deletion_leaves_what_the_policy_says() {
 
 #[test]
 fn do_not_terminate_and_protection_hold_a_deletion_and_the_database_runs_on() {
-    let hold: [(&str, fn(&mut Database)); 2] = [
+    let hold: [Case<Database>; 2] = [
         ("DoNotTerminate", |database| database.on_delete = OnDelete::Refuse),
         ("DeletionProtected", |database| database.consent.protected = true),
     ];
@@ -442,7 +489,7 @@ fn a_deletion_is_held_by_a_worker_that_cannot_be_seen_and_says_what_is_there() {
 
 #[test]
 fn the_brake_holds_what_goes_with_its_kind_its_namespace_or_many_others_until_confirmed() {
-    let brake: [(&str, fn(&mut Seen)); 4] = [
+    let brake: [Case<Seen>; 4] = [
         ("KindBeingDeleted", |seen| seen.deletions.kind_deleting = Ending::Going),
         ("NamespaceBeingDeleted", |seen| seen.deletions.namespace_deleting = Ending::Going),
         ("NamespaceUnread", |seen| seen.deletions.namespace_deleting = Ending::Unread),

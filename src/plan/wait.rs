@@ -146,6 +146,7 @@ impl Wait {
             Self::Volume { claim, worker } => {
                 format!("volume claim {claim} in worker {worker} is not in view yet")
             }
+            Self::Members { ready, total, first } if first.is_empty() => format!("{ready} of {total} members serve"),
             Self::Members { ready, total, first } => format!("{ready} of {total} members serve; {first}"),
         }
     }

@@ -86,8 +86,14 @@ pub struct Lease {
     times: Times,
     held: Arc<Held>,
     sight: Sight,
-    /// The lease as the API server last had it, to write the next one from; none if it must be read first.
-    object: Option<Option<coordination::Lease>>,
+    known: Known,
+}
+
+/// The lease as the API server last had it, to write the next one from.
+enum Known {
+    /// It must be read first.
+    Unread,
+    Read(Box<coordination::Lease>),
 }
 
 enum Turn {
@@ -115,7 +121,7 @@ impl Lease {
             times,
             sight: Sight::new(None, held.now()),
             held: Arc::new(held),
-            object: None,
+            known: Known::Unread,
         }
     }
 
@@ -182,7 +188,7 @@ impl Lease {
                     self.times.look_every
                 }
             };
-            self.object = None;
+            self.known = Known::Unread;
             sleep(wait).await;
         }
     }
@@ -213,7 +219,7 @@ impl Lease {
                 Ok(Turn::Ours) => return true,
                 Ok(Turn::Theirs(_) | Turn::Lost) => return false,
                 Err(fault) => {
-                    self.object = None;
+                    self.known = Known::Unread;
                     if fault.status().is_some_and(is_conflict) {
                         continue;
                     }
@@ -226,12 +232,13 @@ impl Lease {
 
     /// One look at the lease, and what follows from it.
     async fn turn(&mut self) -> Result<Turn, Fault> {
-        let found = if let Some(known) = self.object.take() {
-            known
-        } else {
-            let found = self.call(self.api.get_opt(&self.name)).await?;
-            self.sight.look(found.as_ref().map(Seen::from), self.held.now());
-            found
+        let found = match std::mem::replace(&mut self.known, Known::Unread) {
+            Known::Read(lease) => Some(*lease),
+            Known::Unread => {
+                let found = self.call(self.api.get_opt(&self.name)).await?;
+                self.sight.look(found.as_ref().map(Seen::from), self.held.now());
+                found
+            }
         };
         let leading = self.held.until() > Moment::default();
         let decision = step(&self.sight, self.held.now(), &self.me, &self.times, leading);
@@ -250,7 +257,7 @@ impl Lease {
             self.call(self.api.replace(&self.name, &params, &next)).await?
         };
         self.sight.look(Some(Seen::from(&written)), self.held.now());
-        self.object = Some(Some(written));
+        self.known = Known::Read(Box::new(written));
         // The answer came too late: the gate was closed for a while, and what was decided before then is old.
         if leading && self.held.check().is_err() {
             return Ok(Turn::Lost);

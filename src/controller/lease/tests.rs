@@ -70,7 +70,7 @@ impl tower::Service<Request<Body>> for Server {
         let server = self.clone();
         Box::pin(async move {
             let (parts, body) = request.into_parts();
-            let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+            let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
             let answer = server.with(|store| store.answer(&parts.method, serde_json::from_slice(&bytes).ok()));
             match answer {
                 Some((code, body)) => {

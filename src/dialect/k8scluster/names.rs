@@ -44,35 +44,6 @@ pub fn is_object_name(name: &str) -> bool {
     name.len() <= MOST && name.split('.').all(label)
 }
 
-/// Which worker a manifest means.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Match {
-    /// This one.
-    One(WorkerName),
-    /// None that is registered.
-    None,
-    /// Several share that `spec.name` or context, so it names none of them.
-    Ambiguous(Vec<WorkerName>),
-}
-
-/// Finds the worker that a manifest refers to. An object's own name wins over what others call themselves.
-pub fn resolve<'a>(reference: &str, workers: impl IntoIterator<Item = (&'a WorkerName, &'a [String])>) -> Match {
-    let mut found = Vec::new();
-    for (name, aliases) in workers {
-        if name.as_str() == reference {
-            return Match::One(name.clone());
-        }
-        if aliases.iter().any(|alias| alias == reference) {
-            found.push(name.clone());
-        }
-    }
-    match found.as_slice() {
-        [] => Match::None,
-        [_] => found.pop().map_or(Match::None, Match::One),
-        _ => Match::Ambiguous(found),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,21 +76,5 @@ mod tests {
         }
         let eks = object_name("arn:aws:eks:eu-west-1:123:cluster/prod");
         assert!(eks.as_str().starts_with("arn-aws-eks-eu-west-1-123-cluster-prod-"), "{eks}");
-    }
-
-    #[test]
-    fn a_reference_finds_its_worker_by_object_name_before_any_other_name() {
-        let workers = [
-            (WorkerName::from("a"), vec!["remote".to_owned(), "ctx-a".to_owned()]),
-            (WorkerName::from("b"), vec!["remote".to_owned(), "a".to_owned()]),
-            (WorkerName::from("c"), vec!["only".to_owned()]),
-        ];
-        let find =
-            |reference: &str| resolve(reference, workers.iter().map(|(name, aliases)| (name, aliases.as_slice())));
-        assert_eq!(find("a"), Match::One(WorkerName::from("a")));
-        assert_eq!(find("ctx-a"), Match::One(WorkerName::from("a")));
-        assert_eq!(find("only"), Match::One(WorkerName::from("c")));
-        assert_eq!(find("remote"), Match::Ambiguous(vec![WorkerName::from("a"), WorkerName::from("b")]));
-        assert_eq!(find("nowhere"), Match::None);
     }
 }

@@ -12,7 +12,7 @@ use crate::{
         database::{Database, DatabaseKind},
         membership::Role,
         record::Record,
-        report::{MemberReport, MemberState, Phase, Report, StatusCondition, merge_conditions},
+        report::{Condition, MemberReport, MemberState, Phase, Report, StatusCondition, Truth, merge_conditions},
     },
 };
 
@@ -72,15 +72,49 @@ pub fn status(
         pods_ready: Some(all_ready),
         members_status: report.members.iter().map(member).collect(),
     };
+    let mut conditions = report.conditions.clone();
+    conditions.extend(vendor_conditions(record, all_ready));
     ClusterStatus {
         observed_generation: Some(database.generation),
         phase: Some(phase),
         message: Some(report.message.clone()),
         components: [(database.component.clone(), component)].into_iter().collect(),
-        conditions: merge_conditions(&standing.conditions, &report.conditions, database.generation, now),
+        conditions: merge_conditions(&standing.conditions, &conditions, database.generation, now),
         members: report.members.clone(),
         atoll: record.cloned(),
     }
+}
+
+/// The conditions that the vendor's tools wait for, beside our own; `Ready` is the same in both.
+fn vendor_conditions(record: Option<&Record>, all_ready: bool) -> [Condition; 3] {
+    let condition = |kind, holds: bool, [yes, no]: [&'static str; 2], message: [&str; 2]| Condition {
+        kind,
+        status: if holds { Truth::True } else { Truth::False },
+        reason: if holds { yes } else { no },
+        message: message[usize::from(!holds)].to_owned(),
+    };
+    let started = record.is_some();
+    let applied = record.is_some_and(|record| record.identity().is_some());
+    [
+        condition(
+            "ProvisioningStarted",
+            started,
+            ["PreCheckSucceed", "PreCheckFailed"],
+            ["members have workers", "members have no workers yet; see Accepted and Placed"],
+        ),
+        condition(
+            "ApplyResources",
+            applied,
+            ["ApplyResourcesSucceed", "ApplyResourcesFailed"],
+            ["volumes and services are there", "volumes, services or addresses are missing yet; see AddressesKnown"],
+        ),
+        condition(
+            "ReplicasReady",
+            all_ready,
+            ["AllReplicasReady", "ReplicasNotReady"],
+            ["all members serve", "not all members serve; see Ready"],
+        ),
+    ]
 }
 
 /// The vendor's phases (`kubectl get cluster`, column STATUS).

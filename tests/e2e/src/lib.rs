@@ -16,6 +16,7 @@ pub mod operator;
 pub mod picture;
 pub mod programs;
 pub mod rest;
+pub mod runner;
 pub mod say;
 pub mod trouble;
 pub mod wait;

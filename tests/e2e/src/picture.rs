@@ -15,7 +15,9 @@ impl Picture {
     /// Draws it.
     #[must_use]
     pub fn draw(&self) -> String {
-        let widths: Vec<_> = self.workers.iter().map(|lines| width(lines)).collect();
+        // Boxes of one width hang evenly.
+        let widest = self.workers.iter().map(|lines| width(lines)).max().unwrap_or_default();
+        let widths = vec![widest | 1; self.workers.len()];
         let outer: Vec<_> = widths.iter().map(|width| width + 4).collect();
         let total = outer.iter().sum::<usize>() + GAP * outer.len().saturating_sub(1);
         let mut at = 0;
@@ -27,7 +29,7 @@ impl Picture {
                 middle
             })
             .collect();
-        let inner = width(&self.master);
+        let inner = width(&self.master) | 1;
         let indent = total.saturating_sub(inner + 4) / 2;
         let trunk = total / 2;
         let mut rows = vec![];

@@ -39,7 +39,12 @@ pub struct World {
 impl World {
     /// A new lab, in place of any that there is.
     pub fn up(options: Options) -> Outcome<Self> {
-        Self::around(Lab::up(options)?)
+        // Once more, for a machine of two cores has bad moments.
+        let lab = Lab::up(options.clone()).or_else(|error| {
+            eprintln!("the lab did not come up, and is tried again: {error}");
+            Lab::up(options)
+        });
+        Self::around(lab.inspect_err(|_| drop(Lab::clean()))?)
     }
 
     fn around(lab: Lab) -> Outcome<Self> {

@@ -110,6 +110,11 @@ fn show(world: &World, phases: &mut Phases) -> Outcome {
         say(format!("{KEY} = lagoon, read in {}", others[1].worker));
         Ok(())
     })?;
+    phases.run("Atoll has noticed, and changes nothing that it cannot see", || {
+        database.wait_for_phase("Abnormal", Duration::from_secs(40))?;
+        print!("\n$ atoll status\n{}\n", world.atoll(&["status"])?.0);
+        Ok(())
+    })?;
     phases.run("healed: the member that was cut off has caught up", || {
         world.lab().heal(&leader.worker)?;
         eventually("the healed member is behind", Duration::from_secs(30), || {

@@ -1,0 +1,5 @@
+use e2e::runner::Case;
+
+pub fn cases() -> Vec<Case> {
+    vec![]
+}
