@@ -35,6 +35,10 @@ crds: ## write the generated CRDs anew
 	$(CARGO) run -q -p atoll -- crds --into crds
 	cp crds/*.yaml charts/atoll/crd-files/
 
+.PHONY: deploy
+deploy: ## write the plain manifests anew from the chart
+	HELM="$$($(CARGO) run -q -p atoll-lab -- bin helm)" deploy/render
+
 .PHONY: lab-up
 lab-up: build ## start a master and three workers on this machine (needs root)
 	$(CARGO) run -q -p atoll-lab -- up

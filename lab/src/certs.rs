@@ -104,6 +104,7 @@ pub(crate) fn clients(cluster: &Cluster) -> Vec<(String, String, &'static str)> 
         ("cert".to_owned(), "lab:cert".to_owned(), MASTERS),
         ("addons".to_owned(), "lab:addons".to_owned(), MASTERS),
         ("coredns".to_owned(), "lab:coredns".to_owned(), MASTERS),
+        ("metallb".to_owned(), "lab:metallb".to_owned(), MASTERS),
         ("controller-manager".to_owned(), "system:kube-controller-manager".to_owned(), MASTERS),
         ("scheduler".to_owned(), "system:kube-scheduler".to_owned(), MASTERS),
         ("proxy".to_owned(), "system:kube-proxy".to_owned(), "lab"),

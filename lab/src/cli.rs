@@ -102,6 +102,9 @@ enum Command {
         /// The image of etcd 3.6, too.
         #[arg(long)]
         etcd_36: bool,
+        /// MetalLB's controller, too.
+        #[arg(long)]
+        metallb: bool,
     },
     /// Print where a program of the lab is (kubectl, helm, etcdctl, …).
     Bin {
@@ -159,6 +162,9 @@ struct Up {
     /// The image of etcd 3.6, too (built on first use).
     #[arg(long)]
     etcd_36: bool,
+    /// MetalLB gives the workers' load balancer addresses, as in document 001, not the lab's allocator (built on first use).
+    #[arg(long)]
+    metallb: bool,
 }
 
 fn domain(text: &str) -> std::result::Result<(String, String), String> {
@@ -183,7 +189,7 @@ struct Kubeconfig {
 struct Process {
     /// A cluster or a node.
     name: String,
-    /// etcd, apiserver, controller-manager, scheduler, kubelet, proxy, containerd, coredns or addons.
+    /// etcd, apiserver, controller-manager, scheduler, kubelet, proxy, containerd, coredns, addons or metallb.
     process: String,
 }
 
@@ -259,7 +265,7 @@ pub fn run() -> Result<ExitCode> {
             Lab::open()?.load_argument(&image, &clusters.iter().map(String::as_str).collect::<Vec<_>>())?;
         }
         Command::Audit(which) => show(&count_requests(&Lab::open()?, &which)?)?,
-        Command::Build { etcd_36 } => Lab::build(etcd_36)?,
+        Command::Build { etcd_36, metallb } => Lab::build_for(&Options { etcd_36, metallb, ..Options::default() })?,
         Command::Bin { name } => show(&format!("{}\n", lab::bin(&name)?.display()))?,
         Command::Addons { config } => run_addons(&config)?,
     }
@@ -281,6 +287,7 @@ fn start(up: Up) -> Result<()> {
         domains: up.domains.into_iter().collect(),
         images: up.images,
         etcd_36: up.etcd_36,
+        metallb: up.metallb,
     })?;
     let first = lab.clusters().get(1).map_or("master", |cluster| cluster.name.as_str());
     eprintln!("\nnext: lab status; lab kubectl {first} get nodes; lab down");

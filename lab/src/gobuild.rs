@@ -21,14 +21,27 @@ pub struct Module {
     files: &'static [(&'static str, &'static str)],
     /// Linker flags beyond those that make a program small.
     link: &'static str,
+    /// What else the programs need of the source when they run.
+    carried: Option<Carried>,
+}
+
+/// A folder of a module's source, copied beside the programs when they are built.
+#[derive(Debug)]
+struct Carried {
+    module: &'static str,
+    folder: &'static str,
 }
 
 macro_rules! module {
     ($constant:ident, $name:literal, [$($file:literal),+], $link:expr) => {
+        module!($constant, $name, [$($file),+], $link, None);
+    };
+    ($constant:ident, $name:literal, [$($file:literal),+], $link:expr, $carried:expr) => {
         static $constant: Module = Module {
             name: $name,
             files: &[$(($file, include_str!(concat!("../go/", $name, "/", $file)))),+],
             link: $link,
+            carried: $carried,
         };
     };
 }
@@ -47,6 +60,13 @@ module!(ETCD_36, "etcd-3.6", ["go.mod", "go.sum"], "");
 module!(COREDNS, "coredns", ["go.mod", "go.sum", "main.go"], "");
 module!(HELM, "helm", ["go.mod", "go.sum"], "");
 module!(PAUSE, "pause", ["go.mod", "main.go"], "");
+module!(
+    METALLB,
+    "metallb",
+    ["go.mod", "go.sum"],
+    "",
+    Some(Carried { module: "go.universe.tf/metallb", folder: "config/crd/bases" })
+);
 
 /// The version in the name of the etcd 3.5 image; a test compares it with `go.mod`.
 pub const ETCD_35_VERSION: &str = "v3.5.35";
@@ -85,6 +105,7 @@ programs! {
     ETCD_36_SERVER = "etcd" of ETCD_36: "go.etcd.io/etcd/server/v3";
     ETCD_36_CTL = "etcdctl" of ETCD_36: "go.etcd.io/etcd/etcdctl/v3";
     ETCD_36_UTL = "etcdutl" of ETCD_36: "go.etcd.io/etcd/etcdutl/v3";
+    METALLB_CONTROLLER = "metallb-controller" of METALLB: "go.universe.tf/metallb/controller";
 }
 
 /// What `lab build` makes; the slowest first, since its packages serve the next ones.
@@ -104,12 +125,15 @@ pub const STANDARD: &[Program] = &[
 ];
 /// What the image of etcd 3.6 needs besides.
 pub const WITH_ETCD_36: &[Program] = &[ETCD_36_SERVER, ETCD_36_CTL, ETCD_36_UTL];
+/// What `--metallb` needs besides.
+pub const WITH_METALLB: &[Program] = &[METALLB_CONTROLLER];
 
 impl Module {
     fn fingerprint(&self) -> String {
         let files = self.files.iter().flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]);
         let flags = FLAGS.iter().map(|flag| flag.as_bytes());
-        fingerprint(files.chain(flags).chain([self.link.as_bytes()]))
+        let carried = self.carried.iter().flat_map(|carried| [carried.module.as_bytes(), carried.folder.as_bytes()]);
+        fingerprint(files.chain(flags).chain([self.link.as_bytes()]).chain(carried))
     }
 }
 
@@ -132,6 +156,12 @@ impl Programs {
     #[must_use]
     pub fn path(&self, program: &Program) -> PathBuf {
         self.directory(program).join(program.name)
+    }
+
+    /// Where the files are that a program's module carries along.
+    #[must_use]
+    pub fn carried(&self, program: &Program) -> PathBuf {
+        self.directory(program).join("carried")
     }
 
     fn directory(&self, program: &Program) -> PathBuf {
@@ -174,8 +204,10 @@ impl Programs {
             return Err(Error::Preflight(vec![NEED_GO.to_owned()]));
         };
         let all = Instant::now();
+        let long =
+            if missing.len() < STANDARD.len() { "" } else { "; the first time takes 6 to 10 minutes on two cores" };
         say(&format!(
-            "building {} of {} programs from Go modules into {}; the first time takes 6 to 10 minutes on two cores",
+            "building {} of {} programs from Go modules into {}{long}",
             missing.len(),
             programs.len(),
             self.cache.display()
@@ -208,7 +240,11 @@ impl Programs {
             loop {
                 if let Some(status) = child.try_wait().or_cannot(|| "wait for go".to_owned())? {
                     progress.end(status.success());
-                    return if status.success() { Ok(()) } else { Err(failure(program, &log)) };
+                    if !status.success() {
+                        return Err(failure(program, &log));
+                    }
+                    let carry = |carried| carry(go, &source, carried, &dir.join("carried"));
+                    return module.carried.as_ref().map_or(Ok(()), carry);
                 }
                 std::thread::sleep(Duration::from_millis(100));
                 progress.tick();
@@ -219,6 +255,20 @@ impl Programs {
 
 pub(crate) const NEED_GO: &str = "Go 1.26 or newer is missing: install it from https://go.dev/dl (package golang-go may be too old), \
     and have `go` in PATH; it builds the Kubernetes programs once";
+
+/// Copies the files of a folder of a module that was just built, and therefore is in Go's module cache.
+fn carry(go: &Path, source: &Path, carried: &Carried, target: &Path) -> Result<()> {
+    let mut list = Command::new(go);
+    list.current_dir(source).env("GOWORK", "off").args(["list", "-m", "-f", "{{.Dir}}", carried.module]);
+    let folder = Path::new(shell::run(&mut list)?.trim()).join(carried.folder);
+    let cannot = || format!("copy {} of {}", carried.folder, carried.module);
+    make_dir(target)?;
+    for entry in folder.read_dir().or_cannot(cannot)? {
+        let entry = entry.or_cannot(cannot)?;
+        write(&target.join(entry.file_name()), std::fs::read(entry.path()).or_cannot(cannot)?)?;
+    }
+    Ok(())
+}
 
 fn failure(program: &Program, log: &Path) -> Error {
     let text = std::fs::read_to_string(log).unwrap_or_default();
@@ -283,6 +333,13 @@ mod tests {
         }
         assert!(KUBERNETES.files[0].1.contains("k8s.io/kubernetes v1.34.4"));
         assert!(KUBERNETES.link.contains("gitVersion=v1.34.4"));
+    }
+
+    #[test]
+    fn what_is_not_asked_for_is_not_built() {
+        let standard = |program: &Program| STANDARD.iter().any(|other| other.name == program.name);
+        assert!(!WITH_METALLB.iter().any(standard));
+        assert!(METALLB.files[0].1.contains("tool go.universe.tf/metallb/controller"));
     }
 
     #[test]

@@ -76,10 +76,15 @@ impl Lab {
         cleanup::clean(&Dirs::from_env())
     }
 
-    /// Builds what is not in the cache yet.
+    /// Builds what is not in the cache yet of a lab as most want it.
     pub fn build(etcd_36: bool) -> Result<()> {
+        Self::build_for(&Options { etcd_36, ..Options::default() })
+    }
+
+    /// Builds what is not in the cache yet of a lab with these options.
+    pub fn build_for(options: &Options) -> Result<()> {
         let dirs = Dirs::from_env();
-        Programs::new(&dirs).ensure(&up::needed(&Options { etcd_36, ..Options::default() }))?;
+        Programs::new(&dirs).ensure(&up::needed(options))?;
         Debs::new(&dirs).ensure()
     }
 

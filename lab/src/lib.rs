@@ -42,6 +42,7 @@ mod cleanup;
 mod control_plane;
 mod error;
 mod lab;
+mod metallb;
 mod node;
 mod shell;
 mod up;

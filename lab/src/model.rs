@@ -72,6 +72,9 @@ pub struct Options {
     pub images: Vec<std::path::PathBuf>,
     /// The image of etcd 3.6, too (built on first use).
     pub etcd_36: bool,
+    /// MetalLB gives the workers' load balancer addresses, not the lab's allocator (built on first use).
+    #[serde(default)]
+    pub metallb: bool,
 }
 
 impl Default for Options {
@@ -87,6 +90,7 @@ impl Default for Options {
             domains: BTreeMap::new(),
             images: Vec::new(),
             etcd_36: false,
+            metallb: false,
         }
     }
 }
@@ -235,6 +239,11 @@ impl Topology {
         if options.no_nodes && options.master_node {
             return wrong("--no-nodes and --master-node exclude each other".to_owned());
         }
+        if options.no_nodes && options.metallb {
+            return wrong(
+                "--no-nodes and --metallb exclude each other: a load balancer's address leads to a node".to_owned(),
+            );
+        }
         if options.route_services && options.network == Network::Islands {
             return wrong(
                 "--route-services needs --network flat: islands share one range of service addresses".to_owned(),
@@ -362,6 +371,7 @@ mod tests {
             (Box::new(|options: &mut Options| options.workers = 31) as Box<dyn FnOnce(&mut Options)>, "too many"),
             (Box::new(|options| options.nodes = 9), "1 to 8"),
             (Box::new(|options| (options.no_nodes, options.master_node) = (true, true)), "exclude"),
+            (Box::new(|options| (options.no_nodes, options.metallb) = (true, true)), "leads to a node"),
             (Box::new(|options| (options.route_services, options.network) = (true, Network::Islands)), "flat"),
             (Box::new(|options| drop(options.domains.insert("k8s-7".into(), "a.b".into()))), "no cluster k8s-7"),
             (Box::new(|options| drop(options.domains.insert("k8s-1".into(), "A_b".into()))), "no domain"),

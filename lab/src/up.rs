@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::addons;
+use crate::addons::{self, Balancer};
 use crate::api::{self, Api};
 use crate::bootstrap::{self, DOCUMENT};
 use crate::certs::{self, Authority, MASTERS};
@@ -19,7 +19,7 @@ use crate::model::{Cluster, Network, Node, Options, Place, Topology};
 use crate::node::{NodeSetup, containerd_socket};
 use crate::preflight::{self, Machine};
 use crate::process::{Launch, wait_until};
-use crate::{cgroups, cleanup, faults, network};
+use crate::{cgroups, cleanup, faults, metallb, network};
 
 const API_LIMIT: Duration = Duration::from_mins(2);
 const NODE_LIMIT: Duration = Duration::from_mins(2);
@@ -37,6 +37,9 @@ pub(crate) fn needed(options: &Options) -> Vec<Program> {
     let mut programs = gobuild::STANDARD.to_vec();
     if options.etcd_36 {
         programs.extend_from_slice(gobuild::WITH_ETCD_36);
+    }
+    if options.metallb {
+        programs.extend_from_slice(gobuild::WITH_METALLB);
     }
     programs
 }
@@ -105,7 +108,11 @@ impl Start<'_> {
             api::session(&cluster.name, &admin, async |api: &Api| {
                 self.wait_for_api(api, cluster).await?;
                 self.launch(first, &plane.controller_manager())?;
-                bootstrap::create(api, cluster).await
+                bootstrap::create(api, cluster).await?;
+                if self.has_metallb(cluster) {
+                    metallb::install(api, &self.lab.programs, cluster).await?;
+                }
+                Ok(())
             })?;
             preparing.join().unwrap_or_else(|_| Err(Error::Options("preparing a node ended early".to_owned())))?;
             if !nodes.is_empty() {
@@ -118,6 +125,9 @@ impl Start<'_> {
                 if place.name == first.name {
                     self.launch(place, &setup.coredns(self.topology)?)?;
                     self.launch(place, &self.addons(cluster)?)?;
+                    if self.has_metallb(cluster) {
+                        self.launch(place, &metallb::launch(state, &self.lab.programs, cluster))?;
+                    }
                 }
             }
             api::session(&cluster.name, &admin, async |api: &Api| self.wait_until_ready(api, cluster).await)
@@ -164,7 +174,16 @@ impl Start<'_> {
         };
         api.wait("the nodes", NODE_LIMIT, processes.log("kubelet"), nodes).await?;
         let class = "/apis/storage.k8s.io/v1/storageclasses/standard";
-        api.wait("the storage class", API_LIMIT, processes.log("addons"), async |api| found(api, class).await).await
+        api.wait("the storage class", API_LIMIT, processes.log("addons"), async |api| found(api, class).await).await?;
+        if self.has_metallb(cluster) {
+            api.wait("MetalLB's pool", API_LIMIT, processes.log("metallb"), metallb::ready).await?;
+        }
+        Ok(())
+    }
+
+    /// Document 001 has it in the data plane's clusters; a master with a node keeps the lab's allocator.
+    fn has_metallb(&self, cluster: &Cluster) -> bool {
+        self.topology.options.metallb && !cluster.is_master()
     }
 
     /// All kubelets of the machine share one socket path that none of them lets be chosen (that of the device plugins),
@@ -207,6 +226,7 @@ impl Start<'_> {
             "cluster": cluster.name,
             "kubeconfig": kubeconfig(&cluster.name),
             "lb_range": cluster.lb_cidr,
+            "balancer": if self.has_metallb(cluster) { Balancer::MetalLb } else { Balancer::Lab },
             "storage_root": dir.join("volumes"),
             "peers": peers.iter().map(|peer| json!({ "cluster": peer.name, "kubeconfig": kubeconfig(&peer.name) })).collect::<Vec<_>>(),
             "global_services": self.topology.options.global_services && !cluster.is_master(),

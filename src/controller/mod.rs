@@ -1,5 +1,6 @@
 //! The controller: it wakes for what has changed, and goes round once for each database that is concerned.
 
+mod answers;
 pub mod claim;
 pub mod guests;
 pub mod lease;
@@ -10,5 +11,6 @@ pub mod run;
 mod shelf;
 mod write;
 
+pub use answers::Answers;
 pub use reconcile::{Reconciler, Round};
 pub use shelf::Shelf;

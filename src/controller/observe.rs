@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -13,7 +12,7 @@ use k8s_openapi::{
 use kube::Api;
 use tokio::time::timeout;
 
-use super::{Shelf, reconcile::Reconciler};
+use super::{Shelf, answers::Known, reconcile::Reconciler};
 use crate::{
     admin::{Asked, JobRoute, PodRoute, Route},
     dialect::Dialect,
@@ -22,7 +21,7 @@ use crate::{
         database::{Database, Intent},
         labels,
         membership::{Membership, Rung},
-        name::{ObjectName, Uid, WorkerName},
+        name::{ObjectName, WorkerName},
         network::{Exposure, Network, Spread},
         record::{Member, Record, Recorded, Stage},
         seen::{Deletions, Ending, Pod, PodPhase, Readiness, Seen, Worker},
@@ -35,52 +34,6 @@ const ROLES_STAND: Duration = Duration::from_mins(1);
 
 /// How long a round waits for members: long enough for one that is near.
 const MOMENT: Duration = Duration::from_millis(300);
-
-/// What members last said, of each database. Lost with the process, which costs one round of questions.
-#[derive(Default)]
-pub struct Answers {
-    known: Mutex<BTreeMap<Uid, Known>>,
-    asking: Mutex<BTreeSet<Uid>>,
-}
-
-/// The turn to ask one database's members: nobody else asks them meanwhile.
-struct Turn {
-    answers: Arc<Answers>,
-    database: Uid,
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.answers.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.database);
-    }
-}
-
-#[derive(Clone)]
-struct Known {
-    at: Instant,
-    of: Vec<Uid>,
-    membership: Membership,
-}
-
-impl Answers {
-    fn take_turn(self: &Arc<Self>, database: &Uid) -> Option<Turn> {
-        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
-        asking.insert(database.clone()).then(|| Turn { answers: self.clone(), database: database.clone() })
-    }
-
-    fn get(&self, database: &Uid) -> Option<Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(database).cloned()
-    }
-
-    fn put(&self, database: &Uid, known: Known) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(database.clone(), known);
-    }
-
-    /// Forgets a database that is gone.
-    pub fn forget(&self, database: &Uid) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(database);
-    }
-}
 
 impl<D: Dialect> Reconciler<D> {
     /// What the watches show, what the members say, and (for a deletion) what else goes. In the common case no

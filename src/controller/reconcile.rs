@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Shelf,
-    observe::Answers,
+    answers::Answers,
     write::{FINALIZER, WriteError, Writer},
 };
 use crate::{
@@ -23,10 +23,12 @@ use crate::{
     plan::{
         act::Act,
         database::{Database, DatabaseKey, Intent},
-        decide::{Decision, Step, View, decide},
+        decide::decide,
         record::{Record, Recorded},
         report::{Condition, Report, Truth, events},
         seen::Seen,
+        step::{Decision, Step},
+        view::View,
     },
     worker::{
         act::ActError,

@@ -3,7 +3,7 @@
 
 use jiff::SignedDuration;
 
-use super::{decide::View, seen::Ending};
+use super::{seen::Ending, view::View};
 
 /// How old a deletion may be to count towards a mass of them.
 const RECENT: SignedDuration = SignedDuration::from_mins(10);

@@ -4,12 +4,12 @@
 use super::{
     address,
     database::PlacementRequest,
-    decide::View,
     place::{Match, resolve},
     record::{Record, Recorded, Stage},
     render,
     report::{Condition, Truth},
     seen::Sight,
+    view::View,
 };
 use crate::engine::Start;
 

@@ -1,63 +1,20 @@
 //! The decision: a pure function of what is asked for, what is recorded and what is seen.
 
-use std::collections::BTreeSet;
-
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::{
     act::Act,
-    address, adopt,
-    database::{Database, Intent},
+    adopt,
+    database::Intent,
     delete, found, keep,
-    name::{ObjectName, Uid, WorkerName},
+    name::{MemberName, WorkerName},
     place::{self, place},
     record::{Member, Record, Recorded, Stage},
-    render::Owner,
-    report::{Condition, Report, Truth},
-    seen::{Claim, Doubt, Pod, Seen, Service, Sight},
-    tell::{self, Obstacle},
-    wait::Wait,
+    step::{Decision, Step},
+    tell,
+    view::View,
+    wait::{Obstacle, Wait},
 };
-
-/// Everything that a decision looks at.
-#[derive(Clone, Copy, Debug)]
-pub struct View<'a> {
-    /// The UID of the master's kube-system namespace.
-    pub master: &'a Uid,
-    /// What is asked for.
-    pub database: &'a Database,
-    /// What is recorded.
-    pub record: Option<&'a Recorded>,
-    /// What is seen.
-    pub seen: &'a Seen,
-    /// When.
-    pub now: Timestamp,
-}
-
-/// What is to be done next, and what is to be told.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Decision {
-    /// What is to be done.
-    pub step: Step,
-    /// What is to be told.
-    pub report: Report,
-    /// When to decide again although nothing has changed by then.
-    pub again: Option<SignedDuration>,
-}
-
-/// What is to be done next: one of these, never two. That a record is written *or* acted on, and never both at once,
-/// is the order that makes a crash between any two writes harmless.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// Write this record, and do nothing else until it stands.
-    Record(Record),
-    /// Decide again with live lists of these workers: something is about to be believed gone.
-    LookAgain(BTreeSet<WorkerName>),
-    /// Carry these out, in any order; often there are none.
-    Act(Vec<Act>),
-    /// Let the resource go: take its finalizer off.
-    Release,
-}
 
 /// Decides.
 #[must_use]
@@ -204,8 +161,8 @@ fn another_attempt(record: &Record, attempt: u32) -> Record {
     Record { uid: record.uid.clone(), stage: Stage::Placed { attempt }, members: members.collect() }
 }
 
-fn broken(view: &View, members: &[super::name::MemberName]) -> Obstacle {
-    let names = members.iter().map(super::name::MemberName::as_str).collect::<Vec<_>>().join(", ");
+fn broken(view: &View, members: &[MemberName]) -> Obstacle {
+    let names = members.iter().map(MemberName::as_str).collect::<Vec<_>>().join(", ");
     Obstacle::new(
         "VolumesPresent",
         "FoundingBroken",
@@ -216,61 +173,4 @@ fn broken(view: &View, members: &[super::name::MemberName]) -> Obstacle {
             view.database.id.name
         ),
     )
-}
-
-impl<'a> View<'a> {
-    /// Whose objects are rendered.
-    #[must_use]
-    pub fn owner(&self) -> Owner<'a> {
-        Owner { master: self.master, database: self.database }
-    }
-
-    /// A member's pod.
-    #[must_use]
-    pub fn pod(&self, member: &Member) -> Sight<&'a Pod> {
-        self.sight_of_pod(&member.worker, &ObjectName::from(&member.name))
-    }
-
-    /// The pod of this name in this worker.
-    #[must_use]
-    pub fn sight_of_pod(&self, worker: &WorkerName, name: &ObjectName) -> Sight<&'a Pod> {
-        self.seen.workers.get(worker).map_or(Sight::Unknown(Doubt::WorkerUnseen), |worker| worker.view.pod(name))
-    }
-
-    /// A member's claim for one of its volumes.
-    #[must_use]
-    pub fn claim(&self, member: &Member, volume: &str) -> Sight<&'a Claim> {
-        let name = self.database.names.claim(volume, &member.name);
-        let worker = self.seen.workers.get(&member.worker);
-        worker.map_or(Sight::Unknown(Doubt::WorkerUnseen), |worker| worker.view.claim(&name))
-    }
-
-    /// The service of this name in this worker.
-    #[must_use]
-    pub fn service(&self, worker: &WorkerName, name: &ObjectName) -> Sight<&'a Service> {
-        self.seen.workers.get(worker).map_or(Sight::Unknown(Doubt::WorkerUnseen), |worker| worker.view.service(name))
-    }
-
-    /// The wait for a worker that cannot be seen.
-    #[must_use]
-    pub fn unseen(&self, worker: &WorkerName) -> Wait {
-        match self.seen.workers.get(worker) {
-            Some(sight) => address::unseen(worker, &sight.view),
-            None => Wait::WorkerNotRegistered { word: worker.to_string() },
-        }
-    }
-}
-
-impl Obstacle {
-    /// An obstacle told by condition `kind`.
-    #[must_use]
-    pub fn new(kind: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
-        Self(Condition { kind, status: Truth::False, reason, message: message.into() })
-    }
-
-    /// A wait told by condition `kind`.
-    #[must_use]
-    pub fn waiting(kind: &'static str, wait: &Wait) -> Self {
-        Self(wait.condition(kind))
-    }
 }

@@ -11,12 +11,14 @@ use super::{
     act::{Act, Change, Kind, Reason},
     brake,
     database::{Intent, OnDelete},
-    decide::{Decision, Step, View},
     keep::{ours, target},
     name::WorkerName,
     report::{Phase, Report},
     seen::{Meta, Objects, Source},
-    tell::{self, Obstacle},
+    step::{Decision, Step},
+    tell,
+    view::View,
+    wait::Obstacle,
 };
 
 /// How long a deletion waits for its neighbours, so that many at once are seen as many (DECISIONS 7).

@@ -11,12 +11,13 @@ use super::{
     act::{Act, Change, MissingNamespace, Object, Reason},
     address::{self, Address},
     database::Database,
-    decide::{Step, View},
     name::{MemberName, ObjectName, Uid, WorkerName},
     network::{Exposure, Network},
     record::{Identity, Member, Record, Recorded, Stage},
     render,
     seen::{Doubt, Readiness, Sight},
+    step::Step,
+    view::View,
     wait::Wait,
 };
 

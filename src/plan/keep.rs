@@ -2,13 +2,13 @@
 
 use super::{
     act::{Act, Change, Kind, MissingNamespace, Object, Reason, Target},
-    decide::View,
     found,
     name::Uid,
     record::{Member, Recorded, Stage},
     render,
     seen::{ClaimPhase, Meta, PodPhase, Sight},
-    tell::Obstacle,
+    view::View,
+    wait::Obstacle,
 };
 use crate::engine::Start;
 

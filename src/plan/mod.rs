@@ -20,9 +20,11 @@ pub mod record;
 pub mod render;
 pub mod report;
 pub mod seen;
+pub mod step;
 pub mod tell;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
 mod tests;
+pub mod view;
 pub mod wait;

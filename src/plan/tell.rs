@@ -1,18 +1,14 @@
 //! Telling: from a decision's view to the report that people read.
 
 use super::{
-    decide::View,
     exposure,
     network::Network,
     record::{Member, Record, Stage},
     report::{Condition, MemberReport, MemberState, Phase, Report, Truth, seconds},
     seen::{ClaimPhase, PodPhase, Readiness, Sight, WorkerView},
-    wait::Wait,
+    view::View,
+    wait::{Obstacle, Wait},
 };
-
-/// Something that is in the way, as the condition that tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Obstacle(pub Condition);
 
 /// The report on one database.
 #[must_use]

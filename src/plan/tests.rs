@@ -7,14 +7,16 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     act::{Act, Change, Kind, Object},
     database::{Database, Intent, OnDelete, PlacementRequest},
-    decide::{Decision, Step, View, decide},
+    decide::decide,
     labels,
     name::{ObjectName, ResourceVersion, Uid, WorkerName},
     network::{Exposure, MemberServices, Network, Spread},
     record::{Record, Recorded, Stage},
     report::{Phase, Truth},
     seen::{Claim, ClaimPhase, Ending, Meta, Pod, PodPhase, Readiness, Seen, Service, Source, WorkerView},
+    step::{Decision, Step},
     testing,
+    view::View,
 };
 
 /// A reason that must be told, and what brings it about.

@@ -158,6 +158,24 @@ impl Wait {
     }
 }
 
+/// Something that is in the way, as the condition that tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle(pub Condition);
+
+impl Obstacle {
+    /// An obstacle told by condition `kind`.
+    #[must_use]
+    pub fn new(kind: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
+        Self(Condition { kind, status: Truth::False, reason, message: message.into() })
+    }
+
+    /// A wait told by condition `kind`.
+    #[must_use]
+    pub fn waiting(kind: &'static str, wait: &Wait) -> Self {
+        Self(wait.condition(kind))
+    }
+}
+
 fn join(names: &[WorkerName]) -> String {
     names.iter().map(WorkerName::as_str).collect::<Vec<_>>().join(", ")
 }

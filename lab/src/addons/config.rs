@@ -17,6 +17,9 @@ pub struct Config {
     pub kubeconfig: PathBuf,
     /// Addresses for Services of type `LoadBalancer`, routed to the cluster.
     pub lb_range: AddressRange,
+    /// Who gives them.
+    #[serde(default)]
+    pub balancer: Balancer,
     /// A directory under which each volume is a directory.
     pub storage_root: PathBuf,
     /// The clusters whose global Services are shared with this one.
@@ -25,6 +28,17 @@ pub struct Config {
     /// Whether the stand-in for Cilium's global Services runs here.
     #[serde(default)]
     pub global_services: bool,
+}
+
+/// Who gives addresses to Services of type `LoadBalancer`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Balancer {
+    /// The lab's allocator, which withholds an address when a test asks for that.
+    #[default]
+    Lab,
+    /// MetalLB's controller, which runs beside the add-ons; the allocator rests.
+    MetalLb,
 }
 
 /// Another cluster of the lab.
@@ -152,6 +166,7 @@ mod tests {
             "global_services": true}"#;
         let config: Config = serde_json::from_str(json).unwrap();
         assert_eq!(config.lb_range.to_string(), "10.93.1.0/24");
+        assert_eq!(config.balancer, Balancer::Lab, "the allocator rests only where MetalLB is named");
         assert_eq!(serde_json::from_str::<Config>(&serde_json::to_string(&config).unwrap()).unwrap(), config);
         assert!(serde_json::from_str::<Config>(&json.replace("peers", "pears")).is_err());
     }

@@ -1,6 +1,7 @@
 //! Addresses for Services of type `LoadBalancer`, as a cloud or `MetalLB` would give them.
 //!
-//! Only the addresses: the lab routes the range to a node, where kube-proxy takes the traffic.
+//! Only the addresses: the lab routes the range to a node, where kube-proxy takes the traffic. Where `MetalLB` itself
+//! gives them ([`super::Balancer`]), this does not run.
 
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{Patch, PatchParams};

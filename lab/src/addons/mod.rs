@@ -28,7 +28,7 @@ mod sight;
 
 use std::path::PathBuf;
 
-pub use config::{AddressRange, Config, Peer};
+pub use config::{AddressRange, Balancer, Config, Peer};
 
 use self::level::Addon;
 
@@ -95,7 +95,9 @@ async fn serve(config: Config) -> Result<(), Error> {
     let mut addons = tokio::task::JoinSet::new();
     let services = sight::watch(&client, &config.cluster, "");
     spawn(&mut addons, provisioner::Provisioner::new(&config, &client));
-    spawn(&mut addons, loadbalancer::LoadBalancer::new(&config, &client, services.clone()));
+    if config.balancer == Balancer::Lab {
+        spawn(&mut addons, loadbalancer::LoadBalancer::new(&config, &client, services.clone()));
+    }
     if config.global_services {
         spawn(&mut addons, global_services::GlobalServices::new(&config, &client, services));
     }

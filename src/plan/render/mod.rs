@@ -5,6 +5,8 @@ mod claim;
 mod digest;
 mod pod;
 mod service;
+#[cfg(test)]
+mod tests;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 

@@ -233,6 +233,39 @@ impl World {
         Ok(Database::of(self, &serde_json::from_str::<Value>(&said)?))
     }
 
+    /// Shuts, or opens again, the way from this machine (where the operator runs) to the pods, which a flat network
+    /// has. The clusters among themselves notice nothing.
+    pub fn shut_the_way_to_pods(&self, shut: bool) -> Outcome {
+        for cluster in self.lab().clusters() {
+            for (place, node) in cluster.nodes() {
+                let via = place.ip.to_string();
+                let way: &[&str] = if shut { &["blackhole", &node.pod_cidr] } else { &[&node.pod_cidr, "via", &via] };
+                let done = Command::new("ip").args(["route", "replace"]).args(way).output()?;
+                let said = String::from_utf8_lossy(&done.stderr);
+                if !done.status.success() {
+                    return Err(Trouble::new(format!("ip route replace {}: {}", way.join(" "), said.trim())));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All objects in the workers that are Atoll's, whichever database they are of, as `worker/kind/name`.
+    pub fn objects_of_atoll(&self) -> Outcome<Vec<String>> {
+        let mut all = Vec::new();
+        for worker in self.workers() {
+            for (group, kind) in
+                [("/api/v1", "pods"), ("/api/v1", "services"), ("/api/v1", "persistentvolumeclaims"), ("/apis/batch/v1", "jobs")]
+            {
+                let path = format!("{group}/{kind}?labelSelector=app.kubernetes.io%2Fmanaged-by%3Datoll");
+                let objects = self.rest(&worker)?.list(&path)?;
+                all.extend(objects.iter().map(|object| format!("{worker}/{kind}/{}", rest::name(object))));
+            }
+        }
+        all.sort();
+        Ok(all)
+    }
+
     /// All databases.
     pub fn databases(&self) -> Outcome<Vec<Database<'_>>> {
         let resources = self.rest("master")?.list(CLUSTERS)?;

@@ -1,0 +1,61 @@
+//! What members last said, and whose turn it is to ask them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use crate::plan::{membership::Membership, name::Uid};
+
+/// What members last said, of each database. Lost with the process, which costs one round of questions.
+#[derive(Default)]
+pub struct Answers {
+    known: Mutex<BTreeMap<Uid, Known>>,
+    asking: Mutex<BTreeSet<Uid>>,
+}
+
+/// The turn to ask one database's members: nobody else asks them meanwhile.
+pub(super) struct Turn {
+    answers: Arc<Answers>,
+    database: Uid,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.answers.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.database);
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Known {
+    /// When it was said.
+    pub at: Instant,
+    /// The pods that were asked.
+    pub of: Vec<Uid>,
+    /// What was said.
+    pub membership: Membership,
+}
+
+impl Answers {
+    /// The turn to ask, unless somebody is asking already.
+    pub(super) fn take_turn(self: &Arc<Self>, database: &Uid) -> Option<Turn> {
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        asking.insert(database.clone()).then(|| Turn { answers: self.clone(), database: database.clone() })
+    }
+
+    /// What was last said.
+    pub(super) fn get(&self, database: &Uid) -> Option<Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(database).cloned()
+    }
+
+    /// Takes in what was said.
+    pub(super) fn put(&self, database: &Uid, known: Known) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(database.clone(), known);
+    }
+
+    /// Forgets a database that is gone.
+    pub fn forget(&self, database: &Uid) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(database);
+    }
+}
