@@ -85,9 +85,18 @@ pub struct Args {
 
 /// The dialects that can be switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum DialectName {
+pub(super) enum DialectName {
     /// KubeBlocks' Cluster.
     Kubeblocks,
+}
+
+impl DialectName {
+    /// The name of its CRD.
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Self::Kubeblocks => Cluster::KIND.plural(),
+        }
+    }
 }
 
 /// Runs until it is told to stop, or loses its lease.

@@ -2,13 +2,13 @@
 
 use futures::future::join_all;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::Value;
 
 use super::finding::Finding;
 use crate::{
     controller::claim::{Standing, judge},
-    dialect::crds,
+    dialect::{crds, k8scluster::K8sCluster},
     worker::fault::{Fault, call},
 };
 
@@ -23,18 +23,27 @@ pub struct Kind {
     pub finding: Finding,
 }
 
+/// Whose CRDs are ours, and which of them are not to be served.
+#[derive(Clone, Copy, Debug)]
+pub struct Who<'a> {
+    /// The installation.
+    pub installation: &'a str,
+    /// The names of CRDs whose dialects are disabled.
+    pub disabled: &'a [String],
+}
+
 /// Looks at all of them.
-pub async fn look(client: &Client, installation: &str) -> Vec<Kind> {
+pub async fn look(client: &Client, who: Who<'_>) -> Vec<Kind> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     let api = &api;
     let looks = crds().into_iter().map(|ours| async move {
         let there = call(api.get_opt(&ours.name_any())).await;
-        kind(&ours, there.as_ref().map(Option::as_ref), installation)
+        kind(&ours, there.as_ref().map(Option::as_ref), who)
     });
     join_all(looks).await
 }
 
-fn kind(ours: &CustomResourceDefinition, there: Result<Option<&CustomResourceDefinition>, &Fault>, who: &str) -> Kind {
+fn kind(ours: &CustomResourceDefinition, there: Result<Option<&CustomResourceDefinition>, &Fault>, who: Who) -> Kind {
     let name = ours.name_any();
     let there = match there {
         Ok(there) => there,
@@ -44,15 +53,24 @@ fn kind(ours: &CustomResourceDefinition, there: Result<Option<&CustomResourceDef
         }
     };
     let what = format!("{} ({})", ours.spec.names.kind, ours.spec.group);
-    let standing = judge(there, who);
+    let standing = judge(there, who.installation);
+    if who.disabled.contains(&name) {
+        let finding = Finding::note(format!("{name}: {standing}. {what} is not served: --disable-dialects says so"));
+        return Kind { name, served: false, finding };
+    }
     let served = standing == Standing::Ours;
     let finding = match (standing, there) {
-        (Standing::Foreign { who }, _) => {
-            Finding::amiss(format!("{name}: {who}'s. {what} is not served here: neither watched nor written")).remedy(
-                "if it is to be served: remove the other operator with its CRD, then `atoll crds apply`. If not, \
-                 nothing needs to be done: the other kinds are served",
-            )
+        (Standing::Foreign { who }, _) if ours.spec.group == K8sCluster::group(&()) => {
+            Finding::amiss(format!("{name}: {who}'s. No worker can be registered here, so no database is served"))
+                .remedy("Atoll and that operator cannot share a master: run Atoll in another cluster")
         }
+        (Standing::Foreign { who }, _) => Finding::amiss(format!(
+            "{name}: {who}'s. {what} is not served here, neither watched nor written; the other kinds are"
+        ))
+        .remedy(
+            "if that is meant, --disable-dialects says so, here and to `atoll run`. If it is to be served: remove the \
+             other operator with its CRD, then `atoll crds apply`",
+        ),
         (Standing::Missing, _) | (_, None) => Finding::amiss(format!("{name}: missing. {what} is not served"))
             .remedy("install it with `atoll crds apply`, or by `helm upgrade`"),
         (Standing::Ours, Some(there)) => state(&name, ours, there),

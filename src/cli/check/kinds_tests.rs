@@ -4,6 +4,8 @@ use serde_json::json;
 use super::*;
 use crate::{cli::check::finding::Grade, controller::claim::claimed};
 
+const WHO: Who = Who { installation: "atoll", disabled: &[] };
+
 fn ours() -> CustomResourceDefinition {
     crds().into_iter().next().expect("a CRD")
 }
@@ -15,7 +17,7 @@ fn installed(change: impl FnOnce(&mut Value)) -> CustomResourceDefinition {
 }
 
 fn told(there: Option<&CustomResourceDefinition>) -> (Grade, bool, String) {
-    let kind = kind(&ours(), Ok(there), "atoll");
+    let kind = kind(&ours(), Ok(there), WHO);
     (kind.finding.grade, kind.served, kind.finding.text)
 }
 
@@ -71,9 +73,16 @@ fn a_crd_is_fine_only_if_it_is_ours_established_and_of_this_version() {
 }
 
 #[test]
+fn a_foreign_registration_of_workers_leaves_atoll_nothing_to_do() {
+    let ours = crds().into_iter().find(|crd| crd.spec.names.kind == "K8sCluster").expect("a CRD");
+    let kind = kind(&ours, Ok(Some(&ours)), WHO);
+    assert!(!kind.served && kind.finding.grade == Grade::Amiss, "{}", kind.finding);
+}
+
+#[test]
 fn what_cannot_be_read_is_neither_called_missing_nor_foreign() {
     let fault = Fault::Api(Box::new(Status::failure("no", "Forbidden").with_code(403)));
-    let kind = kind(&ours(), Err(&fault), "atoll");
+    let kind = kind(&ours(), Err(&fault), WHO);
     assert!(kind.served && kind.finding.grade == Grade::Amiss);
     assert!(kind.finding.text.contains("cannot be read: the API server answers 403"), "{}", kind.finding.text);
 }
@@ -89,5 +98,15 @@ fn defaults_and_dropped_empty_fields_are_no_difference() {
         (json!({"properties": {}}), json!({"properties": {"x": {}}}), Some("spec.properties.x")),
     ] {
         assert_eq!(differs("spec", &ours, &there).as_deref(), expected, "{ours} {there}");
+    }
+}
+
+#[test]
+fn a_dialect_that_is_disabled_is_no_fault_whosever_its_crd_is() {
+    let disabled = [ours().name_any()];
+    let who = Who { installation: "atoll", disabled: &disabled };
+    for there in [None, Some(ours()), Some(installed(|_| {}))] {
+        let kind = kind(&ours(), Ok(there.as_ref()), who);
+        assert!(!kind.served && kind.finding.grade == Grade::Note, "{}", kind.finding);
     }
 }

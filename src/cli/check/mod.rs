@@ -21,10 +21,10 @@ use crate::{
     },
 };
 use finding::{Finding, Tally};
-use kinds::Kind;
+use kinds::{Kind, Who};
 use network::{Run, Site, Way};
 use permissions::Whom;
-use visit::{Register, Visit};
+use visit::{Reached, Register, Visit};
 
 /// Checks the installation: resource kinds, workers, permissions and, if asked to, the network between workers.
 ///
@@ -54,6 +54,9 @@ pub struct Args {
     /// Which installation's CRDs are ours.
     #[arg(long, value_name = "NAME", default_value = super::crds::INSTALLATION)]
     installation: String,
+    /// Dialects that are left alone on purpose: as the controller has them.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    disable_dialects: Vec<super::run::DialectName>,
     /// The controller's Lease.
     #[arg(long, value_name = "NAME", default_value = "atoll")]
     lease: String,
@@ -104,23 +107,24 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
         listed: args.secret_namespaces.iter().map(|name| Namespace::from(name.as_str())).collect(),
     };
     let mut tally = Tally::default();
-    let (kinds, register) =
-        futures::join!(kinds::look(&master.client, &args.installation), visit::register(&master, &namespaces));
+    let disabled: Vec<_> = args.disable_dialects.iter().map(|dialect| dialect.kind().to_owned()).collect();
+    let who = Who { installation: &args.installation, disabled: &disabled };
+    let (kinds, register) = futures::join!(kinds::look(&master.client, who), visit::register(&master, &namespaces));
     let found: Vec<_> = kinds.iter().map(|kind| kind.finding.clone()).collect();
     println!("{}", tally.section(&format!("Resource kinds in the master (kube-system {})", master.uid), &found));
     println!("{}", tally.section(&whose(&args, &master), &master_permissions(&args, &master, &kinds, &register).await));
-    let sites = match register {
+    let visited = match register {
         Ok(register) => visit_all(&args, &master, register, &mut tally).await,
         Err(fault) => {
             let unlisted = Finding::amiss(format!("K8sClusters cannot be listed: {fault}"));
             println!("{}", tally.section("Workers", &[unlisted]));
-            Vec::new()
+            Visited::default()
         }
     };
     if args.network {
-        check_network(&args, &master, &sites, &mut tally).await;
+        check_network(&args, &master, &visited, &mut tally).await;
         println!();
-    } else if sites.len() > 1 {
+    } else if visited.sites.len() > 1 {
         println!("The network between workers was not checked; --network does (it makes pods).");
     }
     println!("{tally}");
@@ -158,8 +162,15 @@ async fn master_permissions<E>(
     permissions::findings(&answers, "the Helm chart, or deploy/atoll.yaml, has the roles that the controller needs")
 }
 
-/// Visits the workers and prints each as it comes out; answers with those that can take part in a network check.
-async fn visit_all(args: &Args, master: &Master, register: Register, tally: &mut Tally) -> Vec<Site> {
+/// The workers that can take part in a network check, and those that cannot.
+#[derive(Default)]
+struct Visited {
+    sites: Vec<Site>,
+    left_out: Vec<String>,
+}
+
+/// Visits the workers and prints each as it comes out.
+async fn visit_all(args: &Args, master: &Master, register: Register, tally: &mut Tally) -> Visited {
     let wanted = |name: &str| args.workers.is_empty() || args.workers.iter().any(|wanted| wanted == name);
     let unknown: Vec<_> = args
         .workers
@@ -195,15 +206,34 @@ async fn visit_all(args: &Args, master: &Master, register: Register, tally: &mut
     if !domains.is_empty() {
         println!("{}", tally.section("DNS domains of the workers", &domains));
     }
-    let reached = visits.into_iter().filter_map(|visit| {
-        let client = visit.serving()?.client.clone();
+    let mut visited = Visited::default();
+    for visit in visits {
+        // Nothing is made where it could not be removed again.
+        let able =
+            |reached: &&Reached| permissions::complete(&reached.permissions, &["namespaces", "pods", "services"]);
+        let client = visit.serving().filter(able).map(|reached| reached.client.clone());
         let registration = visit.registered.registration;
-        Some((registration.name, registration.domain, client))
-    });
-    reached.enumerate().map(|(index, (worker, domain, client))| Site { index, worker, domain, client }).collect()
+        match client {
+            Some(client) => visited.sites.push(Site {
+                index: visited.sites.len(),
+                worker: registration.name,
+                domain: registration.domain,
+                client,
+            }),
+            None => visited.left_out.push(registration.name.to_string()),
+        }
+    }
+    visited
 }
 
-async fn check_network(args: &Args, master: &Master, sites: &[Site], tally: &mut Tally) {
+async fn check_network(args: &Args, master: &Master, visited: &Visited, tally: &mut Tally) {
+    let Visited { sites, left_out } = visited;
+    if !left_out.is_empty() {
+        println!(
+            "Not in the check of the network, because they cannot be used or their permissions are too few (see above): {}",
+            left_out.join(", ")
+        );
+    }
     if sites.is_empty() {
         let nowhere = Finding::amiss("no worker can be used, so there is no network to check");
         print!("{}", tally.section("Network between workers", &[nowhere]));

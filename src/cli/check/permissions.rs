@@ -148,14 +148,21 @@ pub fn findings(answers: &[Answer], remedy: &str) -> Vec<Finding> {
     found
 }
 
+/// Whether everything may be done with these resources, so that what is made can also be removed.
+#[must_use]
+pub fn complete(answers: &[Answer], resources: &[&str]) -> bool {
+    let concerned = |need: &Need| resources.contains(&need.asked.resource);
+    answers.iter().all(|(need, answer)| !concerned(need) || *answer == Ok(Access::Allowed))
+}
+
 /// What to say of the permission to forward ports. None if it could not be asked for: others say so.
 #[must_use]
 pub fn port_forward_finding(answer: &Result<Access, Fault>) -> Option<Finding> {
     match answer {
         Ok(Access::Allowed) => Some(Finding::fine("may also forward ports to members (create pods/portforward)")),
         Ok(Access::Denied) => Some(Finding::note(
-            "may not forward ports to members (create pods/portforward): not needed while the master reaches members \
-             by their addresses or load balancers; else Atoll asks them by jobs, which is slower",
+            "may not forward ports to members (create pods/portforward); that is only of use where the master reaches \
+             neither pods nor load balancers",
         )),
         Err(_) => None,
     }
@@ -214,6 +221,12 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].text, "34 of 35 permissions could not be asked for: no answer within 10 s");
         assert_eq!(found[0].grade, Grade::Amiss);
+    }
+
+    #[test]
+    fn only_who_may_do_everything_with_a_resource_may_make_one() {
+        let answers = answers(in_worker(), |need| (need.asked.resource, need.asked.verb) == ("pods", "delete"));
+        assert!(complete(&answers, &["services", "namespaces"]) && !complete(&answers, &["services", "pods"]));
     }
 
     #[test]

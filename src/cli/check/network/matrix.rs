@@ -15,8 +15,8 @@ pub enum Cell {
     Met(Met),
     /// There was nobody to dial, for this reason.
     NoTarget(String),
-    /// Nobody could dial, for this reason.
-    NoDialler(String),
+    /// No pod could listen, or none dial: nothing can be told.
+    Untold,
 }
 
 impl Cell {
@@ -38,7 +38,8 @@ impl Cell {
                 Met::NoRoute => "NO ROUTE",
                 Met::Other(_) => "FAILED",
             },
-            Self::NoTarget(_) | Self::NoDialler(_) => "-",
+            Self::NoTarget(_) => "NO ADDRESS",
+            Self::Untold => "-",
         }
         .to_owned()
     }
@@ -47,14 +48,14 @@ impl Cell {
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         match self {
-            Self::Met(Met::Reached(_)) => None,
+            Self::Met(Met::Reached(_)) | Self::Untold => None,
             Self::Met(Met::Stranger) => Some("somebody else answers at that address".to_owned()),
             Self::Met(Met::Mute) => Some("the connection opens, but nothing comes over it".to_owned()),
             Self::Met(Met::NoName(why)) => Some(format!("the name does not resolve ({why})")),
             Self::Met(Met::Refused) => Some("the connection is refused".to_owned()),
             Self::Met(Met::TimedOut) => Some("no answer: packets are dropped on the way".to_owned()),
             Self::Met(Met::NoRoute) => Some("no route leads there".to_owned()),
-            Self::Met(Met::Other(why)) | Self::NoTarget(why) | Self::NoDialler(why) => Some(why.clone()),
+            Self::Met(Met::Other(why)) | Self::NoTarget(why) => Some(why.clone()),
         }
     }
 }
@@ -138,7 +139,7 @@ mod tests {
                     vec![
                         vec![ok.clone(), no_name(), no_name()],
                         vec![ok.clone(), ok.clone(), Cell::Met(Met::TimedOut)],
-                        vec![Cell::NoDialler("no image".to_owned()); 3],
+                        vec![Cell::Untold; 3],
                     ],
                 ),
                 (Way::LoadBalancer, vec![vec![Cell::Met(Met::TimedOut), ok.clone(), ok.clone()]]),
@@ -152,7 +153,6 @@ Pod names (DNS, then the pod's address)
   c          -        -        -
   a -> b, c: the name does not resolve (unknown)
   b -> c: no answer: packets are dropped on the way
-  c -> a, b, c: no image
 ";
         assert_eq!(outcomes.table(Way::Name), expected);
         // A load balancer that does not lead back in harms nobody.

@@ -59,56 +59,73 @@ async fn dial(run: &Run, sites: &[Site], patience: Duration) -> Vec<Finding> {
     }
     let listening = join_all(sites.iter().map(|site| site.listen(run, sites.len(), patience))).await;
     let rows = join_all(sites.iter().map(|from| row(run, sites, from, &listening, patience))).await;
+    let mut found: Vec<_> = sites
+        .iter()
+        .zip(&listening)
+        .filter_map(|(site, there)| there.as_ref().err().map(|why| lacking(site, why)))
+        .collect();
+    let mut table = Vec::new();
+    for (site, row) in sites.iter().zip(rows) {
+        table.push(match row {
+            Some(Ok(cells)) => cells,
+            Some(Err(why)) => {
+                found.push(lacking(site, &why));
+                vec![Cell::Untold; sites.len() * run.ways.len()]
+            }
+            None => vec![Cell::Untold; sites.len() * run.ways.len()],
+        });
+    }
     let mut outcomes =
         Outcomes { workers: sites.iter().map(|site| site.worker.clone()).collect(), ..Outcomes::default() };
     for (at, way) in run.ways.iter().enumerate() {
-        let cells = rows.iter().map(|row| row.iter().skip(at).step_by(run.ways.len()).cloned().collect());
+        let cells = table.iter().map(|row| row.iter().skip(at).step_by(run.ways.len()).cloned().collect());
         outcomes.cells.insert(*way, cells.collect());
     }
     for way in &run.ways {
         print!("{}", outcomes.table(*way));
     }
     let domains: Vec<_> = sites.iter().map(|site| site.domain.clone()).collect();
-    verdict::verdicts(&outcomes, &domains)
+    found.extend(verdict::verdicts(&outcomes, &domains));
+    found
 }
 
-/// Dials everybody from one worker. Answers a cell for each worker and, within it, for each way.
+fn lacking(site: &Site, why: &str) -> Finding {
+    Finding::amiss(format!("{}: {why}", site.worker)).remedy(
+        "members would fare likewise there; if it is the image only, name one that the workers have with --image",
+    )
+}
+
+/// Dials everybody from one worker. Answers a cell for each worker and, within it, for each way; none where this
+/// worker's own listener did not come, because what keeps that from coming keeps a dialler as well.
 async fn row(
     run: &Run,
     sites: &[Site],
     from: &Site,
     listening: &[Result<Listening, String>],
     patience: Duration,
-) -> Vec<Cell> {
-    let targets: Vec<_> = sites
-        .iter()
-        .zip(listening)
-        .flat_map(|(to, there)| {
-            run.ways.iter().map(move |&way| match there {
-                Ok(there) => target(run, way, to.index, to.domain.as_deref(), there),
-                Err(why) => Err(why.clone()),
-            })
-        })
-        .collect();
-    let dialled: Vec<_> = targets.iter().filter_map(|target| target.as_ref().ok().cloned()).collect();
-    let met = match &listening[from.index] {
-        Ok(_) => from.dial(run, &dialled, patience + DIALLING).await,
-        // What kept the listener from coming keeps the dialler as well.
-        Err(why) => Err(why.clone()),
-    };
-    cells(&targets, met)
+) -> Option<Result<Vec<Cell>, String>> {
+    listening.get(from.index)?.as_ref().ok()?;
+    let mut targets = Vec::new();
+    let mut cells = Vec::new();
+    for (to, there) in sites.iter().zip(listening) {
+        for &way in &run.ways {
+            cells.push(match there.as_ref().map(|there| target(run, way, to.index, to.domain.as_deref(), there)) {
+                Ok(Ok(target)) => {
+                    targets.push(target);
+                    None
+                }
+                Ok(Err(why)) => Some(Cell::NoTarget(why)),
+                Err(_) => Some(Cell::Untold),
+            });
+        }
+    }
+    Some(from.dial(run, &targets, patience + DIALLING).await.map(|met| filled(cells, met)))
 }
 
-fn cells<T>(targets: &[Result<T, String>], met: Result<Vec<Met>, String>) -> Vec<Cell> {
-    let mut met = met.map(Vec::into_iter);
-    targets
-        .iter()
-        .map(|target| match (target, &mut met) {
-            (Err(why), _) => Cell::NoTarget(why.clone()),
-            (Ok(_), Err(why)) => Cell::NoDialler(why.clone()),
-            (Ok(_), Ok(met)) => met.next().map_or_else(|| Cell::NoDialler("no outcome".to_owned()), Cell::Met),
-        })
-        .collect()
+/// Puts the outcomes into the cells that were left open for them.
+fn filled(cells: Vec<Option<Cell>>, met: Vec<Met>) -> Vec<Cell> {
+    let mut met = met.into_iter().map(Cell::Met);
+    cells.into_iter().map(|cell| cell.or_else(|| met.next()).unwrap_or(Cell::Untold)).collect()
 }
 
 async fn clean(master: &Uid, sites: &[Site]) -> Vec<Finding> {
@@ -134,13 +151,8 @@ mod tests {
 
     #[test]
     fn outcomes_go_to_the_targets_that_were_dialled() {
-        let targets = [Ok(()), Err("no address".to_owned()), Ok(())];
-        let cells_of = |met| cells(&targets, met);
-        assert_eq!(
-            cells_of(Ok(vec![Met::Refused, Met::Reached(1)])),
-            [Cell::Met(Met::Refused), Cell::NoTarget("no address".to_owned()), Cell::Met(Met::Reached(1))]
-        );
-        let dead = Cell::NoDialler("dead".to_owned());
-        assert_eq!(cells_of(Err("dead".to_owned())), [dead.clone(), Cell::NoTarget("no address".to_owned()), dead]);
+        let no_address = Cell::NoTarget("none".to_owned());
+        let cells = filled(vec![None, Some(no_address.clone()), None, None], vec![Met::Refused, Met::Reached(1)]);
+        assert_eq!(cells, [Cell::Met(Met::Refused), no_address, Cell::Met(Met::Reached(1)), Cell::Untold]);
     }
 }

@@ -157,7 +157,9 @@ impl Site {
         self.delete_all::<Pod>(master, &mut swept).await;
         if namespaces {
             self.delete_all::<Namespace>(master, &mut swept).await;
-            self.gone(master, &mut swept).await;
+            if swept.left.is_empty() {
+                self.gone(master, &mut swept).await;
+            }
         }
         swept
     }
@@ -257,9 +259,12 @@ fn why(pod: &Pod) -> String {
         let status = pod.status.as_ref()?.container_statuses.as_ref()?.first()?;
         let waiting = status.state.as_ref()?.waiting.as_ref()?;
         let image = waiting.reason.as_deref().is_some_and(|reason| reason.contains("Image"));
-        image.then(|| format!("the image {} cannot be pulled there (--image names another)", status.image))
+        image.then(|| format!("the image {} cannot be had there", status.image))
     };
     waiting(pod).unwrap_or_else(|| match progress(pod) {
+        Progress::Waiting(why) if why.ends_with("ContainerCreating") => {
+            format!("{why} (still pulling the image, or waiting for its network?)")
+        }
         Progress::Waiting(why) => why,
         Progress::Ended(message) => format!("it ended: {message}"),
     })
@@ -291,7 +296,7 @@ mod tests {
             "name": "listen", "image": "ghcr.io/x:1", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"waiting": {"reason": "ImagePullBackOff"}},
         }]}));
-        assert_eq!(why(&image), "the image ghcr.io/x:1 cannot be pulled there (--image names another)");
+        assert_eq!(why(&image), "the image ghcr.io/x:1 cannot be had there");
         let unscheduled = pod(json!({"conditions": [
             {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"},
         ]}));

@@ -16,15 +16,20 @@ use crate::{
 enum Turned {
     Untried,
     Usable,
-    Not { failed: usize, of: usize, why: String },
+    /// Pods were lacking.
+    Untold,
+    Not {
+        failed: usize,
+        of: usize,
+        why: String,
+    },
 }
 
 /// One line for each mode, and one for all of them.
 #[must_use]
 pub fn verdicts(outcomes: &Outcomes, domains: &[Option<String>]) -> Vec<Finding> {
     let mut found = Vec::new();
-    let mut usable = false;
-    let mut tried = false;
+    let mut turns = Vec::new();
     for mode in MODES {
         let turned = match (mode.way, alike(domains)) {
             (Way::Name, Some(domain)) => {
@@ -34,11 +39,11 @@ pub fn verdicts(outcomes: &Outcomes, domains: &[Option<String>]) -> Vec<Finding>
             }
             (way, _) => turned(outcomes, way),
         };
-        usable |= turned == Turned::Usable;
-        tried |= turned != Turned::Untried;
         found.push(mode.finding(&turned, &remedy(mode.way, outcomes, domains)));
+        turns.push(turned);
     }
-    if tried && !usable {
+    // Where pods were lacking, that is what is amiss, and is told already.
+    if !turns.iter().any(|turned| matches!(turned, Turned::Usable | Turned::Untold)) {
         let found_no =
             "no way was found on which all workers reach each other: members there could not form a database";
         found.push(Finding::amiss(found_no).remedy(if tried_all(outcomes) {
@@ -71,6 +76,7 @@ impl Mode {
         match turned {
             Turned::Untried => Finding::note(format!("{who}: not tried; {flag} does")),
             Turned::Usable => Finding::fine(format!("{who}: usable between all of these workers")),
+            Turned::Untold => Finding::note(format!("{who}: cannot be told, because pods were lacking")),
             Turned::Not { failed, of, why } => {
                 Finding::note(format!("{who}: not usable, because {why} ({failed} of {of} ways)")).remedy(remedy)
             }
@@ -86,11 +92,15 @@ fn turned(outcomes: &Outcomes, way: Way) -> Turned {
     if !outcomes.cells.contains_key(&way) {
         return Turned::Untried;
     }
-    let of = outcomes.pairs(way).count();
-    let mut failed = outcomes.pairs(way).filter(|pair| !pair.cell.reached());
-    let Some(first) = failed.next() else { return Turned::Usable };
-    let why = first.cell.trouble().unwrap_or_default();
-    Turned::Not { failed: 1 + failed.count(), of, why: format!("from {} to {}: {why}", first.from, first.to) }
+    let mut failed = outcomes.pairs(way).filter_map(|pair| Some((pair.from, pair.to, pair.cell.trouble()?)));
+    match failed.next() {
+        Some((from, to, why)) => {
+            let (failed, of) = (1 + failed.count(), outcomes.pairs(way).count());
+            Turned::Not { failed, of, why: format!("from {from} to {to}: {why}") }
+        }
+        None if outcomes.pairs(way).all(|pair| pair.cell.reached()) => Turned::Usable,
+        None => Turned::Untold,
+    }
 }
 
 /// A domain that several workers share.
@@ -183,6 +193,16 @@ mod tests {
         let told = told(&outcomes(&[(Way::Name, Met::Reached(2)), (Way::Address, Met::Reached(2))]), &[None, None]);
         assert!(told[0].1.contains("share the DNS domain cluster.local"), "{told:?}");
         assert_eq!(told.last().map(|line| line.0), Some(Grade::Amiss));
+    }
+
+    #[test]
+    fn without_pods_nothing_is_told_of_the_network() {
+        let mut outcomes = outcomes(&[(Way::Name, Met::Reached(2)), (Way::Address, Met::Reached(2))]);
+        for cells in outcomes.cells.values_mut() {
+            cells[1] = vec![Cell::Untold; 2];
+        }
+        let told = told(&outcomes, &differing());
+        assert!(told[0].1.contains("cannot be told") && told.len() == 4, "{told:?}");
     }
 
     #[test]
