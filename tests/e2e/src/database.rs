@@ -219,7 +219,8 @@ impl<'w> Database<'w> {
         let volume = rest.get(&format!("/api/v1/persistentvolumes/{}", text(&claim["spec"]["volumeName"])))?;
         let source = &volume["spec"];
         let path = source["hostPath"]["path"].as_str().or(source["local"]["path"].as_str());
-        let path = path.ok_or_else(|| Trouble::new(format!("the volume of {} is no directory: {source}", member.name)))?;
+        let path =
+            path.ok_or_else(|| Trouble::new(format!("the volume of {} is no directory: {source}", member.name)))?;
         Ok(path.into())
     }
 

@@ -70,7 +70,8 @@ impl<'d, 'w> Etcd<'d, 'w> {
     /// The member that leads, by its own word.
     pub fn leader(&self) -> Outcome<&Member> {
         for member in &self.members {
-            let status: Value = serde_json::from_str(&self.ctl(member, ITSELF, &["endpoint", "status", "-w", "json"])?)?;
+            let status: Value =
+                serde_json::from_str(&self.ctl(member, ITSELF, &["endpoint", "status", "-w", "json"])?)?;
             let status = &status[0]["Status"];
             if status["leader"] == status["header"]["member_id"] && status["leader"] != 0 {
                 return Ok(member);
@@ -87,15 +88,20 @@ impl<'d, 'w> Etcd<'d, 'w> {
         let record = self.database.record()?;
         let cluster = record["stage"]["cluster"].as_str().unwrap_or_default();
         for member in &self.members {
-            address(member).map_err(|why| Trouble::new(format!("{} has peer address {}: {why}", member.name, member.peer)))?;
+            address(member)
+                .map_err(|why| Trouble::new(format!("{} has peer address {}: {why}", member.name, member.peer)))?;
             self.lists_the_voters(member, cluster)?;
         }
         let stamp = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros();
         let results: Vec<Outcome> = std::thread::scope(|scope| {
             let writers = self.members.iter().enumerate();
-            let threads: Vec<_> =
-                writers.map(|(number, writer)| scope.spawn(move || self.written_and_read(number, writer, stamp))).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(Trouble::new("a thread ended")))).collect()
+            let threads: Vec<_> = writers
+                .map(|(number, writer)| scope.spawn(move || self.written_and_read(number, writer, stamp)))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|_| Err(Trouble::new("a thread ended"))))
+                .collect()
         });
         results.into_iter().collect()
     }
@@ -104,13 +110,34 @@ impl<'d, 'w> Etcd<'d, 'w> {
         let said: Value = serde_json::from_str(&self.ctl(member, ITSELF, &["member", "list", "-w", "json"])?)?;
         let id = |value: &Value| value.as_u64().map(|id| format!("{id:x}")).unwrap_or_default();
         let header = &said["header"];
-        ensure!(id(&header["cluster_id"]) == cluster, "{} is of cluster {}, recorded is {cluster}", member.name, id(&header["cluster_id"]));
-        ensure!(id(&header["member_id"]) == member.engine_id, "{} is {}, recorded is {}", member.name, id(&header["member_id"]), member.engine_id);
+        ensure!(
+            id(&header["cluster_id"]) == cluster,
+            "{} is of cluster {}, recorded is {cluster}",
+            member.name,
+            id(&header["cluster_id"])
+        );
+        ensure!(
+            id(&header["member_id"]) == member.engine_id,
+            "{} is {}, recorded is {}",
+            member.name,
+            id(&header["member_id"]),
+            member.engine_id
+        );
         let listed: BTreeMap<_, _> = said["members"]
             .as_array()
             .into_iter()
             .flatten()
-            .map(|voter| (id(&voter["ID"]), (voter["name"].to_string(), voter["peerURLs"].to_string(), voter["clientURLs"].to_string(), voter["isLearner"] == true)))
+            .map(|voter| {
+                (
+                    id(&voter["ID"]),
+                    (
+                        voter["name"].to_string(),
+                        voter["peerURLs"].to_string(),
+                        voter["clientURLs"].to_string(),
+                        voter["isLearner"] == true,
+                    ),
+                )
+            })
             .collect();
         let expected: BTreeMap<_, _> = self
             .members
@@ -163,7 +190,12 @@ impl Canary {
             let limit = Duration::from_secs(20);
             crate::eventually("the canary is silent", limit, || {
                 let heard = etcd.get(member, CANARY)?;
-                ensure!(heard.as_deref() == Some(&self.value), "{} has canary {heard:?}, not {}", member.name, self.value);
+                ensure!(
+                    heard.as_deref() == Some(&self.value),
+                    "{} has canary {heard:?}, not {}",
+                    member.name,
+                    self.value
+                );
                 Ok(())
             })?;
         }

@@ -146,7 +146,8 @@ impl Tally {
 
     fn case(&mut self, suite: &Suite, case: &Case, world: &World) {
         let begun = Instant::now();
-        let done = world.reset().map_err(|trouble| trouble.at("before the test")).and_then(|()| caught(case.run, world));
+        let done =
+            world.reset().map_err(|trouble| trouble.at("before the test")).and_then(|()| caught(case.run, world));
         let time = seconds(begun.elapsed());
         match done {
             Ok(()) => {

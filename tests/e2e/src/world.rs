@@ -94,7 +94,12 @@ impl World {
     /// The names of the worker clusters.
     #[must_use]
     pub fn workers(&self) -> Vec<String> {
-        self.lab().clusters().iter().filter(|cluster| !cluster.is_master()).map(|cluster| cluster.name.clone()).collect()
+        self.lab()
+            .clusters()
+            .iter()
+            .filter(|cluster| !cluster.is_master())
+            .map(|cluster| cluster.name.clone())
+            .collect()
     }
 
     /// The API server of a cluster.
@@ -148,7 +153,8 @@ impl World {
         let secret = json!({ "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.kubeconfig",
             "metadata": { "namespace": NAMESPACE, "name": SECRET }, "stringData": { "kubeconfig": kubeconfig } });
         let there = master.find(&format!("{path}/{SECRET}"))?.is_some();
-        let done = if there { master.patch(&format!("{path}/{SECRET}"), &secret) } else { master.create(&path, &secret) };
+        let done =
+            if there { master.patch(&format!("{path}/{SECRET}"), &secret) } else { master.create(&path, &secret) };
         done.map(drop)
     }
 
@@ -205,7 +211,9 @@ impl World {
                 match ready {
                     Some(ready) if ready.status == "True" => None,
                     Some(ready) => Some(format!("{name}: {}: {}", ready.reason, ready.message)),
-                    None => Some(format!("{name}: {}", if found.is_some() { "no condition yet" } else { "not registered" })),
+                    None => {
+                        Some(format!("{name}: {}", if found.is_some() { "no condition yet" } else { "not registered" }))
+                    }
                 }
             };
             let missing: Vec<_> = names.iter().filter_map(state).collect();
@@ -254,9 +262,12 @@ impl World {
     pub fn objects_of_atoll(&self) -> Outcome<Vec<String>> {
         let mut all = Vec::new();
         for worker in self.workers() {
-            for (group, kind) in
-                [("/api/v1", "pods"), ("/api/v1", "services"), ("/api/v1", "persistentvolumeclaims"), ("/apis/batch/v1", "jobs")]
-            {
+            for (group, kind) in [
+                ("/api/v1", "pods"),
+                ("/api/v1", "services"),
+                ("/api/v1", "persistentvolumeclaims"),
+                ("/apis/batch/v1", "jobs"),
+            ] {
                 let path = format!("{group}/{kind}?labelSelector=app.kubernetes.io%2Fmanaged-by%3Datoll");
                 let objects = self.rest(&worker)?.list(&path)?;
                 all.extend(objects.iter().map(|object| format!("{worker}/{kind}/{}", rest::name(object))));

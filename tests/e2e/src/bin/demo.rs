@@ -52,8 +52,11 @@ fn main() -> ExitCode {
 }
 
 fn demo(phases: &mut Phases) -> Outcome {
-    let mut world = phases.run("four Kubernetes clusters up: a master and three workers", || World::up(Options::default()))?;
-    let shown = phases.run("Atoll started, workers registered and reached", || operate(&mut world)).and_then(|()| show(&world, phases));
+    let mut world =
+        phases.run("four Kubernetes clusters up: a master and three workers", || World::up(Options::default()))?;
+    let shown = phases
+        .run("Atoll started, workers registered and reached", || operate(&mut world))
+        .and_then(|()| show(&world, phases));
     if shown.is_err() {
         eprintln!("{}", world.diagnosis());
     }

@@ -6,7 +6,7 @@ use e2e::runner::{Case, always, full};
 use e2e::{Database, Manifest, Outcome, World, ensure, rest};
 use serde_json::json;
 
-const UP: Duration = Duration::from_secs(60);
+const UP: Duration = Duration::from_mins(1);
 const SOON: Duration = Duration::from_secs(20);
 
 pub fn cases() -> Vec<Case> {

@@ -8,7 +8,7 @@ use e2e::runner::{Case, always, full};
 use e2e::{Manifest, Outcome, World, ensure, programs};
 use serde_json::json;
 
-const UP: Duration = Duration::from_secs(60);
+const UP: Duration = Duration::from_mins(1);
 const SOON: Duration = Duration::from_secs(20);
 
 pub fn cases() -> Vec<Case> {
@@ -16,11 +16,23 @@ pub fn cases() -> Vec<Case> {
         always("an etcd whose peers are pod names is healthy", pod_names),
         always("the third manifest of document 001, byte for byte, is healthy by a global service", global_service),
         full("members spread over the workers where no placement is given", spread),
-        always("the K8sCluster of document 000 applies, and a condition says what is wrong with its placeholder", placeholder),
-        always("an unknown componentDef is a condition, and the database comes up when it is mended", unknown_definition),
+        always(
+            "the K8sCluster of document 000 applies, and a condition says what is wrong with its placeholder",
+            placeholder,
+        ),
+        always(
+            "an unknown componentDef is a condition, and the database comes up when it is mended",
+            unknown_definition,
+        ),
         full("several components are a condition, and the database comes up when one is left", several_components),
-        always("an unregistered worker is a condition, and the database comes up when the placement is mended", unregistered_worker),
-        full("a Secret that is missing in a worker is a condition, and the member comes up when it is there", missing_secret),
+        always(
+            "an unregistered worker is a condition, and the database comes up when the placement is mended",
+            unregistered_worker,
+        ),
+        full(
+            "a Secret that is missing in a worker is a condition, and the member comes up when it is there",
+            missing_secret,
+        ),
     ]
 }
 
@@ -129,7 +141,7 @@ fn missing_secret(world: &World) -> Outcome {
         world.rest(&worker)?.create("/api/v1/namespaces/default/secrets", &secret)?;
     }
     // The kubelet tries again by itself, after a pause that grows.
-    database.wait_until_running(Duration::from_secs(120))?;
+    database.wait_until_running(Duration::from_mins(2))?;
     for worker in world.workers() {
         world.rest(&worker)?.delete("/api/v1/namespaces/default/secrets/some-secret")?;
     }

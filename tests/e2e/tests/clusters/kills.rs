@@ -4,15 +4,21 @@ use std::time::{Duration, Instant, SystemTime};
 
 use e2e::etcd::{Canary, Etcd};
 use e2e::runner::{Case, always, full};
-use e2e::{Cut, Database, Manifest, Outcome, World, ensure, until};
+use e2e::{Cut, Database, Manifest, Operator, Outcome, World, ensure, rest, until};
 
-const UP: Duration = Duration::from_secs(60);
+const UP: Duration = Duration::from_mins(1);
 
 pub fn cases() -> Vec<Case> {
     vec![
         always("a controller that dies after every single write founds once, and gets there", dies_after_every_write),
-        full("a controller that dies after its n-th write, for every n, founds once, and its next life gets there", dies_once),
-        always("a controller killed at 30 random moments before Ready founds once, and the canary outlives each later kill", random),
+        full(
+            "a controller that dies after its n-th write, for every n, founds once, and its next life gets there",
+            dies_once,
+        ),
+        always(
+            "a controller killed at 30 random moments before Ready founds once, and the canary outlives each later kill",
+            random,
+        ),
         always("a founder that is cut off and has lost its volume never acknowledges a write", lonely_founder),
     ]
 }
@@ -52,7 +58,7 @@ fn dies_after_every_write(world: &World) -> Outcome {
         ensure!(lives <= MOST_LIVES, "after {lives} lives it is {}", database.phase()?);
         world.start_operator(&["--crash-after-write", "1"])?;
         until("the operator neither dies nor gets there", UP, || {
-            let dead = world.with_operator(|operator| operator.ended()).map_err(|trouble| trouble.0)?.is_some();
+            let dead = world.with_operator(Operator::ended).map_err(|trouble| trouble.0)?.is_some();
             let phase = database.phase().map_err(|trouble| trouble.0)?;
             if dead || phase == "Running" { Ok(()) } else { Err(phase) }
         })?;
@@ -70,7 +76,7 @@ fn dies_once(world: &World) -> Outcome {
         world.start_operator(&["--crash-after-write", &n.to_string()])?;
         // A database that runs and has its roles told is written no more.
         let died = until("the operator neither dies nor gets there", UP, || {
-            let dead = world.with_operator(|operator| operator.ended()).map_err(|trouble| trouble.0)?.is_some();
+            let dead = world.with_operator(Operator::ended).map_err(|trouble| trouble.0)?.is_some();
             if dead {
                 return Ok(true);
             }
@@ -127,7 +133,7 @@ fn random(world: &World) -> Outcome {
             if database.phase()? == "Running" {
                 break;
             }
-            ensure!(begun.elapsed() < Duration::from_secs(120), "{} is not up after {kills} kills", database.name);
+            ensure!(begun.elapsed() < Duration::from_mins(2), "{} is not up after {kills} kills", database.name);
             world.kill_operator()?;
             kills += 1;
         }
@@ -154,27 +160,31 @@ fn lonely_founder(world: &World) -> Outcome {
     let canary = Canary::start(&etcd, "written while it was whole")?;
     let founder = &etcd.members[0];
     let volume = database.volume(founder)?;
-    let uid = database.pod(founder)?["metadata"]["uid"].to_string();
+    let uid = rest::uid(&database.pod(founder)?).to_owned();
     world.lab().cut(&founder.worker, Cut::Peers)?;
     empty(&volume)?;
     // First the kubelet starts the same pod again, which still has the arguments that it founded with.
     end_process(&founder.name)?;
     silent(&etcd, Duration::from_secs(15))?;
-    ensure!(database.pod(founder)?["metadata"]["uid"].to_string() == uid, "it is still the pod that founded");
+    ensure!(rest::uid(&database.pod(founder)?) == uid, "it is still the pod that founded");
     // Then Atoll makes the pod anew.
     empty(&volume)?;
     let path = format!("{}/{}", database.objects_path("pods"), founder.name);
     world.rest(&founder.worker)?.delete_within(&path, 1)?;
     until("there is no new pod", UP, || {
         let pod = database.pod(founder).map_err(|trouble| trouble.0)?;
-        if pod["metadata"]["uid"].to_string() == uid { Err("still the old one".to_owned()) } else { Ok(()) }
+        if rest::uid(&pod) == uid { Err("still the old one".to_owned()) } else { Ok(()) }
     })?;
     silent(&etcd, Duration::from_secs(15))?;
     world.lab().heal(&founder.worker)?;
     database.one_attempt()?;
     for member in &etcd.members[1..] {
         let heard = etcd.get(member, "canary")?;
-        ensure!(heard.as_deref() == Some("written while it was whole"), "{} has lost the canary: {heard:?}", member.name);
+        ensure!(
+            heard.as_deref() == Some("written while it was whole"),
+            "{} has lost the canary: {heard:?}",
+            member.name
+        );
         let stray = etcd.get(member, STRAY)?;
         ensure!(stray.is_none(), "{} has a write of the founder that was alone: {stray:?}", member.name);
     }

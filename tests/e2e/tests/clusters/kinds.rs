@@ -6,14 +6,17 @@ use e2e::runner::{Case, always};
 use e2e::{Manifest, Outcome, World, ensure, until};
 use serde_json::{Value, json};
 
-const UP: Duration = Duration::from_secs(60);
+const UP: Duration = Duration::from_mins(1);
 const KINDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const CLUSTERS: &str = "clusters.apps.kubeblocks.io";
 
 pub fn cases() -> Vec<Case> {
     vec![
         always("kubectl delete crd holds every database and its data until it is confirmed", crd_deleted),
-        always("somebody else's CRD is left alone, atoll check says whose it is, and K8sClusters are served", foreign_crd),
+        always(
+            "somebody else's CRD is left alone, atoll check says whose it is, and K8sClusters are served",
+            foreign_crd,
+        ),
     ]
 }
 
@@ -92,7 +95,10 @@ fn foreign_crd(world: &World) -> Outcome {
     let resource = database.resource()?;
     ensure!(resource["status"].is_null() && resource["metadata"]["finalizers"].is_null(), "it was written: {resource}");
     let after = kind(world)?.unwrap_or_default();
-    ensure!(after["metadata"]["generation"] == 1 && after["metadata"]["annotations"]["atoll.dev/owner"].is_null(), "the CRD was changed");
+    ensure!(
+        after["metadata"]["generation"] == 1 && after["metadata"]["annotations"]["atoll.dev/owner"].is_null(),
+        "the CRD was changed"
+    );
     database.delete()?;
     world.kubectl("master", &["delete", "crd", CLUSTERS, "--timeout=30s"], None)?;
     reinstall(world)

@@ -8,7 +8,7 @@ use e2e::runner::{Case, always};
 use e2e::{As, Manifest, Outcome, World, ensure, programs};
 use lab::{Image, ImageFile};
 
-const UP: Duration = Duration::from_secs(60);
+const UP: Duration = Duration::from_mins(1);
 const IMAGE: &str = "ghcr.io/atoll-dev/atoll:e2e";
 
 pub fn cases() -> Vec<Case> {
@@ -37,7 +37,7 @@ fn port_forward(world: &World) -> Outcome {
 fn job(world: &World) -> Outcome {
     load_atoll(world)?;
     world.shut_the_way_to_pods(true)?;
-    let shown = world.operate(&["--job-image", IMAGE]).and_then(|()| created(world, "Job", Duration::from_secs(120)));
+    let shown = world.operate(&["--job-image", IMAGE]).and_then(|()| created(world, "Job", Duration::from_mins(2)));
     let jobs = world.objects_of_atoll()?.into_iter().filter(|object| object.contains("/jobs/")).count();
     world.shut_the_way_to_pods(false)?;
     world.operate(&[])?;

@@ -3,9 +3,9 @@
 
 mod deletion;
 mod flat;
+mod kills;
 mod kinds;
 mod ladder;
-mod kills;
 mod modes;
 mod nodes;
 mod quiet;
@@ -17,8 +17,16 @@ use e2e::runner::Suite;
 use e2e::{As, Network, Options, Outcome, World};
 
 fn main() -> ExitCode {
-    let flat =
-        [flat::cases(), ladder::cases(), nodes::cases(), deletion::cases(), kills::cases(), quiet::cases(), kinds::cases()].concat();
+    let flat = [
+        flat::cases(),
+        ladder::cases(),
+        nodes::cases(),
+        deletion::cases(),
+        kills::cases(),
+        quiet::cases(),
+        kinds::cases(),
+    ]
+    .concat();
     e2e::runner::main(&[
         Suite { name: "flat", options: Options::default, prepare, cases: flat },
         Suite { name: "islands", options: islands, prepare, cases: modes::cases() },

@@ -10,14 +10,20 @@ use e2e::runner::{Case, always, full};
 use e2e::{Database, Manifest, Outcome, World, ensure, programs, until};
 use serde_json::json;
 
-const UP: Duration = Duration::from_secs(60);
+const UP: Duration = Duration::from_mins(1);
 const SOON: Duration = Duration::from_secs(20);
 const HOLD: &str = "lab.atoll.dev/hold-address";
 
 pub fn cases() -> Vec<Case> {
     vec![
-        always("the first manifest of document 001, byte for byte, is healthy by load balancers, and called private", cloud),
-        always("the second manifest of document 001, byte for byte, is healthy by load balancers, and called exposed", cross_cloud),
+        always(
+            "the first manifest of document 001, byte for byte, is healthy by load balancers, and called private",
+            cloud,
+        ),
+        always(
+            "the second manifest of document 001, byte for byte, is healthy by load balancers, and called exposed",
+            cross_cloud,
+        ),
         always("a load balancer address that is withheld is waited for by the name of its service", withheld),
         always("members behind node ports are healthy", node_ports),
         full("pod names that lead nowhere between islands are no database that runs", no_way),
@@ -25,7 +31,8 @@ pub fn cases() -> Vec<Case> {
 }
 
 fn ingress(world: &World, member: &Member) -> Result<(), String> {
-    let address: Ipv4Addr = member.peer.trim_end_matches(":2380").parse().map_err(|_| "it is no IP with port 2380".to_owned())?;
+    let address: Ipv4Addr =
+        member.peer.trim_end_matches(":2380").parse().map_err(|_| "it is no IP with port 2380".to_owned())?;
     let cluster = world.lab().cluster(&member.worker).map_err(|error| error.to_string())?;
     let range = cluster.lb_cidr.trim_end_matches("0/24");
     let fits = address.to_string().starts_with(range);
@@ -78,7 +85,10 @@ fn withheld(world: &World) -> Outcome {
     let database = world.create(&manifest.text())?;
     let told = database.wait_for_condition("AddressesKnown", "False", "WaitingForLoadBalancer", SOON)?;
     let named = |ordinal: u32| format!("{}-etcd-peer-{ordinal}", database.name);
-    ensure!(told.message.contains(&named(0)) && told.message.contains("k8s-1"), "it names the service and its worker: {told:?}");
+    ensure!(
+        told.message.contains(&named(0)) && told.message.contains("k8s-1"),
+        "it names the service and its worker: {told:?}"
+    );
     let release = |ordinal: u32, worker: &str| {
         let path = format!("{}/{}", database.objects_path("services"), named(ordinal));
         world.rest(worker)?.patch(&path, &json!({ "metadata": { "annotations": { HOLD: null } } })).map(drop)

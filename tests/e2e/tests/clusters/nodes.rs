@@ -6,7 +6,7 @@ use e2e::etcd::{Canary, Etcd};
 use e2e::runner::{Case, always};
 use e2e::{Manifest, Outcome, World, ensure, rest, until};
 
-const UP: Duration = Duration::from_secs(60);
+const UP: Duration = Duration::from_mins(1);
 
 pub fn cases() -> Vec<Case> {
     vec![

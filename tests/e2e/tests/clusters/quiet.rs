@@ -8,7 +8,7 @@ use e2e::{Manifest, Outcome, World, ensure, until};
 use jiff::Timestamp;
 use serde_json::json;
 
-const UP: Duration = Duration::from_secs(60);
+const UP: Duration = Duration::from_mins(1);
 
 pub fn cases() -> Vec<Case> {
     vec![
@@ -37,16 +37,22 @@ fn quiet(world: &World) -> Outcome {
     for worker in world.workers() {
         let requests = audit::requests(world, &worker, since)?;
         println!("           {worker} in {} s: {}", span.as_secs(), audit::line(&audit::count(&requests)));
-        let (alive, others): (Vec<_>, Vec<_>) = requests.into_iter().filter(|entry| entry.verb != "watch").partition(|entry| {
-            entry.verb == "get" && entry.resource == "namespaces" && entry.name.as_deref() == Some("kube-system")
-        });
+        let (alive, others): (Vec<_>, Vec<_>) =
+            requests.into_iter().filter(|entry| entry.verb != "watch").partition(|entry| {
+                entry.verb == "get" && entry.resource == "namespaces" && entry.name.as_deref() == Some("kube-system")
+            });
         ensure!(others.is_empty(), "in {worker} there is more than watches: {}", audit::line(&audit::count(&others)));
         ensure!(alive.len() <= most, "in {worker} kube-system was read {} times in {} s", alive.len(), span.as_secs());
     }
     let requests = audit::requests(world, "master", since)?;
     println!("           master in {} s: {}", span.as_secs(), audit::line(&audit::count(&requests)));
-    let others: Vec<_> = requests.into_iter().filter(|entry| entry.verb != "watch" && entry.resource != "leases").collect();
-    ensure!(others.is_empty(), "in the master there is more than watches and the Lease: {}", audit::line(&audit::count(&others)));
+    let others: Vec<_> =
+        requests.into_iter().filter(|entry| entry.verb != "watch" && entry.resource != "leases").collect();
+    ensure!(
+        others.is_empty(),
+        "in the master there is more than watches and the Lease: {}",
+        audit::line(&audit::count(&others))
+    );
     Ok(())
 }
 
@@ -97,7 +103,7 @@ fn memory(world: &World) -> Outcome {
     for _ in 0..DATABASES {
         world.create(&Manifest::new().placed("k8s-1,k8s-2,k8s-3").with("schedulingPolicy", nowhere.clone()).text())?;
     }
-    until("not all pods are made", Duration::from_secs(120), || {
+    until("not all pods are made", Duration::from_mins(2), || {
         let objects = world.objects_of_atoll().map_err(|trouble| trouble.0)?;
         let pods = objects.iter().filter(|object| object.contains("/pods/")).count();
         if pods == DATABASES * 3 { Ok(()) } else { Err(format!("{pods} pods")) }
@@ -105,6 +111,9 @@ fn memory(world: &World) -> Outcome {
     std::thread::sleep(Duration::from_secs(10));
     let many = told(&format!("3 workers, {DATABASES} databases of three members"))?;
     let each = many.saturating_sub(none) / u64::try_from(DATABASES).unwrap_or(1);
-    println!("           {each} kB for each database ({})", if cfg!(debug_assertions) { "not a release build" } else { "release build" });
+    println!(
+        "           {each} kB for each database ({})",
+        if cfg!(debug_assertions) { "not a release build" } else { "release build" }
+    );
     Ok(())
 }
