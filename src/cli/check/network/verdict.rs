@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     cli::{check::finding::Finding, probe::Met},
-    plan::address::DEFAULT_DOMAIN,
+    plan::{address::DEFAULT_DOMAIN, name::WorkerName},
 };
 
 /// How one way turned out.
@@ -22,6 +22,8 @@ enum Turned {
         failed: usize,
         of: usize,
         why: String,
+        /// Between whom it is usable nevertheless.
+        among: Vec<WorkerName>,
     },
 }
 
@@ -35,7 +37,7 @@ pub fn verdicts(outcomes: &Outcomes, domains: &[Option<String>]) -> Vec<Finding>
             (Way::Name, Some(domain)) => {
                 let why = format!("workers share the DNS domain {domain}, so that names cannot be told apart");
                 let of = outcomes.pairs(Way::Name).count();
-                Turned::Not { failed: of, of, why }
+                Turned::Not { failed: of, of, why, among: Vec::new() }
             }
             (way, _) => turned(outcomes, way),
         };
@@ -77,8 +79,13 @@ impl Mode {
             Turned::Untried => Finding::note(format!("{who}: not tried; {flag} does")),
             Turned::Usable => Finding::fine(format!("{who}: usable between all of these workers")),
             Turned::Untold => Finding::note(format!("{who}: cannot be told, because pods were lacking")),
-            Turned::Not { failed, of, why } => {
-                Finding::note(format!("{who}: not usable, because {why} ({failed} of {of} ways)")).remedy(remedy)
+            Turned::Not { failed, of, why, among } => {
+                let among: Vec<_> = among.iter().map(WorkerName::as_str).collect();
+                let only = match among.as_slice() {
+                    [] | [_] => "not usable".to_owned(),
+                    some => format!("usable only between {}", some.join(", ")),
+                };
+                Finding::note(format!("{who}: {only}, because {why} ({failed} of {of} ways fail)")).remedy(remedy)
             }
         }
     }
@@ -96,10 +103,30 @@ fn turned(outcomes: &Outcomes, way: Way) -> Turned {
     match failed.next() {
         Some((from, to, why)) => {
             let (failed, of) = (1 + failed.count(), outcomes.pairs(way).count());
-            Turned::Not { failed, of, why: format!("from {from} to {to}: {why}") }
+            let among = joined(outcomes, way);
+            Turned::Not { failed, of, why: format!("from {from} to {to}: {why}"), among }
         }
         None if outcomes.pairs(way).all(|pair| pair.cell.reached()) => Turned::Usable,
         None => Turned::Untold,
+    }
+}
+
+/// Workers that all reach each other: without the one that fails most often, again and again.
+fn joined(outcomes: &Outcomes, way: Way) -> Vec<WorkerName> {
+    let mut left = outcomes.workers.clone();
+    loop {
+        let mut failures: Vec<_> = left.iter().map(|_| 0_usize).collect();
+        for pair in outcomes.pairs(way).filter(|pair| !pair.cell.reached()) {
+            let at = |name: &WorkerName| left.iter().position(|worker| worker == name);
+            if let (Some(from), Some(to)) = (at(pair.from), at(pair.to)) {
+                failures[from] += 1;
+                failures[to] += 1;
+            }
+        }
+        match failures.iter().enumerate().max_by_key(|(_, failures)| **failures) {
+            Some((worst, &failures)) if failures > 0 => drop(left.remove(worst)),
+            _ => return left,
+        }
     }
 }
 
@@ -115,7 +142,12 @@ fn alike(domains: &[Option<String>]) -> Option<&str> {
 fn remedy(way: Way, outcomes: &Outcomes, domains: &[Option<String>]) -> String {
     let by_address = turned(outcomes, Way::Address) == Turned::Usable;
     let nameless = outcomes.pairs(Way::Name).any(|pair| matches!(pair.cell, Cell::Met(Met::NoName(_))));
+    let twice = outcomes.pairs(Way::Address).any(|pair| *pair.cell == Cell::Met(Met::Stranger));
     match way {
+        Way::Name | Way::Address if twice => {
+            "clusters use the same pod addresses: at the address of one's pod the other reaches its own. Use load \
+             balancers or node ports"
+        }
         Way::Name | Way::Address if alike(domains).is_some() => {
             "clusters are given a domain when they are made. If theirs do differ, say so in spec.clusterDomain of each \
              K8sCluster; else use another of these modes"
@@ -147,7 +179,7 @@ fn remedy(way: Way, outcomes: &Outcomes, domains: &[Option<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cli::check::finding::Grade, plan::name::WorkerName};
+    use crate::cli::check::finding::Grade;
 
     fn outcomes(ways: &[(Way, Met)]) -> Outcomes {
         let own = Cell::Met(Met::Reached(1));
@@ -182,7 +214,7 @@ mod tests {
         let ways = [(Way::Name, Met::NoName("unknown".to_owned())), (Way::Address, Met::Reached(2))];
         let told = told(&outcomes(&ways), &differing());
         assert!(told[0].1.contains("not usable, because from a to b: the name does not resolve"), "{told:?}");
-        assert!(told[0].1.contains("(2 of 4 ways)") && told[0].1.contains("what lacks is DNS"), "{told:?}");
+        assert!(told[0].1.contains("(2 of 4 ways fail)") && told[0].1.contains("what lacks is DNS"), "{told:?}");
         // Names were the only way tried, and failed.
         assert_eq!(told.last().map(|line| line.0), Some(Grade::Amiss));
         assert!(told.last().is_some_and(|line| line.1.contains("--load-balancer")));
@@ -193,6 +225,19 @@ mod tests {
         let told = told(&outcomes(&[(Way::Name, Met::Reached(2)), (Way::Address, Met::Reached(2))]), &[None, None]);
         assert!(told[0].1.contains("share the DNS domain cluster.local"), "{told:?}");
         assert_eq!(told.last().map(|line| line.0), Some(Grade::Amiss));
+    }
+
+    #[test]
+    fn who_is_cut_off_is_told_from_those_who_are_not() {
+        let (ok, cut) = (Cell::Met(Met::Reached(1)), Cell::Met(Met::TimedOut));
+        let row = |cells: [&Cell; 3]| cells.map(Clone::clone).to_vec();
+        let table = vec![row([&ok, &cut, &ok]), row([&cut, &ok, &cut]), row([&ok, &cut, &ok])];
+        let outcomes = Outcomes {
+            workers: ["a", "b", "c"].map(WorkerName::from).to_vec(),
+            cells: BTreeMap::from([(Way::LoadBalancer, table)]),
+        };
+        let told = told(&outcomes, &[Some("a".to_owned()), Some("b".to_owned()), Some("c".to_owned())]);
+        assert!(told[1].1.contains("usable only between a, c, because from a to b: no answer"), "{told:?}");
     }
 
     #[test]
@@ -217,7 +262,7 @@ mod tests {
         let told = told(&outcomes(&ways), &differing());
         let grades: Vec<_> = told.iter().map(|line| line.0).collect();
         assert_eq!(grades, [Grade::Note, Grade::Fine, Grade::Note, Grade::Note]);
-        assert!(told[0].1.contains("pod addresses must be routed"), "{told:?}");
+        assert!(told[0].1.contains("the same pod addresses"), "{told:?}");
         assert!(told[2].1.contains("packets are dropped"), "{told:?}");
     }
 }
