@@ -34,7 +34,7 @@ fn built() -> Outcome<PathBuf> {
         command.env_remove(name);
     }
     let status = command
-        .args(["build", "--quiet", "-p", "atoll", "--bin", "atoll", "--target", &target])
+        .args(["build", "-p", "atoll", "--bin", "atoll", "--target", &target])
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .env("CARGO_PROFILE_DEV_DEBUG", "false")
         .env("CARGO_PROFILE_DEV_STRIP", "true")

@@ -225,8 +225,12 @@ fn by_job(database: &Database) -> Outcome {
 /// After the release is gone.
 fn left(database: &Database, before: &BTreeMap<String, String>, canary: &Canary) -> Outcome {
     let world = database.world;
-    let pods = world.kubectl("master", &["-n", NAMESPACE, "get", "pods", "-o", "name"], None)?;
-    ensure!(pods.trim().is_empty(), "Atoll still runs: {pods}");
+    // Helm waits for its own objects, not for the pod that goes after them.
+    until("Atoll still runs", SOON, || {
+        let pods = world.kubectl("master", &["-n", NAMESPACE, "get", "pods", "-o", "name"], None);
+        let pods = pods.map_err(|trouble| trouble.0)?;
+        if pods.trim().is_empty() { Ok(()) } else { Err(pods) }
+    })?;
     for kind in KINDS {
         world.kubectl("master", &["get", "crd", kind], None)?;
     }
