@@ -3,6 +3,7 @@
 mod ask;
 mod check;
 mod crds;
+mod dialects;
 mod logs;
 mod master;
 mod plan;

@@ -85,18 +85,9 @@ pub struct Args {
 
 /// The dialects that can be switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum DialectName {
+enum DialectName {
     /// KubeBlocks' Cluster.
     Kubeblocks,
-}
-
-impl DialectName {
-    /// The name of its CRD.
-    pub(super) fn kind(self) -> &'static str {
-        match self {
-            Self::Kubeblocks => Cluster::KIND.plural(),
-        }
-    }
 }
 
 /// Runs until it is told to stop, or loses its lease.

@@ -56,7 +56,7 @@ pub struct Args {
     installation: String,
     /// Dialects that are left alone on purpose: as the controller has them.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
-    disable_dialects: Vec<super::run::DialectName>,
+    disable_dialects: Vec<super::dialects::DialectName>,
     /// The controller's Lease.
     #[arg(long, value_name = "NAME", default_value = "atoll")]
     lease: String,
