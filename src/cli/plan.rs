@@ -19,7 +19,7 @@ use crate::{
         found::identify,
         name::{Uid, WorkerName},
         network::{Exposure, Network, Spread},
-        record::{Member, Record, Recorded, Stage},
+        record::{Member, Record, Recorded},
         render::{self, Owner},
     },
 };
@@ -128,10 +128,10 @@ fn imagined(database: &Database) -> Record {
         PlacementRequest::Listed(words) => words.iter().map(|word| WorkerName::from(word.as_str())).collect(),
         PlacementRequest::Spread => (1..=database.replicas).map(|n| WorkerName::new(format!("worker-{n}"))).collect(),
     };
-    let mut record = Record {
-        uid: database.id.uid.clone(),
-        stage: Stage::Placed { attempt: 1 },
-        members: (0..database.replicas)
+    let mut record = Record::placed(
+        database,
+        1,
+        (0..database.replicas)
             .map(|ordinal| {
                 Member::placed(
                     database.names.member(ordinal),
@@ -140,7 +140,7 @@ fn imagined(database: &Database) -> Record {
                 )
             })
             .collect(),
-    };
+    );
     let addresses: Vec<_> = record.members.iter().map(|member| address(database, member)).collect();
     let volumes: Vec<_> = record.members.iter().map(|m| Uid::new(format!("<volume of {}>", m.name))).collect();
     let workers: Vec<_> = record.members.iter().map(|m| Uid::new(format!("<identity of {}>", m.worker))).collect();

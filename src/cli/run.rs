@@ -9,11 +9,13 @@ use std::{
 };
 
 use clap::builder::TypedValueParser;
+use jiff::Timestamp;
 use kube::{
     Client,
     runtime::events::{Recorder, Reporter},
 };
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::{logs, master};
 use crate::{
@@ -101,11 +103,17 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
     tracing::info!(master = %master.uid, namespace = %master.namespace, listen = %args.listen, "started");
 
     let lease = Lease::new(&master.client, master.namespace.as_str(), &args.lease);
-    let stop = crate::cli::stop::asked();
+    let stopping = CancellationToken::new();
+    let stop = async {
+        super::stop::asked().await;
+        tracing::info!("asked to stop; rounds that have begun come to their end");
+        health.stop();
+        stopping.cancel();
+    };
     let worked = lease
         .lead(stop, &metrics, |gate| {
             health.lead();
-            control(&args, &master, &metrics, failpoint.clone(), gate)
+            control(&args, &master, &metrics, failpoint.clone(), gate, stopping.clone())
         })
         .await;
     serving.abort();
@@ -118,7 +126,14 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
 }
 
 /// The controller proper, while the lease is held.
-async fn control(args: &Args, master: &Master, metrics: &Metrics, failpoint: Failpoint, gate: Arc<dyn Gate>) {
+async fn control(
+    args: &Args,
+    master: &Master,
+    metrics: &Metrics,
+    failpoint: Failpoint,
+    gate: Arc<dyn Gate>,
+    stopping: CancellationToken,
+) {
     let (wake, wakes) = mpsc::unbounded_channel();
     let (notices, noticed) = mpsc::unbounded_channel();
     let connect = Arc::new(KubeConnect { failpoint, metrics: metrics.clone() });
@@ -137,6 +152,7 @@ async fn control(args: &Args, master: &Master, metrics: &Metrics, failpoint: Fai
         answers: Arc::default(),
         wake: wake.clone(),
         started: Instant::now(),
+        since: Timestamp::now(),
         unsettled: Mutex::default(),
     });
     let registering = registrar::run(pool, gate, registrar_settings(args, master, &clusters), noticed);
@@ -148,8 +164,12 @@ async fn control(args: &Args, master: &Master, metrics: &Metrics, failpoint: Fai
         let follow = || clusters.shelf.follow(master.client.clone(), &wake);
         while_ours(master.client.clone(), name, &args.installation, metrics, follow).await;
     };
-    let rounds = rounds(clusters.clone(), wakes, metrics.clone(), std::future::pending());
-    futures::join!(registering, kubeblocks, rounds);
+    let rounds = rounds(clusters.clone(), wakes, metrics.clone(), stopping.cancelled());
+    tokio::select! {
+        () = registering => {}
+        () = kubeblocks => {}
+        () = rounds => {}
+    }
 }
 
 fn registrar_settings(args: &Args, master: &Master, clusters: &Arc<Reconciler<Cluster>>) -> registrar::Settings {
@@ -162,7 +182,7 @@ fn registrar_settings(args: &Args, master: &Master, clusters: &Arc<Reconciler<Cl
         },
         contexts: secret
             .map(|secret| Contexts::new(secret, args.multi_cluster_contexts.iter().cloned(), &master.namespace)),
-        in_use: Arc::new(move |worker: &WorkerName| clusters.shelf.any_member_in(worker)),
+        in_use: Arc::new(move |worker: &WorkerName| clusters.shelf.may_have_member_in(worker)),
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
         name::{ObjectName, WorkerName},
         network::{Exposure, Network, Spread},
         record::{Member, Record, Recorded, Stage},
-        seen::{Deletions, Ending, Pod, PodPhase, Readiness, Seen, Worker},
+        seen::{Deletions, Ending, Pod, PodPhase, Readiness, Registry, Seen, Worker},
     },
     worker::{fault::call, pool::Wake},
 };
@@ -48,7 +48,8 @@ impl<D: Dialect> Reconciler<D> {
             (Some(record), Intent::Run) => self.membership(database, record, &workers).await,
             _ => None,
         };
-        Seen { workers, membership, deletions }
+        let registry = if self.pool.is_complete() { Registry::Read } else { Registry::Unread };
+        Seen { workers, registry, since: self.since, membership, deletions }
     }
 
     /// The same with live lists of these workers. All are asked at the same time.

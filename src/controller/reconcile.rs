@@ -68,8 +68,10 @@ pub struct Reconciler<D> {
     pub answers: Arc<Answers>,
     /// Wakes databases whose members have answered.
     pub wake: mpsc::UnboundedSender<Wake>,
-    /// When this process began to lead.
+    /// When this process began to lead, by the clock that measures.
     pub started: Instant,
+    /// The same, by the clock that API servers have.
+    pub since: Timestamp,
     /// Since when details of a status wait to be written.
     pub unsettled: Mutex<BTreeMap<DatabaseKey, Instant>>,
 }
@@ -143,7 +145,8 @@ impl<D: Dialect> Reconciler<D> {
                 Ok(Some(Round::Again(Duration::from_secs(5))))
             }
             Step::Release => {
-                self.shelf.written(self.writer().release(&*resource).await?);
+                self.writer().release(&*resource).await?;
+                self.shelf.released(key);
                 Ok(Some(self.gone(key, &database)))
             }
         }

@@ -1,7 +1,8 @@
 //! Wiring: the watches wake keys, the queue says which key is next, rounds run side by side.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -75,10 +76,9 @@ pub async fn rounds<D: Dialect>(
 /// One round. A panic in it is a defect of ours, and must stop neither other databases nor this one for good.
 async fn one<D: Dialect>(reconciler: &Arc<Reconciler<D>>, key: DatabaseKey) -> (DatabaseKey, Round, Duration) {
     let started = Instant::now();
-    let (worker, at) = (reconciler.clone(), key.clone());
-    let round = tokio::spawn(async move { worker.reconcile(&at).await }).await;
-    let round = round.unwrap_or_else(|error| {
-        tracing::error!(database = %key, %error, "a round ended in a panic; it is tried again");
+    let round = AssertUnwindSafe(reconciler.reconcile(&key)).catch_unwind().await;
+    let round = round.unwrap_or_else(|_| {
+        tracing::error!(database = %key, "a round ended in a panic; it is tried again");
         Round::Failed
     });
     (key, round, started.elapsed())

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use futures::{Stream, StreamExt};
@@ -26,11 +29,13 @@ use crate::{
 /// The resources of one kind.
 pub struct Shelf<D> {
     resources: Mutex<BTreeMap<DatabaseKey, Arc<D>>>,
+    /// Whether they have all been listed since the process began.
+    listed: AtomicBool,
 }
 
 impl<D> Default for Shelf<D> {
     fn default() -> Self {
-        Self { resources: Mutex::default() }
+        Self { resources: Mutex::default(), listed: AtomicBool::new(false) }
     }
 }
 
@@ -65,9 +70,12 @@ impl<D: Dialect> Shelf<D> {
         phases
     }
 
-    /// Whether any of these databases has a member in this worker.
+    /// Whether any of these databases may have a member in this worker. While they have not been listed, any may.
     #[must_use]
-    pub fn any_member_in(&self, worker: &WorkerName) -> bool {
+    pub fn may_have_member_in(&self, worker: &WorkerName) -> bool {
+        if !self.listed.load(Ordering::Acquire) {
+            return true;
+        }
         let holds = |resource: &Arc<D>| resource.record().is_some_and(|record| record.workers().contains(worker));
         self.lock().values().any(holds)
     }
@@ -79,6 +87,11 @@ impl<D: Dialect> Shelf<D> {
         if resources.get(&key).is_none_or(|known| newer(resource.meta(), known.meta())) {
             resources.insert(key, Arc::new(resource));
         }
+    }
+
+    /// Takes out a resource that we have let go. The watch brings it back if somebody else still holds it.
+    pub fn released(&self, key: &DatabaseKey) {
+        self.gone(key);
     }
 
     fn gone(&self, key: &DatabaseKey) {
@@ -106,11 +119,12 @@ impl<D: Dialect> Shelf<D> {
                     Vec::new()
                 }
                 Ok(watcher::Event::InitApply(resource)) => {
-                    let key = self.applied(resource);
-                    listed.extend(key.clone());
-                    key.into_iter().collect()
+                    // One that cannot be read is there all the same, as it was when it last could.
+                    listed.push(key_of::<D>(resource.meta()));
+                    self.applied(resource).into_iter().collect()
                 }
                 Ok(watcher::Event::InitDone) => {
+                    self.listed.store(true, Ordering::Release);
                     let vanished: Vec<_> = self.keys().into_iter().filter(|key| !listed.contains(key)).collect();
                     for key in &vanished {
                         self.gone(key);

@@ -13,7 +13,6 @@ use k8s_openapi::api::core::v1::Container;
 pub use question::{Exchange, HttpReply, HttpRequest, Method, Question};
 
 use crate::plan::{
-    database::Database,
     membership::{Answer, EngineId, Rung},
     name::MemberName,
     record::{Member, Record},
@@ -134,8 +133,8 @@ pub trait Knowledge: Sync {
     /// The identity that a founding with these peers and this token will have. A pure function of both.
     fn expected_identity(&self, members: &[(MemberName, String)], token: &str) -> ExpectedIdentity;
 
-    /// The container of one member.
-    fn container(&self, database: &Database, record: &Record, member: &Member, start: Start) -> Container;
+    /// The container of one member, without its image: of the recorded version, with the recorded identity.
+    fn container(&self, record: &Record, member: &Member, start: Start) -> Container;
 
     /// A command of the engine's image that ends at once and well, for placeholders.
     fn no_op(&self) -> Vec<String>;

@@ -31,7 +31,20 @@ pub fn addresses(database: &Database, record: &Record, seen: &Seen) -> Result<Ve
     if matches!(database.network, Network::PodNames) {
         domains_differ(record, seen)?;
     }
-    record.members.iter().map(|member| address(database, member, seen)).collect()
+    let all = record.members.iter().map(|member| address(database, member, seen)).collect::<Result<Vec<_>, _>>()?;
+    differ(record, &all)?;
+    Ok(all)
+}
+
+/// Two members at one address would have one identity.
+fn differ(record: &Record, addresses: &[Address]) -> Result<(), Wait> {
+    let at = |peer: &str| -> Vec<_> {
+        record.members.iter().zip(addresses).filter(|(_, a)| a.peer == peer).map(|(m, _)| m.name.clone()).collect()
+    };
+    match addresses.iter().find(|address| at(&address.peer).len() > 1) {
+        None => Ok(()),
+        Some(Address { peer, .. }) => Err(Wait::AddressesAlike { address: peer.clone(), members: at(peer) }),
+    }
 }
 
 fn address(database: &Database, member: &Member, seen: &Seen) -> Result<Address, Wait> {
@@ -161,7 +174,7 @@ mod tests {
             (Network::PodNames, "db-etcd-0.db-etcd-headless.default.svc.a.test:2380"),
             (services(Exposure::ClusterIp, Spread::Mirror), "db-etcd-peer-0.default.svc:2380"),
             (services(Exposure::ClusterIp, Spread::Unique), "10.1.0.7:2380"),
-            (services(Exposure::LoadBalancer, Spread::Unique), "lb.example:2380"),
+            (services(Exposure::LoadBalancer, Spread::Unique), "lb-a.example:2380"),
             (services(Exposure::NodePort, Spread::Unique), "192.0.2.1:30080"),
         ];
         for (network, peer) in cases {

@@ -110,14 +110,14 @@ pub fn rebuild(database: &Database, seen: &Seen, old: &Uid) -> Result<Record, St
              reachable before it can be taken over"
         ));
     }
-    let mut record = Record {
-        uid: database.id.uid.clone(),
-        stage: Stage::Placed { attempt: first.attempt },
-        members: volumes
+    let mut record = Record::placed(
+        database,
+        first.attempt,
+        volumes
             .iter()
             .map(|(part, name, worker, ..)| Member::placed(name.clone(), part.ordinal, (*worker).clone()))
             .collect(),
-    };
+    );
     let addresses = address::addresses(database, &record, seen).map_err(|wait| wait.message())?;
     let identities: Vec<_> = volumes.iter().map(|(_, _, _, objects, _)| objects.identity.clone()).collect();
     let claims: Vec<_> = volumes.iter().map(|(.., claim)| claim.meta.uid.clone()).collect();

@@ -1,11 +1,13 @@
 //! The brake on mass deletion: a resource that goes because its CRD or its namespace goes, or as one of many at once
 //! (a pruned repository), is held with its data until a person confirms (DECISIONS 7).
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{seen::Ending, view::View};
+use super::{database::Intent, seen::Ending, view::View};
 
-/// How old a deletion may be to count towards a mass of them.
+/// The reason of a deletion that is one of many.
+pub const MANY_BEING_DELETED: &str = "ManyBeingDeleted";
+/// How far apart deletions may be to count as done at once.
 const RECENT: SignedDuration = SignedDuration::from_mins(10);
 /// From how many on deletions are a mass, if they are also more than half of all databases.
 const MANY: usize = 5;
@@ -39,9 +41,13 @@ pub fn holds(view: &View) -> Option<(&'static str, String)> {
         }
         Ending::Staying => {}
     }
-    let recent = deletions.asked.iter().filter(|asked| view.now.duration_since(**asked) < RECENT).count();
-    (recent >= MANY && recent * 2 > deletions.databases).then(|| {
+    // Company is told by when the others were asked to go, never by our own clock: a mass of deletions is one however
+    // late it is looked at.
+    let Intent::Delete(asked) = view.database.intent else { return None };
+    let together = |other: &&Timestamp| asked.duration_since(**other).abs() < RECENT;
+    let many = deletions.asked.iter().filter(together).count();
+    (many >= MANY && many * 2 > deletions.databases).then(|| {
         let all = deletions.databases;
-        ("ManyBeingDeleted", format!("{recent} of {all} databases were deleted within the last 10 minutes"))
+        (MANY_BEING_DELETED, format!("{many} of {all} databases were deleted within 10 minutes"))
     })
 }

@@ -19,6 +19,8 @@ pub fn pending(view: &View, record: Option<&Record>) -> Option<Condition> {
     let record = record.filter(|record| matches!(record.stage, Stage::Founded(_) | Stage::Established(_)))?;
     let changes: Vec<_> = [
         members(view, record),
+        version(view, record),
+        network(view, record),
         placement(view, record),
         addresses(view, record),
         pods(view, record),
@@ -32,8 +34,8 @@ pub fn pending(view: &View, record: Option<&Record>) -> Option<Condition> {
         status: Truth::False,
         reason: "ChangeNotCarriedOut",
         message: format!(
-            "{}; this version of Atoll does not change the members of a database that exists. The database runs on as it \
-             was founded",
+            "{}; this version of Atoll does not change the members of a database that exists, which \
+             runs on",
             changes.join("; ")
         ),
     })
@@ -42,6 +44,16 @@ pub fn pending(view: &View, record: Option<&Record>) -> Option<Condition> {
 fn members(view: &View, record: &Record) -> Option<String> {
     let (wanted, has) = (view.database.replicas as usize, record.members.len());
     (wanted != has).then(|| format!("the manifest asks for {wanted} members, the database has {has}"))
+}
+
+fn version(view: &View, record: &Record) -> Option<String> {
+    let (wanted, runs) = (view.database.engine.version.as_str(), record.runs.version.as_str());
+    (wanted != runs).then(|| format!("the manifest asks for version {wanted}, the database runs {runs}"))
+}
+
+fn network(view: &View, record: &Record) -> Option<String> {
+    let (wanted, has) = (view.database.network.mode(), &record.network);
+    (&wanted != has).then(|| format!("the manifest asks for the network {wanted}, members know each other by {has}"))
 }
 
 /// An edited list never moves a member (DESIGN 5.6); a list that only names the same workers otherwise is no change.
@@ -79,7 +91,12 @@ fn pods(view: &View, record: &Record) -> Option<String> {
         let wanted = render::pod(view.owner(), &recorded, member, volume, Start::Join);
         let digest = wanted.metadata.annotations.as_ref()?.get(super::labels::RENDERED)?;
         let made_from = pod.meta.rendered.as_ref()?;
-        (made_from != digest).then(|| format!("the pod of {} was made from an earlier manifest", member.name))
+        (made_from != digest).then(|| {
+            format!(
+                "the pod of {} was made from an earlier manifest, and takes the new one when it is made again",
+                member.name
+            )
+        })
     })
 }
 

@@ -10,6 +10,7 @@ use super::{
     name::{MemberName, WorkerName},
     place::{self, place},
     record::{Member, Record, Recorded, Stage},
+    seen::Registry,
     step::{Decision, Step},
     tell,
     view::View,
@@ -21,7 +22,13 @@ use super::{
 pub fn decide(view: &View) -> Decision {
     match (view.database.intent, delete::held(view)) {
         (Intent::Delete(asked), None) => delete::decide(view, asked),
-        (Intent::Delete(_) | Intent::Run, held) => run(view, held),
+        (Intent::Delete(_) | Intent::Run, held) => {
+            let mut decision = run(view, held);
+            if let Some(latched) = delete::latched(view) {
+                decision.step = Step::Record(latched);
+            }
+            decision
+        }
     }
 }
 
@@ -61,23 +68,20 @@ fn begin(view: &View, obstacles: &mut Vec<Obstacle>) -> (Step, Option<SignedDura
     if matches!(view.database.intent, Intent::Delete(_)) {
         return (Step::Act(Vec::new()), None);
     }
-    match place(view.database, &view.seen.workers, view.now).and_then(|workers| all_seen(view, workers)) {
+    if view.seen.registry == Registry::Unread {
+        obstacles.push(Obstacle::waiting("Placed", &Wait::WorkersUnread));
+        return (Step::Act(Vec::new()), Some(SignedDuration::from_secs(1)));
+    }
+    match place(view.database, view.seen, view.now).and_then(|workers| all_seen(view, workers)) {
         Err(wait) => {
             let again = matches!(wait, Wait::WorkerConnecting { .. }).then_some(place::GRACE);
             obstacles.push(Obstacle::waiting("Placed", &wait));
             (Step::Act(Vec::new()), again)
         }
         Ok(workers) => {
-            let members = workers
-                .into_iter()
-                .zip(0..)
-                .map(|(worker, ordinal)| Member::placed(view.database.names.member(ordinal), ordinal, worker));
-            let record = Record {
-                uid: view.database.id.uid.clone(),
-                stage: Stage::Placed { attempt: 1 },
-                members: members.collect(),
-            };
-            (Step::Record(record), None)
+            let members = workers.into_iter().zip(0..);
+            let members = members.map(|(worker, n)| Member::placed(view.database.names.member(n), n, worker)).collect();
+            (Step::Record(Record::placed(view.database, 1, members)), None)
         }
     }
 }
@@ -156,9 +160,8 @@ fn acts(mut first: Vec<Act>, second: Vec<Act>) -> Step {
 }
 
 fn another_attempt(record: &Record, attempt: u32) -> Record {
-    let members =
-        record.members.iter().map(|member| Member::placed(member.name.clone(), member.ordinal, member.worker.clone()));
-    Record { uid: record.uid.clone(), stage: Stage::Placed { attempt }, members: members.collect() }
+    let members = record.members.iter().map(|m| Member::placed(m.name.clone(), m.ordinal, m.worker.clone()));
+    Record { stage: Stage::Placed { attempt }, members: members.collect(), ..record.clone() }
 }
 
 fn broken(view: &View, members: &[MemberName]) -> Obstacle {

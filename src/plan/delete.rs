@@ -13,8 +13,9 @@ use super::{
     database::{Intent, OnDelete},
     keep::{ours, target},
     name::WorkerName,
+    record::Record,
     report::{Phase, Report},
-    seen::{Meta, Objects, Source},
+    seen::{Meta, Objects, Source, WorkerView},
     step::{Decision, Step},
     tell,
     view::View,
@@ -36,6 +37,9 @@ pub fn held(view: &View) -> Option<Obstacle> {
         return None;
     }
     let held = |reason, why: String| Some(Obstacle::new("Deletable", reason, why));
+    if database.consent.paused {
+        return held("Paused", "deletion was asked for, but atoll.dev/paused is set: nothing is changed".to_owned());
+    }
     if database.on_delete == OnDelete::Refuse {
         return held(
             "DoNotTerminate",
@@ -55,7 +59,7 @@ pub fn held(view: &View) -> Option<Obstacle> {
     if says_us(&database.consent.confirm_delete) {
         return None;
     }
-    brake::holds(view).map(|(reason, why)| {
+    braked(view).map(|(reason, why)| {
         let (kind, id) = (database.id.kind.plural(), &database.id);
         Obstacle::new(
             "Deletable",
@@ -67,6 +71,23 @@ pub fn held(view: &View) -> Option<Obstacle> {
             ),
         )
     })
+}
+
+/// Why the brake holds this deletion, now or since it once did.
+fn braked(view: &View) -> Option<(&'static str, String)> {
+    let latched = || Some((brake::MANY_BEING_DELETED, view.record?.held.clone()?));
+    brake::holds(view).or_else(latched)
+}
+
+/// The record with the hold in it, where the brake holds this deletion for the company that it is in, and that is not
+/// recorded yet. The others may be confirmed, or be gone, before anyone looks at this one.
+#[must_use]
+pub fn latched(view: &View) -> Option<Record> {
+    let record = view.record.filter(|record| record.held.is_none() && record.uid == view.database.id.uid)?;
+    match brake::holds(view) {
+        Some((brake::MANY_BEING_DELETED, why)) => Some(Record { held: Some(why), ..Record::clone(record) }),
+        Some(_) | None => None,
+    }
 }
 
 /// Deletes, in this order: pods, jobs and services, then (if the policy says so) volumes, then the resource.
@@ -122,7 +143,7 @@ fn concerned(view: &View) -> BTreeSet<WorkerName> {
 }
 
 fn objects<'a>(view: &View<'a>, name: &WorkerName) -> Option<&'a Objects> {
-    view.seen.workers.get(name).and_then(|worker| worker.view.objects())
+    view.worker(name).and_then(WorkerView::objects)
 }
 
 fn all(objects: &Objects) -> impl Iterator<Item = (Kind, &Meta)> {

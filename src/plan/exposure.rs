@@ -1,6 +1,6 @@
 //! Whether plain peer traffic can be seen by strangers: members talk without TLS, and a public load balancer shows it.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{
     network::{Exposure, MemberServices},
@@ -26,6 +26,13 @@ enum Reach {
     Public,
     Private,
     Untold,
+}
+
+/// The annotations that decide where a load balancer's address leads, as text.
+#[must_use]
+pub fn deciding(annotations: &BTreeMap<String, String>) -> String {
+    let set = ANNOTATIONS.iter().filter_map(|(key, ..)| Some((key, annotations.get(*key)?)));
+    set.fold(String::new(), |text, (key, value)| text + " " + key + "=" + value)
 }
 
 /// The condition `ExposedWithoutTLS`, where it holds.
@@ -91,8 +98,6 @@ fn is_public(address: &IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::plan::{network::Spread, report::MemberState};
 

@@ -169,21 +169,22 @@ fn claims(view: &View, record: &Recorded) -> Vec<Act> {
         .collect()
 }
 
-/// The data volume of every member.
+/// The data volume of every member, once all of its volumes are there: a pod would wait for the others for ever.
 fn volumes(view: &View, record: &Recorded) -> Result<Vec<Uid>, Wait> {
-    let data = &view.database.volumes.data.name;
-    record
-        .members
-        .iter()
-        .map(|member| match view.claim(member, data) {
-            Sight::Present(claim) if claim.meta.deleting.is_none() => Ok(claim.meta.uid.clone()),
-            Sight::Unknown(Doubt::WorkerUnseen) => Err(view.unseen(&member.worker)),
-            _ => Err(Wait::Volume {
-                claim: view.database.names.claim(data, &member.name),
-                worker: member.worker.clone(),
-            }),
-        })
-        .collect()
+    let claimed = |member: &Member, volume: &str| match view.claim(member, volume) {
+        Sight::Present(claim) if claim.meta.deleting.is_none() => Ok(claim.meta.uid.clone()),
+        Sight::Unknown(Doubt::WorkerUnseen) => Err(view.unseen(&member.worker)),
+        _ => {
+            Err(Wait::Volume { claim: view.database.names.claim(volume, &member.name), worker: member.worker.clone() })
+        }
+    };
+    let of_member = |member: &Member| {
+        for other in &view.database.volumes.others {
+            claimed(member, &other.name)?;
+        }
+        claimed(member, &view.database.volumes.data.name)
+    };
+    record.members.iter().map(of_member).collect()
 }
 
 fn scouts(view: &View, record: &Recorded, volumes: &[Uid]) -> Vec<Act> {

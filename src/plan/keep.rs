@@ -19,6 +19,10 @@ pub fn services(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -
         Stage::Founding(_) | Stage::Founded(_) | Stage::Established(_) => MissingNamespace::Fail,
     };
     let mut acts = Vec::new();
+    // The addresses that members know each other by hang on these services: another mode is a change of membership.
+    if view.database.network.mode() != record.network {
+        return acts;
+    }
     for rendered in render::services(view.owner(), record) {
         let object = Object::Service(Box::new(rendered.service));
         match view.service(&rendered.worker, &rendered.name) {

@@ -1,9 +1,13 @@
 //! How members reach each other and how clients reach them: the network modes, the services each of them needs, and
 //! the address that each of them gives to a member.
 //!
-//! A further network mode is a further [`Exposure`] here and its arm in `services` and `peer_host`.
+//! A further network mode is a variant here. The compiler then leads to its services (`render/service.rs`), its
+//! addresses (`address.rs`) and its words in `atoll plan`; whether strangers can see it (`exposure.rs`) and whether the
+//! master can dial it (`controller/observe.rs`) are asked of it there.
 
 use std::collections::BTreeMap;
+
+use super::exposure;
 
 /// The network of one database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +16,21 @@ pub enum Network {
     PodNames,
     /// A service for every member.
     MemberServices(MemberServices),
+}
+
+impl Network {
+    /// The mode in one word or two, with what decides where an address leads: another text is another address for
+    /// every member.
+    #[must_use]
+    pub fn mode(&self) -> String {
+        match self {
+            Self::PodNames => "PodNames".to_owned(),
+            Self::MemberServices(services) => {
+                let reach = exposure::deciding(&services.annotations);
+                format!("{}/{:?}/{:?}{reach}", services.name, services.exposure, services.spread)
+            }
+        }
+    }
 }
 
 /// One service for every member (KubeBlocks: `podService: true`).

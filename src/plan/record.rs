@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    database::Database,
     membership::EngineId,
     name::{MemberName, Uid, WorkerName},
 };
@@ -19,8 +20,24 @@ pub struct Record {
     pub uid: Uid,
     /// How far its life has come.
     pub stage: Stage,
+    /// What its members run. A pod that is made again runs this, whatever the manifest says by then.
+    pub runs: Runs,
+    /// The network mode that its addresses come from. Services of another mode are not made beside them.
+    pub network: String,
+    /// A deletion that was found to be one of many: it stays held when the others are old or gone (DECISIONS 7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
     /// Its members, by ordinal.
     pub members: Vec<Member>,
+}
+
+/// What members run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Runs {
+    /// The version, as the engine's table names it.
+    pub version: String,
+    /// The image.
+    pub image: String,
 }
 
 /// How far a database has come. It only ever moves forward, but for a new founding attempt.
@@ -110,6 +127,20 @@ impl Member {
 }
 
 impl Record {
+    /// A record of members that have workers, and nothing else yet.
+    #[must_use]
+    pub fn placed(database: &Database, attempt: u32, members: Vec<Member>) -> Self {
+        let engine = &database.engine;
+        Self {
+            uid: database.id.uid.clone(),
+            stage: Stage::Placed { attempt },
+            runs: Runs { version: engine.version.as_str().to_owned(), image: engine.image.clone() },
+            network: database.network.mode(),
+            held: None,
+            members,
+        }
+    }
+
     /// The identity, once there is one.
     #[must_use]
     pub fn identity(&self) -> Option<&Identity> {

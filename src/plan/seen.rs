@@ -54,10 +54,24 @@ impl<T> Sight<T> {
 pub struct Seen {
     /// Every registered worker, by name.
     pub workers: BTreeMap<WorkerName, Worker>,
+    /// Whether these are all: a process that has just begun has not read the registrations yet.
+    pub registry: Registry,
+    /// When this process began to look.
+    pub since: Timestamp,
     /// What the members themselves answered, if they were asked.
     pub membership: Option<Membership>,
     /// The databases of the whole master that are being deleted, for the brake on mass deletion.
     pub deletions: Deletions,
+}
+
+/// Whether the registrations of workers have been read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Registry {
+    /// Not all of them, so that a worker which is missing may well be registered.
+    #[default]
+    Unread,
+    /// All of them.
+    Read,
 }
 
 impl Seen {

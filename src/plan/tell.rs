@@ -60,13 +60,12 @@ fn member_report(view: &View, record: &Record, member: &Member) -> MemberReport 
 }
 
 fn state(view: &View, member: &Member) -> (MemberState, Option<String>, Option<String>) {
-    let Some(worker) = view.seen.workers.get(&member.worker) else {
-        let why = Wait::WorkerNotRegistered { word: member.worker.to_string() }.message();
-        return (MemberState::Unknown, None, Some(why));
-    };
-    if let WorkerView::Unseen { since, why } = &worker.view {
-        let why = format!("worker {} cannot be seen: {why}", member.worker);
-        return (MemberState::Unknown, since.map(seconds), Some(why));
+    match view.worker(&member.worker) {
+        None => return (MemberState::Unknown, None, Some(view.unseen(&member.worker).message())),
+        Some(WorkerView::Unseen { since, .. }) => {
+            return (MemberState::Unknown, since.map(seconds), Some(view.unseen(&member.worker).message()));
+        }
+        Some(WorkerView::Seen(_)) => {}
     }
     let claim = view.claim(member, &view.database.volumes.data.name);
     if let (Sight::Present(claim), Some(volume)) = (claim, &member.volume)

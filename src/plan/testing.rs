@@ -12,9 +12,9 @@ use super::{
     },
     name::{ObjectName, ResourceVersion, Uid, WorkerName},
     network::{Exposure, MemberServices, Network, Spread},
-    record::{Member, Record, Stage},
+    record::{Member, Record},
     seen::{
-        Claim, ClaimPhase, Deletions, Meta, Objects, Pod, PodPhase, Readiness, Seen, Service, Source, Worker,
+        Claim, ClaimPhase, Deletions, Meta, Objects, Pod, PodPhase, Readiness, Registry, Seen, Service, Source, Worker,
         WorkerView,
     },
 };
@@ -94,6 +94,8 @@ pub fn workers(names: &[(&str, &[&str])]) -> BTreeMap<WorkerName, Worker> {
 /// Workers `a`, `b` and `c`, seen and empty.
 pub fn empty_world() -> Seen {
     Seen {
+        registry: Registry::Read,
+        since: Timestamp::UNIX_EPOCH,
         workers: workers(&[("a", &[]), ("b", &[]), ("c", &[])]),
         membership: None,
         deletions: Deletions { databases: 1, ..Deletions::default() },
@@ -115,7 +117,7 @@ pub fn placed(database: &Database) -> Record {
         .zip(0..)
         .map(|(worker, ordinal)| Member::placed(database.names.member(ordinal), ordinal, WorkerName::from(*worker)))
         .collect();
-    Record { uid: database.id.uid.clone(), stage: Stage::Placed { attempt: 1 }, members }
+    Record::placed(database, 1, members)
 }
 
 /// Metadata of an object of [`database`].
@@ -147,7 +149,7 @@ pub fn ready_pod(database: &Database, member: &Member) -> (ObjectName, Pod) {
         phase: PodPhase::Running,
         ready: Readiness::Ready(None),
         ip: Some("10.0.0.1".into()),
-        host_ip: Some("192.0.2.1".into()),
+        host_ip: Some(format!("192.0.2.{}", member.ordinal + 1)),
         node: Some("node".into()),
         trouble: None,
         restarts: 0,
@@ -164,8 +166,8 @@ pub fn founded_world(database: &Database) -> Seen {
     for rendered in super::render::services(owner, &record) {
         let service = Service {
             meta: Meta { rendered: Some(rendered.digest), ..meta(database, &rendered.name, None) },
-            cluster_ip: Some("10.1.0.7".into()),
-            ingress: Some("lb.example".into()),
+            cluster_ip: Some(format!("10.1.{}.7", rendered.worker.as_str().as_bytes()[0] - b'a')),
+            ingress: Some(format!("lb-{}.example", rendered.worker)),
             node_ports: BTreeMap::from([("peer".to_owned(), 30080), ("client".to_owned(), 30079)]),
         };
         objects(&mut seen, rendered.worker.as_str()).services.insert(rendered.name, service);

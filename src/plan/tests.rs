@@ -6,14 +6,17 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     act::{Act, Change, Kind, Object},
-    database::{Database, Intent, OnDelete, PlacementRequest},
+    database::{Database, Intent, OnDelete, PlacementRequest, Volume},
     decide::decide,
     labels,
     name::{ObjectName, ResourceVersion, Uid, WorkerName},
     network::{Exposure, MemberServices, Network, Spread},
     record::{Record, Recorded, Stage},
-    report::{Phase, Truth},
-    seen::{Claim, ClaimPhase, Ending, Meta, Pod, PodPhase, Readiness, Seen, Service, Source, WorkerView},
+    report::{MemberState, Phase, Truth},
+    seen::{
+        Claim, ClaimPhase, Deletions, Ending, Meta, Objects, Pod, PodPhase, Readiness, Registry, Seen, Service, Source,
+        WorkerView,
+    },
     step::{Decision, Step},
     testing,
     view::View,
@@ -21,6 +24,12 @@ use super::{
 
 /// A reason that must be told, and what brings it about.
 type Case<T> = (&'static str, fn(&mut T));
+
+/// How a world came to rest.
+enum End {
+    Settled,
+    Restless,
+}
 
 /// Master and workers in one struct: what was written stays, pods become ready when told to.
 struct World {
@@ -31,6 +40,10 @@ struct World {
     now: Timestamp,
     made: u32,
     records: Vec<Record>,
+    /// Whether all services get one and the same cluster IP.
+    alike: bool,
+    /// A volume claim that no worker takes.
+    refuse: Option<&'static str>,
     pods_made: Vec<(String, String)>,
 }
 
@@ -44,6 +57,8 @@ impl World {
             seen: testing::empty_world(),
             made: 0,
             records: Vec::new(),
+            alike: false,
+            refuse: None,
             pods_made: Vec::new(),
         }
     }
@@ -61,6 +76,18 @@ impl World {
 
     /// Does what is decided, until nothing is left to do; returns the last decision.
     fn settle(&mut self) -> Decision {
+        match self.go_on() {
+            (decision, End::Settled) => decision,
+            (decision, End::Restless) => panic!("it never settles: {:?}", decision.step),
+        }
+    }
+
+    /// The same, where something is refused for ever.
+    fn settle_or_give_up(&mut self) -> Decision {
+        self.go_on().0
+    }
+
+    fn go_on(&mut self) -> (Decision, End) {
         for _ in 0..50 {
             let decision = self.decide();
             match &decision.step {
@@ -74,13 +101,13 @@ impl World {
                     }
                     continue;
                 }
-                Step::Act(acts) if acts.is_empty() => return decision,
+                Step::Act(acts) if acts.is_empty() => return (decision, End::Settled),
                 Step::Act(acts) => acts.clone().iter().for_each(|act| self.carry_out(act)),
-                Step::Release => return decision,
+                Step::Release => return (decision, End::Settled),
             }
             self.rest();
         }
-        panic!("it never settles: {:?}", self.decide().step);
+        (self.decide(), End::Restless)
     }
 
     /// A step later, what was read live is only watched again.
@@ -112,6 +139,7 @@ impl World {
                     deleting: None,
                 };
                 match object {
+                    Object::Claim(_) if self.refuse == Some(name.as_str()) => {}
                     Object::Claim(_) => {
                         let record = from.annotations.as_ref().and_then(|a| a.get(labels::MEMBER_RECORD)).cloned();
                         let requested = Some("1Gi".to_owned());
@@ -122,7 +150,7 @@ impl World {
                     Object::Service(_) => {
                         let service = Service {
                             meta,
-                            cluster_ip: Some("10.1.0.7".into()),
+                            cluster_ip: Some(format!("10.1.0.{}", if self.alike { 7 } else { self.made })),
                             ingress: Some(format!("192.0.2.{}", self.made)),
                             node_ports: BTreeMap::from([("peer".to_owned(), 30080), ("client".to_owned(), 30079)]),
                         };
@@ -550,10 +578,112 @@ fn an_edited_placement_moves_nothing_and_is_told() {
 }
 
 #[test]
-fn a_changed_service_annotation_is_applied_in_place() {
+fn a_mass_deletion_stays_held_when_it_is_looked_at_late_and_when_the_others_are_gone() {
     let mut world = World::running(testing::database());
-    world.database = with_network(Exposure::LoadBalancer, Spread::Unique);
+    world.delete();
+    world.seen.deletions.databases = 6;
+    world.seen.deletions.asked = vec![testing::now(); 6];
+    world.now += SignedDuration::from_hours(2);
+    assert_eq!(condition(&world.settle(), "Deletable"), Some((Truth::False, "ManyBeingDeleted")));
+    world.seen.deletions = Deletions { databases: 1, asked: vec![testing::now()], ..Deletions::default() };
+    assert_eq!(condition(&world.settle(), "Deletable"), Some((Truth::False, "ManyBeingDeleted")));
+    assert_eq!(world.left(), (3, 3, 3));
+    world.database.consent.confirm_delete = Some(world.database.id.uid.clone());
+    assert_eq!(world.settle().step, Step::Release);
+}
+
+#[test]
+fn a_paused_database_is_not_deleted() {
+    let mut world = World::running(testing::database());
+    world.database.consent.paused = true;
+    world.delete();
+    assert_eq!(condition(&world.settle(), "Deletable"), Some((Truth::False, "Paused")));
+    assert_eq!(world.left(), (3, 3, 3));
+}
+
+#[test]
+fn a_pod_that_is_made_again_runs_the_recorded_version_whatever_the_manifest_says_by_then() {
+    let mut world = World::running(testing::database());
+    world.database.engine.version = crate::engine::Version::new("3.6.16");
+    world.database.engine.image = "gcr.io/etcd-development/etcd:v3.6.16".into();
+    world.pods("b").clear();
+    let Step::Act(acts) = world.decide().step else { panic!("a pod is missing") };
+    let images: Vec<_> = acts
+        .iter()
+        .filter_map(|act| match &act.change {
+            Change::Create(Object::Pod(pod), _) => pod.spec.as_ref()?.containers[0].image.clone(),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(images, ["gcr.io/etcd-development/etcd:v3.5.35"]);
+    assert_eq!(condition(&world.settle(), "UpToDate"), Some((Truth::False, "ChangeNotCarriedOut")));
+}
+
+#[test]
+fn a_worker_that_became_another_cluster_proves_nothing() {
+    let mut world = World::new(testing::database());
     world.settle();
+    for worker in ["a", "b", "c"] {
+        let objects = testing::objects(&mut world.seen, worker);
+        *objects = Objects::none(Uid::new(format!("another-{worker}")), Source::Live);
+    }
+    let decision = world.settle();
+    assert_eq!(world.record.as_ref().unwrap().attempt(), 1, "nothing was proved gone");
+    assert!(decision.report.members.iter().all(|member| member.state == MemberState::Unknown));
+    world.delete();
+    let decision = world.settle();
+    assert_eq!(condition(&decision, "Deletable"), Some((Truth::False, "ObjectsLeft")));
+}
+
+#[test]
+fn nothing_is_placed_before_the_registrations_have_been_read() {
+    let mut world = World::new(testing::database());
+    world.seen.registry = Registry::Unread;
+    assert_eq!(condition(&world.settle(), "Placed"), Some((Truth::False, "WorkersUnread")));
+    assert_eq!(world.record, None);
+}
+
+#[test]
+fn members_that_would_share_one_address_are_not_founded() {
+    let mut world = World::new(with_network(Exposure::ClusterIp, Spread::Unique));
+    world.alike = true;
+    let decision = world.settle();
+    assert_eq!(condition(&decision, "AddressesKnown"), Some((Truth::False, "AddressesAlike")));
+    assert_eq!(world.left().0, 0);
+}
+
+#[test]
+fn an_identity_waits_for_every_volume_not_only_for_the_data() {
+    let mut database = testing::database();
+    let log = Volume { name: "log".into(), mount: None, ..database.volumes.data.clone() };
+    database.volumes.others.push(log);
+    let mut world = World::new(database);
+    world.refuse = Some("log-db-etcd-1");
+    let decision = world.settle_or_give_up();
+    assert_eq!(condition(&decision, "AddressesKnown"), Some((Truth::False, "WaitingForVolumeClaim")));
+    world.refuse = None;
+    world.settle();
+    assert_eq!(world.left(), (3, 6, 3));
+}
+
+#[test]
+fn another_network_mode_is_told_and_leaves_the_services_that_addresses_hang_on() {
+    let mut world = World::running(with_network(Exposure::LoadBalancer, Spread::Unique));
+    world.database.network = with_network(Exposure::ClusterIp, Spread::Mirror).network;
+    let decision = world.settle();
+    assert_eq!(world.left(), (3, 3, 6));
+    assert_eq!(condition(&decision, "UpToDate"), Some((Truth::False, "ChangeNotCarriedOut")));
+    let alibaba = "service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type";
+    world.database.network = with_network(Exposure::LoadBalancer, Spread::Unique).network;
+    if let Network::MemberServices(services) = &mut world.database.network {
+        services.annotations.insert(alibaba.into(), "internet".into());
+    }
+    assert_eq!(world.decide().step, Step::Act(Vec::new()), "an annotation that moves the address moves members");
+}
+
+#[test]
+fn a_changed_service_annotation_is_applied_in_place() {
+    let mut world = World::running(with_network(Exposure::LoadBalancer, Spread::Unique));
     if let Network::MemberServices(services) = &mut world.database.network {
         services.annotations.insert("cloud".into(), "intranet".into());
     }

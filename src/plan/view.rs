@@ -8,9 +8,13 @@ use super::{
     name::{ObjectName, Uid, WorkerName},
     record::{Member, Recorded},
     render::Owner,
-    seen::{Claim, Doubt, Pod, Seen, Service, Sight},
+    seen::{Claim, Doubt, Pod, Seen, Service, Sight, WorkerView},
     wait::Wait,
 };
+
+/// Why a worker that answers shows nothing of a database.
+const ELSEWHERE: &str = "its registration leads to another cluster than the one that this database's members are in; \
+                         point it back there, and this goes on by itself";
 
 /// Everything that a decision looks at.
 #[derive(Clone, Copy, Debug)]
@@ -40,32 +44,49 @@ impl<'a> View<'a> {
         self.sight_of_pod(&member.worker, &ObjectName::from(&member.name))
     }
 
+    /// What can be seen of this worker, if it is the one that this database's members were founded in.
+    ///
+    /// A registration that leads to another cluster than before shows nothing of them: what is missing there was never
+    /// there, and proves nothing.
+    #[must_use]
+    pub fn worker(&self, name: &WorkerName) -> Option<&'a WorkerView> {
+        let view = &self.seen.workers.get(name)?.view;
+        let elsewhere = |identity: &Uid| {
+            let members = self.record.iter().flat_map(|record| &record.members).filter(|member| &member.worker == name);
+            members.filter_map(|member| member.worker_identity.as_ref()).any(|founded_in| founded_in != identity)
+        };
+        match view.objects() {
+            Some(objects) if elsewhere(&objects.identity) => None,
+            Some(_) | None => Some(view),
+        }
+    }
+
     /// The pod of this name in this worker.
     #[must_use]
     pub fn sight_of_pod(&self, worker: &WorkerName, name: &ObjectName) -> Sight<&'a Pod> {
-        self.seen.workers.get(worker).map_or(Sight::Unknown(Doubt::WorkerUnseen), |worker| worker.view.pod(name))
+        self.worker(worker).map_or(Sight::Unknown(Doubt::WorkerUnseen), |view| view.pod(name))
     }
 
     /// A member's claim for one of its volumes.
     #[must_use]
     pub fn claim(&self, member: &Member, volume: &str) -> Sight<&'a Claim> {
         let name = self.database.names.claim(volume, &member.name);
-        let worker = self.seen.workers.get(&member.worker);
-        worker.map_or(Sight::Unknown(Doubt::WorkerUnseen), |worker| worker.view.claim(&name))
+        self.worker(&member.worker).map_or(Sight::Unknown(Doubt::WorkerUnseen), |view| view.claim(&name))
     }
 
     /// The service of this name in this worker.
     #[must_use]
     pub fn service(&self, worker: &WorkerName, name: &ObjectName) -> Sight<&'a Service> {
-        self.seen.workers.get(worker).map_or(Sight::Unknown(Doubt::WorkerUnseen), |worker| worker.view.service(name))
+        self.worker(worker).map_or(Sight::Unknown(Doubt::WorkerUnseen), |view| view.service(name))
     }
 
     /// The wait for a worker that cannot be seen.
     #[must_use]
     pub fn unseen(&self, worker: &WorkerName) -> Wait {
-        match self.seen.workers.get(worker) {
-            Some(sight) => address::unseen(worker, &sight.view),
-            None => Wait::WorkerNotRegistered { word: worker.to_string() },
+        match (self.worker(worker), self.seen.workers.get(worker)) {
+            (Some(view), _) => address::unseen(worker, view),
+            (None, Some(_)) => Wait::WorkerUnseen { worker: worker.clone(), why: ELSEWHERE.to_owned() },
+            (None, None) => Wait::WorkerNotRegistered { word: worker.to_string() },
         }
     }
 }

@@ -8,6 +8,15 @@ use super::{
 /// Something that must happen before the next step. None of it is an error: it goes on by itself when it has happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wait {
+    /// The registrations of workers have not been read yet.
+    WorkersUnread,
+    /// Peers would have one and the same address.
+    AddressesAlike {
+        /// The address.
+        address: String,
+        /// Whose.
+        members: Vec<MemberName>,
+    },
     /// A manifest names a worker that no `K8sCluster` registers.
     WorkerNotRegistered {
         /// As the manifest has it.
@@ -90,6 +99,8 @@ impl Wait {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
+            Self::WorkersUnread => "WorkersUnread",
+            Self::AddressesAlike { .. } => "AddressesAlike",
             Self::WorkerNotRegistered { .. } => "WorkerNotRegistered",
             Self::WorkerAmbiguous { .. } => "WorkerAmbiguous",
             Self::NoWorkerReady { .. } => "NoWorkerReady",
@@ -108,6 +119,12 @@ impl Wait {
     #[must_use]
     pub fn message(&self) -> String {
         match self {
+            Self::WorkersUnread => "the K8sClusters have not been read yet".to_owned(),
+            Self::AddressesAlike { address, members } => format!(
+                "{} would all be reached at {address}: the workers' service or node addresses overlap. Use load balancers or \
+                 pod names, or address ranges that differ",
+                members.iter().map(MemberName::as_str).collect::<Vec<_>>().join(", ")
+            ),
             Self::WorkerNotRegistered { word } => format!(
                 "no K8sCluster is called {word:?}, neither by its name nor by spec.name nor by its kubeconfig's context; \
                  register it (kubectl get k8scluster lists those there are), and this goes on by itself"

@@ -140,6 +140,11 @@ impl<T: Projected> Shelf<T> {
 
     /// A list shows everything there is at `version`. What it does not show went, except what we wrote since.
     pub fn listed(&mut self, objects: Vec<(DatabaseKey, T)>, version: &ResourceVersion) -> BTreeSet<DatabaseKey> {
+        let mut woken = BTreeSet::new();
+        if number(version).is_some_and(|listed| listed < self.seen_to) {
+            // An API server whose etcd was restored or replaced counts anew: nothing that is held compares with the list.
+            woken.extend(std::mem::take(&mut self.objects).into_keys());
+        }
         let names: BTreeSet<_> = objects.iter().map(|(_, object)| place(object)).collect();
         let gone: Vec<_> = self
             .objects
@@ -148,14 +153,12 @@ impl<T: Projected> Shelf<T> {
             .filter(|held| !names.contains(&place(*held)) && !older(version, &held.meta().version))
             .map(place)
             .collect();
-        let mut woken = BTreeSet::new();
         for (namespace, name) in gone {
             woken.append(&mut self.take(&namespace, &name, |_| true));
         }
         for (key, object) in objects {
             woken.append(&mut self.put(key, object));
         }
-        // A restored or replaced etcd counts anew: the list, not the highest number ever, is the truth.
         self.seen_to = number(version).unwrap_or(0);
         woken
     }

@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// How long writes that have begun get to come to their end, once this process was told to stop.
-const GRACE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_secs(11);
 
 /// How leading ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

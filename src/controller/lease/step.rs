@@ -38,7 +38,7 @@ pub struct Times {
 impl Default for Times {
     fn default() -> Self {
         Self {
-            duration: Duration::from_secs(15),
+            duration: Duration::from_secs(20),
             deadline: Duration::from_secs(10),
             renew_every: Duration::from_secs(5),
             look_every: Duration::from_secs(1),
@@ -176,8 +176,8 @@ mod tests {
             ("another's, long silent", Some(seen("other", "1")), 500, false, Take),
             ("another's that asks for a minute", long("other"), 59, false, Wait(at(160))),
             ("another's after its minute", long("other"), 60, false, Take),
-            ("another's that says nothing about time", silent("other"), 14, false, Wait(at(115))),
-            ("another's that says nothing, after our own time", silent("other"), 15, false, Take),
+            ("another's that says nothing about time", silent("other"), 14, false, Wait(at(120))),
+            ("another's that says nothing, after our own time", silent("other"), 20, false, Take),
             ("released", Some(seen("", "1")), 0, false, Take),
             ("another's, while we thought that it was ours", Some(seen("other", "2")), 0, true, Lost),
             ("another's and expired, while we thought so", Some(seen("other", "2")), 99, true, Lost),

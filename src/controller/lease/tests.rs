@@ -126,7 +126,8 @@ async fn led(lease: Lease, stop: Duration) -> (Ended, Vec<Duration>) {
     let ended = lease
         .lead(sleep(stop), &Metrics::new(), |gate| async {
             let gate = gate;
-            loop {
+            // Work that is told to stop comes to its end by itself.
+            while start.elapsed() <= stop {
                 if gate.check().is_ok() {
                     open.lock().unwrap().push(start.elapsed());
                 }
@@ -175,7 +176,7 @@ async fn after_a_kill_the_next_takes_over_within_the_duration_and_one_look() {
         },
     );
     let taken = *open.first().unwrap() + seconds(1);
-    assert!(taken > killed && taken <= killed + seconds(16), "{taken:?}");
+    assert!(taken > killed && taken <= killed + Times::default().duration + seconds(1), "{taken:?}");
     let transitions = server.with(|store| store.lease.as_ref().unwrap()["spec"]["leaseTransitions"].clone());
     assert_eq!(transitions, 1);
 }

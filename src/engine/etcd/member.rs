@@ -7,11 +7,8 @@ use k8s_openapi::{
 
 use super::{Etcd, versions};
 use crate::{
-    engine::{Knowledge, Start},
-    plan::{
-        database::Database,
-        record::{Member, Record},
-    },
+    engine::{Knowledge, Start, Version},
+    plan::record::{Member, Record},
 };
 
 /// Where the data volume is mounted, as the KubeBlocks add-on has it.
@@ -37,7 +34,7 @@ pub fn url(address: &str) -> String {
 }
 
 /// The container of one member: everything that it must know is in its arguments, and all of it is from the record.
-pub fn container(database: &Database, record: &Record, member: &Member, start: Start) -> Container {
+pub fn container(record: &Record, member: &Member, start: Start) -> Container {
     let ports = Etcd.ports();
     let everywhere = |port: u16| format!("http://0.0.0.0:{port}");
     let metrics = ports.others[0];
@@ -47,7 +44,7 @@ pub fn container(database: &Database, record: &Record, member: &Member, start: S
         Start::Found => "new",
         Start::Join => "existing",
     };
-    let release = versions::find(&database.engine.version).ok();
+    let release = versions::find(&Version::new(record.runs.version.as_str())).ok();
     let mut args = vec![
         format!("--name={}", member.name),
         format!("--data-dir={DATA}"),
@@ -74,7 +71,6 @@ pub fn container(database: &Database, record: &Record, member: &Member, start: S
     };
     Container {
         name: "etcd".to_owned(),
-        image: Some(database.engine.image.clone()),
         command: Some(vec!["/usr/local/bin/etcd".to_owned()]),
         args: Some(args),
         ports: Some(
@@ -93,9 +89,15 @@ pub fn container(database: &Database, record: &Record, member: &Member, start: S
             failure_threshold: Some(3),
             ..probe(release.probes.ready)
         }),
+        // A log that is long takes long to read: until the member has started, nobody judges it.
+        startup_probe: release.map(|release| Probe {
+            period_seconds: Some(1),
+            timeout_seconds: Some(5),
+            failure_threshold: Some(1_800),
+            ..probe(release.probes.live)
+        }),
         // Slow to judge: a member that is late with its elections is not helped by a restart.
         liveness_probe: release.map(|release| Probe {
-            initial_delay_seconds: Some(30),
             period_seconds: Some(10),
             timeout_seconds: Some(5),
             failure_threshold: Some(6),

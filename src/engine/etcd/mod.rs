@@ -9,7 +9,6 @@ use k8s_openapi::api::core::v1::Container;
 
 use super::{Distrust, ExpectedIdentity, HttpReply, Knowledge, Port, Ports, Question, Start};
 use crate::plan::{
-    database::Database,
     membership::{Answer, Rung},
     name::MemberName,
     record::{Member, Record},
@@ -36,8 +35,8 @@ impl Knowledge for Etcd {
         identity::expected_identity(&urls, token)
     }
 
-    fn container(&self, database: &Database, record: &Record, member: &Member, start: Start) -> Container {
-        member::container(database, record, member, start)
+    fn container(&self, record: &Record, member: &Member, start: Start) -> Container {
+        member::container(record, member, start)
     }
 
     fn no_op(&self) -> Vec<String> {

@@ -32,6 +32,9 @@ fn record() -> Record {
     Record {
         uid: Uid::from("uid"),
         stage: Stage::Founding(Identity { attempt: 1, token: "atoll".into(), cluster: "8e081189572e0458".into() }),
+        runs: crate::plan::record::Runs { version: "3.5.35".into(), image: "etcd".into() },
+        network: "PodNames".into(),
+        held: None,
         members: vec![member(Some("62839fc01f7ff1b1"))],
     }
 }

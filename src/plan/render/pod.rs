@@ -108,10 +108,17 @@ fn spec(owner: Owner, member: &Member, container: Container) -> PodSpec {
     }
 }
 
+/// The recorded image; of the same version, the manifest's own, which knows the mirrors of today.
+fn image(owner: Owner, record: &Recorded) -> String {
+    let engine = &owner.database.engine;
+    if engine.version.as_str() == record.runs.version { engine.image.clone() } else { record.runs.image.clone() }
+}
+
 /// The engine's container with what the manifest adds to it.
 fn container(owner: Owner, record: &Recorded, member: &Member, start: Start) -> Container {
     let database = owner.database;
-    let mut container = database.engine.kind.knowledge().container(database, record, member, start);
+    let mut container = database.engine.kind.knowledge().container(record, member, start);
+    container.image = Some(image(owner, record));
     container.resources = Some(database.pod.resources.clone());
     let own: Vec<_> = container.env.take().unwrap_or_default();
     let mut env: Vec<_> =
