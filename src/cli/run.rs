@@ -17,7 +17,7 @@ use kube::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{logs, master};
+use super::{dialects::DialectName, logs, master};
 use crate::{
     admin::{Carrier, Clients, Ladder, Patience},
     controller::{
@@ -83,13 +83,6 @@ pub struct Args {
     /// For tests: end, as by kill -9, after so many writes.
     #[arg(long, value_name = "N", hide = true)]
     crash_after_write: Option<u64>,
-}
-
-/// The dialects that can be switched off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum DialectName {
-    /// KubeBlocks' Cluster.
-    Kubeblocks,
 }
 
 /// Runs until it is told to stop, or loses its lease.

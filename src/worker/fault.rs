@@ -78,7 +78,8 @@ impl From<kube::Error> for Fault {
             kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => {
                 Self::Unreadable("not the expected JSON".to_owned())
             }
-            other => Self::Unreachable(root_cause(&other)),
+            // What hyper calls a deadline is the time that a connection may take to be made.
+            other => Self::Unreachable(root_cause(&other).replace("deadline has elapsed", "no connection in time")),
         }
     }
 }

@@ -63,9 +63,7 @@ pub enum Trouble {
         found: Uid,
     },
     /// Another registration of the same cluster came first.
-    #[error(
-        "this is the same cluster as K8sCluster {0:?}, which serves it; use that name, and delete this registration"
-    )]
+    #[error("this is the same cluster as K8sCluster {0}, which serves it; use that name, and delete this registration")]
     DuplicateOf(WorkerName),
     /// The Secret no longer has this context.
     #[error("{0}")]
