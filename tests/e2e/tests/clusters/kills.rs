@@ -74,18 +74,14 @@ fn dies_once(world: &World) -> Outcome {
         world.kill_operator()?;
         let database = world.create(&manifest())?;
         world.start_operator(&["--crash-after-write", &n.to_string()])?;
-        // A database that runs and has its roles told is written no more.
-        let died = until("the operator neither dies nor gets there", UP, || {
+        until("the operator neither dies nor gets there", UP, || {
             let dead = world.with_operator(Operator::ended).map_err(|trouble| trouble.0)?.is_some();
-            if dead {
-                return Ok(true);
-            }
-            let settled = database.phase().map_err(|trouble| trouble.0)? == "Running";
-            if settled { Ok(false) } else { Err("not running yet".to_owned()) }
+            if dead { Ok(()) } else { database.wait_for_roles(Duration::ZERO).map(drop).map_err(|trouble| trouble.0) }
         })?;
-        if died {
-            world.operate(&[])?;
-        }
+        // What is told last is written once it has stood for a while.
+        std::thread::sleep(Duration::from_secs(3));
+        let died = world.with_operator(Operator::ended)?.is_some();
+        world.operate(&[])?;
         database.wait_until_running(UP)?;
         founded_once(&database).map_err(|trouble| trouble.at(format!("killed after write {n}")))?;
         world.reset()?;
@@ -128,8 +124,8 @@ fn random(world: &World) -> Outcome {
         let begun = Instant::now();
         loop {
             world.start_operator(&[])?;
-            // From before its first write to after its last: it comes up within two seconds.
-            std::thread::sleep(Duration::from_millis(300 + dice.up_to(1_500)));
+            // From before its first write on; a database comes up within two seconds.
+            std::thread::sleep(Duration::from_millis(100 + dice.up_to(900)));
             if database.phase()? == "Running" {
                 break;
             }
@@ -165,7 +161,13 @@ fn lonely_founder(world: &World) -> Outcome {
     empty(&volume)?;
     // First the kubelet starts the same pod again, which still has the arguments that it founded with.
     end_process(&founder.name)?;
-    silent(&etcd, Duration::from_secs(15))?;
+    until("the founder does not run again", Duration::from_secs(30), || {
+        let pod = database.pod(founder).map_err(|trouble| trouble.0)?;
+        let container = &pod["status"]["containerStatuses"][0];
+        let again = container["restartCount"].as_u64() > Some(0) && container["state"]["running"].is_object();
+        if again { Ok(()) } else { Err(container["state"].to_string()) }
+    })?;
+    silent(&etcd, Duration::from_secs(12))?;
     ensure!(rest::uid(&database.pod(founder)?) == uid, "it is still the pod that founded");
     // Then Atoll makes the pod anew.
     empty(&volume)?;
@@ -175,7 +177,7 @@ fn lonely_founder(world: &World) -> Outcome {
         let pod = database.pod(founder).map_err(|trouble| trouble.0)?;
         if rest::uid(&pod) == uid { Err("still the old one".to_owned()) } else { Ok(()) }
     })?;
-    silent(&etcd, Duration::from_secs(15))?;
+    silent(&etcd, Duration::from_secs(12))?;
     world.lab().heal(&founder.worker)?;
     database.one_attempt()?;
     for member in &etcd.members[1..] {
