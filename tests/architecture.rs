@@ -17,7 +17,7 @@ fn sources(module: &str) -> Vec<(String, String)> {
                 continue;
             }
             let name = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().display().to_string();
-            let is_test = name.ends_with("tests.rs") || name.ends_with("testing.rs");
+            let is_test = name.contains("/tests/") || name.ends_with("tests.rs") || name.ends_with("testing.rs");
             if path.extension() == Some(OsStr::new("rs")) && !is_test {
                 let text = fs::read_to_string(&path).unwrap();
                 let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();

@@ -1,0 +1,249 @@
+//! Whole lives of a database, decided step by step against a small world that does what it is told.
+
+mod deletion;
+mod founding;
+mod upkeep;
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    act::{Act, Change, Kind, Object},
+    database::{Database, Intent, OnDelete, PlacementRequest, Volume},
+    decide::decide,
+    labels,
+    name::{ObjectName, ResourceVersion, Uid, WorkerName},
+    network::{Exposure, MemberServices, Network, Spread},
+    record::{Record, Recorded, Stage},
+    report::{MemberState, Phase, Truth},
+    seen::{
+        Claim, ClaimPhase, Deletions, Ending, Meta, Objects, Pod, PodPhase, Readiness, Registry, Seen, Service, Source,
+        WorkerView,
+    },
+    step::{Decision, Step},
+    testing,
+    view::View,
+};
+
+/// A reason that must be told, and what brings it about.
+type Case<T> = (&'static str, fn(&mut T));
+
+/// How a world came to rest.
+enum End {
+    Settled,
+    Restless,
+}
+
+/// Master and workers in one struct: what was written stays, pods become ready when told to.
+struct World {
+    master: Uid,
+    database: Database,
+    record: Option<Record>,
+    seen: Seen,
+    now: Timestamp,
+    made: u32,
+    records: Vec<Record>,
+    /// Whether all services get one and the same cluster IP.
+    alike: bool,
+    /// A volume claim that no worker takes.
+    refuse: Option<&'static str>,
+    pods_made: Vec<(String, String)>,
+}
+
+impl World {
+    fn new(database: Database) -> Self {
+        Self {
+            master: Uid::from("uid-master"),
+            now: testing::now(),
+            database,
+            record: None,
+            seen: testing::empty_world(),
+            made: 0,
+            records: Vec::new(),
+            alike: false,
+            refuse: None,
+            pods_made: Vec::new(),
+        }
+    }
+
+    fn decide(&self) -> Decision {
+        let recorded = self.record.clone().map(Recorded::from_status);
+        decide(&View {
+            master: &self.master,
+            database: &self.database,
+            record: recorded.as_ref(),
+            seen: &self.seen,
+            now: self.now,
+        })
+    }
+
+    /// Does what is decided, until nothing is left to do; returns the last decision.
+    fn settle(&mut self) -> Decision {
+        match self.go_on() {
+            (decision, End::Settled) => decision,
+            (decision, End::Restless) => panic!("it never settles: {:?}", decision.step),
+        }
+    }
+
+    /// The same, where something is refused for ever.
+    fn settle_or_give_up(&mut self) -> Decision {
+        self.go_on().0
+    }
+
+    fn go_on(&mut self) -> (Decision, End) {
+        for _ in 0..50 {
+            let decision = self.decide();
+            match &decision.step {
+                Step::Record(record) => {
+                    self.records.push(record.clone());
+                    self.record = Some(record.clone());
+                }
+                Step::LookAgain(workers) => {
+                    for worker in workers {
+                        testing::objects(&mut self.seen, worker.as_str()).source = Source::Live;
+                    }
+                    continue;
+                }
+                Step::Act(acts) if acts.is_empty() => return (decision, End::Settled),
+                Step::Act(acts) => acts.clone().iter().for_each(|act| self.carry_out(act)),
+                Step::Release => return (decision, End::Settled),
+            }
+            self.rest();
+        }
+        (self.decide(), End::Restless)
+    }
+
+    /// A step later, what was read live is only watched again.
+    fn rest(&mut self) {
+        for worker in self.seen.workers.values_mut() {
+            if let WorkerView::Seen(objects) = &mut worker.view {
+                objects.source = Source::Watch;
+            }
+        }
+    }
+
+    fn carry_out(&mut self, act: &Act) {
+        self.made += 1;
+        let uid = Uid::new(format!("made-{}", self.made));
+        let objects = testing::objects(&mut self.seen, act.worker.as_str());
+        match &act.change {
+            Change::Create(object, _) | Change::Apply(object, _) => {
+                let from = object.metadata();
+                let name = ObjectName::new(from.name.clone().unwrap());
+                let labels = from.labels.clone().unwrap();
+                let meta = Meta {
+                    namespace: from.namespace.clone().unwrap().as_str().into(),
+                    name: name.clone(),
+                    uid,
+                    version: ResourceVersion::from("1"),
+                    database: labels.get(labels::DATABASE_UID).map(|uid| Uid::from(uid.as_str())),
+                    member: labels.get(labels::MEMBER).cloned(),
+                    rendered: from.annotations.as_ref().and_then(|a| a.get(labels::RENDERED)).cloned(),
+                    deleting: None,
+                };
+                match object {
+                    Object::Claim(_) if self.refuse == Some(name.as_str()) => {}
+                    Object::Claim(_) => {
+                        let record = from.annotations.as_ref().and_then(|a| a.get(labels::MEMBER_RECORD)).cloned();
+                        let requested = Some("1Gi".to_owned());
+                        let phase = ClaimPhase::Bound;
+                        assert!(!objects.claims.contains_key(&name), "{name} is made twice");
+                        objects.claims.insert(name, Claim { meta, phase, requested, class: None, record });
+                    }
+                    Object::Service(_) => {
+                        let service = Service {
+                            meta,
+                            cluster_ip: Some(format!("10.1.0.{}", if self.alike { 7 } else { self.made })),
+                            ingress: Some(format!("192.0.2.{}", self.made)),
+                            node_ports: BTreeMap::from([("peer".to_owned(), 30080), ("client".to_owned(), 30079)]),
+                        };
+                        objects.services.insert(name, service);
+                    }
+                    Object::Pod(pod) => {
+                        let args = pod.spec.as_ref().unwrap().containers[0].args.clone().unwrap_or_default();
+                        let state = args.iter().find(|arg| arg.contains("cluster-state")).cloned().unwrap_or_default();
+                        self.pods_made.push((name.to_string(), state));
+                        let pod = Pod {
+                            meta,
+                            phase: PodPhase::Pending,
+                            ready: Readiness::NotReady(None),
+                            ip: None,
+                            host_ip: Some(format!("192.0.2.{}", self.made)),
+                            node: None,
+                            trouble: None,
+                            restarts: 0,
+                        };
+                        objects.pods.insert(name, pod);
+                    }
+                    Object::Job(_) => panic!("no jobs here"),
+                }
+            }
+            Change::Delete(target) => match target.kind {
+                Kind::Pod => assert_eq!(objects.pods.remove(&target.name).unwrap().meta.uid, target.uid),
+                Kind::Service => assert_eq!(objects.services.remove(&target.name).unwrap().meta.uid, target.uid),
+                Kind::Claim => assert_eq!(objects.claims.remove(&target.name).unwrap().meta.uid, target.uid),
+                Kind::Job => panic!("no jobs here"),
+            },
+            Change::TakeOver(target, uid) => {
+                let meta = match target.kind {
+                    Kind::Pod => &mut objects.pods.get_mut(&target.name).unwrap().meta,
+                    Kind::Service => &mut objects.services.get_mut(&target.name).unwrap().meta,
+                    Kind::Claim => &mut objects.claims.get_mut(&target.name).unwrap().meta,
+                    Kind::Job => panic!("no jobs here"),
+                };
+                meta.database = Some(uid.clone());
+            }
+        }
+    }
+
+    fn start_pods(&mut self) {
+        for worker in self.seen.workers.values_mut() {
+            if let WorkerView::Seen(objects) = &mut worker.view {
+                for pod in objects.pods.values_mut() {
+                    pod.phase = PodPhase::Running;
+                    pod.ready = Readiness::Ready(Some(self.now));
+                }
+            }
+        }
+    }
+
+    fn running(database: Database) -> Self {
+        let mut world = Self::new(database);
+        world.settle();
+        world.start_pods();
+        let decision = world.settle();
+        assert_eq!(decision.report.phase, Phase::Running, "{}", decision.report.message);
+        world
+    }
+
+    fn delete(&mut self) {
+        self.database.intent = Intent::Delete(self.now);
+        self.seen.deletions.asked = vec![self.now];
+        self.now += SignedDuration::from_secs(11);
+    }
+
+    fn left(&self) -> (usize, usize, usize) {
+        let objects = || self.seen.workers.values().filter_map(|worker| worker.view.objects());
+        (
+            objects().map(|o| o.pods.len()).sum(),
+            objects().map(|o| o.claims.len()).sum(),
+            objects().map(|o| o.services.len()).sum(),
+        )
+    }
+
+    fn pods(&mut self, worker: &str) -> &mut BTreeMap<ObjectName, Pod> {
+        &mut testing::objects(&mut self.seen, worker).pods
+    }
+}
+
+fn condition<'a>(decision: &'a Decision, kind: &str) -> Option<(Truth, &'a str)> {
+    decision.report.conditions.iter().find(|c| c.kind == kind).map(|c| (c.status, c.reason))
+}
+
+fn with_network(exposure: Exposure, spread: Spread) -> Database {
+    let mut database = testing::database();
+    database.network =
+        Network::MemberServices(MemberServices { name: "peer".into(), exposure, spread, annotations: BTreeMap::new() });
+    database
+}

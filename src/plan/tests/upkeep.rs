@@ -1,0 +1,164 @@
+//! How a database that exists is kept, and told of.
+
+use super::*;
+
+#[test]
+fn a_pod_that_goes_after_the_founding_comes_back_on_its_volume_and_never_founds() {
+    let mut world = World::running(testing::database());
+    world.pods("b").clear();
+    world.settle();
+    let (name, state) = world.pods_made.last().unwrap();
+    assert_eq!((name.as_str(), state.as_str()), ("db-etcd-1", "--initial-cluster-state=existing"));
+}
+
+#[test]
+fn a_pod_is_not_made_on_a_volume_that_is_not_the_recorded_one() {
+    let spoil: [Case<Claim>; 3] = [
+        ("VolumeReplaced", |claim| claim.meta.uid = Uid::from("another")),
+        ("VolumeBeingDeleted", |claim| claim.meta.deleting = Some(testing::now())),
+        ("VolumeLost", |claim| claim.phase = ClaimPhase::Lost),
+    ];
+    for (reason, spoil) in spoil {
+        let mut world = World::running(testing::database());
+        world.pods("b").clear();
+        testing::objects(&mut world.seen, "b").claims.values_mut().for_each(spoil);
+        let decision = world.settle();
+        assert_eq!(condition(&decision, "VolumesPresent"), Some((Truth::False, reason)));
+        assert_eq!(world.left().0, 2);
+    }
+}
+
+#[test]
+fn a_pod_whose_volume_is_being_deleted_is_told_and_never_stopped() {
+    let mut world = World::running(testing::database());
+    let claims = &mut testing::objects(&mut world.seen, "b").claims;
+    for claim in claims.values_mut() {
+        claim.meta.deleting = Some(testing::now());
+    }
+    let decision = world.settle();
+    assert_eq!(condition(&decision, "VolumesPresent"), Some((Truth::False, "VolumeBeingDeleted")));
+    assert_eq!(world.left().0, 3);
+}
+
+#[test]
+fn what_keeps_a_pod_from_starting_is_told_in_the_workers_own_words() {
+    for (trouble, reason) in [
+        ("CreateContainerConfigError: secret \"s3\" not found", "ReferenceMissing"),
+        ("ImagePullBackOff: Back-off pulling image", "ImageNotPulled"),
+        ("Unschedulable: 0/3 nodes are available", "Unschedulable"),
+    ] {
+        let mut world = World::new(testing::database());
+        world.settle();
+        for pod in world.pods("b").values_mut() {
+            pod.trouble = Some(trouble.into());
+        }
+        let decision = world.settle();
+        assert_eq!(condition(&decision, "PodsStart"), Some((Truth::False, reason)));
+        let told = decision.report.conditions.iter().find(|c| c.kind == "PodsStart").unwrap();
+        assert!(told.message.contains("db-etcd-1 in worker b") && told.message.contains(trouble), "{}", told.message);
+    }
+}
+
+#[test]
+fn an_address_that_changes_after_the_founding_is_told() {
+    let mut world = World::running(with_network(Exposure::LoadBalancer, Spread::Unique));
+    let services = &mut testing::objects(&mut world.seen, "b").services;
+    services.get_mut(&ObjectName::from("db-etcd-peer-1")).unwrap().ingress = Some("198.51.100.1".into());
+    let decision = world.settle();
+    assert_eq!(condition(&decision, "UpToDate"), Some((Truth::False, "ChangeNotCarriedOut")));
+    let told = decision.report.conditions.iter().find(|c| c.kind == "UpToDate").unwrap();
+    assert!(told.message.contains("198.51.100.1:2380"), "{}", told.message);
+}
+
+#[test]
+fn a_worker_that_cannot_be_seen_is_unknown_and_nothing_is_done_about_it() {
+    let mut world = World::running(testing::database());
+    let since = Some(world.now);
+    world.seen.workers.get_mut(&WorkerName::from("b")).unwrap().view =
+        WorkerView::Unseen { since, why: "timed out".into() };
+    let decision = world.settle();
+    assert_eq!(decision.report.phase, Phase::Degraded);
+    assert!(decision.report.message.contains("db-etcd-1 in b is unknown since"), "{}", decision.report.message);
+    assert_eq!(condition(&decision, "Ready"), Some((Truth::False, "MajorityServes")));
+}
+
+#[test]
+fn an_edited_placement_moves_nothing_and_is_told() {
+    let mut database = testing::database();
+    database.placement = PlacementRequest::Listed(vec!["a".into(), "b".into(), "c".into()]);
+    let mut world = World::running(database);
+    let before = world.record.clone();
+    world.database.placement = PlacementRequest::Listed(vec!["c".into(), "b".into(), "a".into()]);
+    let decision = world.settle();
+    assert_eq!(world.record, before);
+    assert_eq!(condition(&decision, "UpToDate"), Some((Truth::False, "ChangeNotCarriedOut")));
+}
+
+#[test]
+fn a_pod_that_is_made_again_runs_the_recorded_version_whatever_the_manifest_says_by_then() {
+    let mut world = World::running(testing::database());
+    world.database.engine.version = crate::engine::Version::new("3.6.16");
+    world.database.engine.image = "gcr.io/etcd-development/etcd:v3.6.16".into();
+    world.pods("b").clear();
+    let Step::Act(acts) = world.decide().step else { panic!("a pod is missing") };
+    let images: Vec<_> = acts
+        .iter()
+        .filter_map(|act| match &act.change {
+            Change::Create(Object::Pod(pod), _) => pod.spec.as_ref()?.containers[0].image.clone(),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(images, ["gcr.io/etcd-development/etcd:v3.5.35"]);
+    assert_eq!(condition(&world.settle(), "UpToDate"), Some((Truth::False, "ChangeNotCarriedOut")));
+}
+
+#[test]
+fn a_worker_that_became_another_cluster_proves_nothing() {
+    let mut world = World::new(testing::database());
+    world.settle();
+    for worker in ["a", "b", "c"] {
+        let objects = testing::objects(&mut world.seen, worker);
+        *objects = Objects::none(Uid::new(format!("another-{worker}")), Source::Live);
+    }
+    let decision = world.settle();
+    assert_eq!(world.record.as_ref().unwrap().attempt(), 1, "nothing was proved gone");
+    assert!(decision.report.members.iter().all(|member| member.state == MemberState::Unknown));
+    world.delete();
+    let decision = world.settle();
+    assert_eq!(condition(&decision, "Deletable"), Some((Truth::False, "ObjectsLeft")));
+}
+
+#[test]
+fn another_network_mode_is_told_and_leaves_the_services_that_addresses_hang_on() {
+    let mut world = World::running(with_network(Exposure::LoadBalancer, Spread::Unique));
+    world.database.network = with_network(Exposure::ClusterIp, Spread::Mirror).network;
+    let decision = world.settle();
+    assert_eq!(world.left(), (3, 3, 6));
+    assert_eq!(condition(&decision, "UpToDate"), Some((Truth::False, "ChangeNotCarriedOut")));
+    let alibaba = "service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type";
+    world.database.network = with_network(Exposure::LoadBalancer, Spread::Unique).network;
+    if let Network::MemberServices(services) = &mut world.database.network {
+        services.annotations.insert(alibaba.into(), "internet".into());
+    }
+    assert_eq!(world.decide().step, Step::Act(Vec::new()), "an annotation that moves the address moves members");
+}
+
+#[test]
+fn a_changed_service_annotation_is_applied_in_place() {
+    let mut world = World::running(with_network(Exposure::LoadBalancer, Spread::Unique));
+    if let Network::MemberServices(services) = &mut world.database.network {
+        services.annotations.insert("cloud".into(), "intranet".into());
+    }
+    let Step::Act(acts) = world.decide().step else { panic!() };
+    assert!(acts.len() == 3 && acts.iter().all(|act| matches!(act.change, Change::Apply(..))), "{acts:?}");
+}
+
+#[test]
+fn a_paused_database_is_told_and_left_alone() {
+    let mut world = World::running(testing::database());
+    world.database.consent.paused = true;
+    world.pods("a").clear();
+    let decision = world.settle();
+    assert_eq!(condition(&decision, "Paused").map(|c| c.1), Some("Paused"));
+    assert_eq!(world.left().0, 2);
+}
