@@ -53,6 +53,22 @@ impl Manifest {
         self
     }
 
+    /// Under exactly this name.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        if let Some(metadata) = self.0["metadata"].as_object_mut() {
+            metadata.remove("generateName");
+            metadata.insert("name".to_owned(), name.into());
+        }
+        self
+    }
+
+    /// On no node at all: Atoll does all that it does for a database, and this machine nothing.
+    #[must_use]
+    pub fn nowhere(self) -> Self {
+        self.with("schedulingPolicy", json!({ "nodeSelector": { "lab.atoll.dev/nowhere": "true" } }))
+    }
+
     /// With this termination policy.
     #[must_use]
     pub fn policy(mut self, policy: &str) -> Self {

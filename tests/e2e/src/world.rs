@@ -260,8 +260,14 @@ impl World {
 
     /// All objects in the workers that are Atoll's, whichever database they are of, as `worker/kind/name`.
     pub fn objects_of_atoll(&self) -> Outcome<Vec<String>> {
+        let workers = self.workers();
+        self.objects_of_atoll_in(&workers.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// The same for these workers only.
+    pub fn objects_of_atoll_in(&self, workers: &[&str]) -> Outcome<Vec<String>> {
         let mut all = Vec::new();
-        for worker in self.workers() {
+        for worker in workers {
             for (group, kind) in [
                 ("/api/v1", "pods"),
                 ("/api/v1", "services"),
@@ -269,7 +275,7 @@ impl World {
                 ("/apis/batch/v1", "jobs"),
             ] {
                 let path = format!("{group}/{kind}?labelSelector=app.kubernetes.io%2Fmanaged-by%3Datoll");
-                let objects = self.rest(&worker)?.list(&path)?;
+                let objects = self.rest(worker)?.list(&path)?;
                 all.extend(objects.iter().map(|object| format!("{worker}/{kind}/{}", rest::name(object))));
             }
         }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use e2e::etcd::{Canary, Etcd};
 use e2e::runner::{Case, always, full};
-use e2e::{Database, Manifest, Outcome, World, ensure, rest};
+use e2e::{Database, Manifest, Outcome, World, ensure, rest, until};
 use serde_json::json;
 
 const UP: Duration = Duration::from_mins(1);
@@ -11,12 +12,12 @@ const SOON: Duration = Duration::from_secs(20);
 
 pub fn cases() -> Vec<Case> {
     vec![
-        always("DoNotTerminate holds a database, which runs on until the policy is changed", do_not_terminate),
-        always("Halt takes the pods and leaves the volumes", halt),
-        always("Delete takes the volumes, too", |world| removed(world, "Delete")),
-        full("WipeOut takes everything", |world| removed(world, "WipeOut")),
+        always("each termination policy leaves what it says, and DoNotTerminate holds until it is changed", policies),
         full("keep-data lets the resource go, and pods and volumes stay", keep_data),
         full("deletion-protection holds a database", protection),
+        full("five databases deleted at once are held until each is confirmed", many),
+        full("a resource without its record founds nothing, and takes over what it is told to, data and pods", adopt),
+        full("what Halt left comes back with its data under a new resource that adopts it", halted_and_adopted),
         full("a namespace that is being deleted holds its database until it is confirmed", namespace),
     ]
 }
@@ -32,40 +33,38 @@ fn left(database: &Database, kind: &str) -> Outcome<usize> {
     Ok(database.everything()?.iter().filter(|object| object.contains(&part)).count())
 }
 
-fn do_not_terminate(world: &World) -> Outcome {
-    let database = running(world, "DoNotTerminate")?;
-    database.delete()?;
-    let told = database.wait_for_condition("Deletable", "False", "DoNotTerminate", SOON)?;
-    ensure!(told.message.contains("Delete or WipeOut"), "the message says what to do: {told:?}");
-    // Longer than the pause in which a deletion looks for its neighbours.
-    std::thread::sleep(Duration::from_secs(13));
-    ensure!(left(&database, "pods")? == 3 && left(&database, "persistentvolumeclaims")? == 3, "it runs on");
-    database.patch(&json!({ "spec": { "terminationPolicy": "Delete" } }))?;
-    database.wait_until_gone(UP)?;
-    ensure!(database.everything()?.is_empty(), "then everything goes");
-    Ok(())
-}
-
-fn halt(world: &World) -> Outcome {
-    let database = running(world, "Halt")?;
-    let volumes = database.members()?.iter().map(|member| database.volume(member)).collect::<Outcome<Vec<_>>>()?;
-    database.delete()?;
-    database.wait_until_gone(UP)?;
-    let everything = database.everything()?;
-    let claims = left(&database, "persistentvolumeclaims")?;
+/// All four at once, for each deletion first waits to see whether it is one of many.
+fn policies(world: &World) -> Outcome {
+    let create = |policy| world.create(&Manifest::new().placed("k8s-1,k8s-2,k8s-3").policy(policy).text());
+    let [held, halted, deleted, wiped] =
+        [create("DoNotTerminate")?, create("Halt")?, create("Delete")?, create("WipeOut")?];
+    for database in [&held, &halted, &deleted, &wiped] {
+        database.wait_until_running(UP)?;
+    }
+    let volumes = halted.members()?.iter().map(|member| halted.volume(member)).collect::<Outcome<Vec<_>>>()?;
+    for database in [&held, &halted, &deleted, &wiped] {
+        database.delete()?;
+    }
+    let told = deleted.wait_for_condition("Deletable", "False", "LookingForOthers", SOON)?;
+    ensure!(told.message.contains("10 s"), "it says why it waits: {told:?}");
+    for database in [&deleted, &wiped] {
+        database.wait_until_gone(UP)?;
+        let everything = database.everything()?;
+        ensure!(everything.is_empty(), "nothing is left: {everything:?}");
+    }
+    halted.wait_until_gone(UP)?;
+    let everything = halted.everything()?;
+    let claims = left(&halted, "persistentvolumeclaims")?;
     ensure!(claims == 3 && everything.len() == 3, "three volume claims are left, and nothing else: {everything:?}");
     ensure!(volumes.iter().all(|path| path.join("default.etcd").exists()), "the data is still on {volumes:?}");
-    sweep(&database)
-}
-
-fn removed(world: &World, policy: &str) -> Outcome {
-    let database = running(world, policy)?;
-    database.delete()?;
-    let told = database.wait_for_condition("Deletable", "False", "LookingForOthers", SOON)?;
-    ensure!(told.message.contains("10 s"), "it says why it waits: {told:?}");
-    database.wait_until_gone(UP)?;
-    let everything = database.everything()?;
-    ensure!(everything.is_empty(), "nothing is left: {everything:?}");
+    sweep(&halted)?;
+    let told = held.wait_for_condition("Deletable", "False", "DoNotTerminate", SOON)?;
+    ensure!(told.message.contains("Delete or WipeOut"), "the message says what to do: {told:?}");
+    let everything = held.everything()?;
+    ensure!(everything.len() == 9 && held.members()?.iter().all(|member| member.state == "Ready"), "it runs on");
+    held.patch(&json!({ "spec": { "terminationPolicy": "Delete" } }))?;
+    held.wait_until_gone(UP)?;
+    ensure!(held.everything()?.is_empty(), "then everything goes");
     Ok(())
 }
 
@@ -102,6 +101,69 @@ fn namespace(world: &World) -> Outcome {
     let everything = database.everything()?;
     ensure!(everything.is_empty(), "nothing is left: {everything:?}");
     Ok(())
+}
+
+fn many(world: &World) -> Outcome {
+    let one = || world.create(&Manifest::new().nowhere().text());
+    let databases = (0..5).map(|_| one()).collect::<Outcome<Vec<_>>>()?;
+    for database in &databases {
+        until("it has no pods", UP, || match left(database, "pods") {
+            Ok(3) => Ok(()),
+            other => Err(format!("{other:?}")),
+        })?;
+    }
+    databases.iter().try_for_each(Database::delete)?;
+    for database in &databases {
+        database.wait_for_condition("Deletable", "False", "ManyBeingDeleted", SOON)?;
+        ensure!(left(database, "pods")? == 3, "{} has lost pods", database.name);
+    }
+    databases[0].annotate("atoll.dev/confirm-delete", Some(&databases[0].uid))?;
+    databases[0].wait_until_gone(UP)?;
+    for database in &databases[1..] {
+        ensure!(left(database, "pods")? == 3, "{} was not confirmed", database.name);
+    }
+    Ok(())
+}
+
+fn adopt(world: &World) -> Outcome {
+    let database = running(world, "WipeOut")?;
+    let etcd = Etcd::of(&database)?;
+    let canary = Canary::start(&etcd, "of the first resource")?;
+    let pods = pods_of(&database)?;
+    database.annotate("atoll.dev/keep-data", Some(&database.uid))?;
+    database.delete()?;
+    database.wait_until_gone(UP)?;
+    let again = world.create(&Manifest::new().named(&database.name).placed("k8s-1,k8s-2,k8s-3").text())?;
+    let told = again.wait_for_condition("RecordFound", "False", "RecordLost", SOON)?;
+    ensure!(told.message.contains(&database.uid), "it says whom it would take over from: {told:?}");
+    ensure!(pods_of(&again)? == pods, "nothing is touched before that is said");
+    again.annotate("atoll.dev/adopt", Some(&database.uid))?;
+    again.wait_until_running(UP)?;
+    ensure!(pods_of(&again)? == pods, "no pod was restarted");
+    canary.alive(&etcd)?;
+    Etcd::of(&again)?.healthy(super::flat::by_pod_name)
+}
+
+fn halted_and_adopted(world: &World) -> Outcome {
+    let database = running(world, "Halt")?;
+    let canary = Canary::start(&Etcd::of(&database)?, "before the halt")?;
+    database.delete()?;
+    database.wait_until_gone(UP)?;
+    let manifest = Manifest::new().named(&database.name).placed("k8s-1,k8s-2,k8s-3");
+    let again = world.create(&manifest.annotated("atoll.dev/adopt", &database.uid).text())?;
+    again.wait_until_running(UP)?;
+    let etcd = Etcd::of(&again)?;
+    canary.alive(&etcd)?;
+    etcd.healthy(super::flat::by_pod_name)
+}
+
+/// The UIDs of its pods.
+fn pods_of(database: &Database) -> Outcome<Vec<String>> {
+    let mut pods = Vec::new();
+    for worker in database.world.workers() {
+        pods.extend(database.objects(&worker, "pods")?.iter().map(|pod| rest::uid(pod).to_owned()));
+    }
+    Ok(pods)
 }
 
 /// Removes what was left on purpose, as a person would.

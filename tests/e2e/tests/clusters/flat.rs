@@ -13,7 +13,10 @@ const SOON: Duration = Duration::from_secs(20);
 
 pub fn cases() -> Vec<Case> {
     vec![
-        always("an etcd whose peers are pod names is healthy", pod_names),
+        always(
+            "an etcd whose peers are pod names is healthy, and its roles are read by the members' addresses",
+            pod_names,
+        ),
         always("the third manifest of document 001, byte for byte, is healthy by a global service", global_service),
         full("members spread over the workers where no placement is given", spread),
         always(
@@ -53,6 +56,7 @@ fn pod_names(world: &World) -> Outcome {
     ensure!(placed == ["k8s-1", "k8s-2", "k8s-3"], "placed in {placed:?}");
     etcd.healthy(by_pod_name)?;
     let told = database.wait_for_roles(SOON)?;
+    database.wait_for_condition("MembersReachable", "True", "Address", SOON)?;
     let leader = etcd.leader()?;
     let says = told.iter().find(|member| member.role == "leader").map(|member| member.name.as_str());
     ensure!(says == Some(leader.name.as_str()), "the status says that {says:?} leads, etcd says {}", leader.name);

@@ -10,7 +10,10 @@ const UP: Duration = Duration::from_mins(1);
 
 pub fn cases() -> Vec<Case> {
     vec![
-        always("a controller that dies after every single write founds once, and gets there", dies_after_every_write),
+        always(
+            "a controller that dies after every single write founds once, gets there, and deletes it all",
+            dies_after_every_write,
+        ),
         full(
             "a controller that dies after its n-th write, for every n, founds once, and its next life gets there",
             dies_once,
@@ -63,10 +66,33 @@ fn dies_after_every_write(world: &World) -> Outcome {
             if dead || phase == "Running" { Ok(()) } else { Err(phase) }
         })?;
     }
-    println!("           {lives} lives");
     ensure!(lives >= 10, "only {lives} lives: the fail-point did not fire");
     world.operate(&[])?;
-    founded_once(&database)
+    founded_once(&database)?;
+    let ends = deleted_by_many(world, &database)?;
+    println!("           {lives} lives to bring it up, {ends} to take it down");
+    Ok(())
+}
+
+fn deleted_by_many(world: &World, database: &Database) -> Outcome<u32> {
+    world.kill_operator()?;
+    database.annotate("atoll.dev/confirm-delete", Some(&database.uid))?;
+    database.delete()?;
+    let mut lives = 0;
+    while database.find()?.is_some() {
+        lives += 1;
+        ensure!(lives <= MOST_LIVES, "after {lives} lives it is still there");
+        world.start_operator(&["--crash-after-write", "1"])?;
+        until("the operator neither dies nor ends it", UP, || {
+            let dead = world.with_operator(Operator::ended).map_err(|trouble| trouble.0)?.is_some();
+            let gone = database.find().map_err(|trouble| trouble.0)?.is_none();
+            if dead || gone { Ok(()) } else { Err("still there".to_owned()) }
+        })?;
+    }
+    let left = world.objects_of_atoll()?;
+    ensure!(left.is_empty(), "the resource is gone, but not {left:?}");
+    world.operate(&[])?;
+    Ok(lives)
 }
 
 fn dies_once(world: &World) -> Outcome {
@@ -125,7 +151,7 @@ fn random(world: &World) -> Outcome {
         loop {
             world.start_operator(&[])?;
             // From before its first write on; a database comes up within two seconds.
-            std::thread::sleep(Duration::from_millis(100 + dice.up_to(900)));
+            std::thread::sleep(Duration::from_millis(50 + dice.up_to(550)));
             if database.phase()? == "Running" {
                 break;
             }
@@ -167,7 +193,7 @@ fn lonely_founder(world: &World) -> Outcome {
         let again = container["restartCount"].as_u64() > Some(0) && container["state"]["running"].is_object();
         if again { Ok(()) } else { Err(container["state"].to_string()) }
     })?;
-    silent(&etcd, Duration::from_secs(12))?;
+    silent(&etcd, Duration::from_secs(10))?;
     ensure!(rest::uid(&database.pod(founder)?) == uid, "it is still the pod that founded");
     // Then Atoll makes the pod anew.
     empty(&volume)?;
@@ -177,7 +203,7 @@ fn lonely_founder(world: &World) -> Outcome {
         let pod = database.pod(founder).map_err(|trouble| trouble.0)?;
         if rest::uid(&pod) == uid { Err("still the old one".to_owned()) } else { Ok(()) }
     })?;
-    silent(&etcd, Duration::from_secs(12))?;
+    silent(&etcd, Duration::from_secs(10))?;
     world.lab().heal(&founder.worker)?;
     database.one_attempt()?;
     for member in &etcd.members[1..] {

@@ -1,5 +1,5 @@
-//! The ladder to members, a test for each rung with those before it shut. (The second rung is where load balancers are:
-//! among the islands' tests.)
+//! The ladder to members, a test for each rung with those before it shut. (The first is where pods are
+//! reached, among the tests of the flat network; the second where load balancers are, among those of the islands.)
 
 use std::time::Duration;
 
@@ -13,14 +13,9 @@ const IMAGE: &str = "ghcr.io/atoll-dev/atoll:e2e";
 
 pub fn cases() -> Vec<Case> {
     vec![
-        always("roles are read by the members' addresses where the master reaches pods", address),
         always("roles are read by port-forward where only API servers are reached", port_forward),
         always("roles are read by a job where not even port-forward is permitted", job),
     ]
-}
-
-fn address(world: &World) -> Outcome {
-    created(world, "Address", UP)
 }
 
 fn port_forward(world: &World) -> Outcome {

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use e2e::etcd::{Canary, Etcd};
-use e2e::runner::{Case, always};
-use e2e::{Manifest, Outcome, World, ensure, rest, until};
+use e2e::runner::{Case, always, full};
+use e2e::{Cut, Manifest, Outcome, World, ensure, rest, until};
 
 const UP: Duration = Duration::from_mins(1);
 
 pub fn cases() -> Vec<Case> {
     vec![
         always("a pod that is deleted comes back on its volume, with its data and its identity", pod_deleted),
+        full("a paused database is left as it is, and kept again when the pause ends", paused),
+        full("a worker that cannot be seen is waited for by name, and the database comes up when it is back", unseen),
         always("a plain kubectl drain of a worker's node works, and after uncordon the member comes back", drain),
     ]
 }
@@ -34,6 +36,39 @@ fn pod_deleted(world: &World) -> Outcome {
     ensure!(args.contains("--initial-cluster-state=existing"), "a pod made later never founds: {args}");
     canary.alive(&etcd)?;
     etcd.healthy(super::flat::by_pod_name)
+}
+
+fn paused(world: &World) -> Outcome {
+    let database = world.create(&Manifest::new().placed("k8s-1,k8s-2,k8s-3").text())?;
+    database.wait_until_running(UP)?;
+    database.annotate("atoll.dev/paused", Some("true"))?;
+    until("the pause is not told", UP, || {
+        let told = database.condition("Paused").map_err(|trouble| trouble.0)?;
+        told.ok_or_else(|| "no condition Paused".to_owned())
+    })?;
+    let member = &database.members()?[1];
+    let path = format!("{}/{}", database.objects_path("pods"), member.name);
+    world.rest(&member.worker)?.delete_within(&path, 1)?;
+    std::thread::sleep(Duration::from_secs(8));
+    ensure!(world.rest(&member.worker)?.find(&path)?.is_none(), "{} was made although it is paused", member.name);
+    database.annotate("atoll.dev/paused", None)?;
+    database.wait_until_running(UP)
+}
+
+fn unseen(world: &World) -> Outcome {
+    world.lab().cut("k8s-2", Cut::Api)?;
+    let database = world.create(&Manifest::new().placed("k8s-1,k8s-2,k8s-3").text())?;
+    let named = until("no condition names the worker", UP, || {
+        let resource = database.resource().map_err(|trouble| trouble.0)?;
+        let message = resource["status"]["message"].as_str().unwrap_or_default().to_owned();
+        if message.contains("k8s-2") && message.contains("cannot be seen") { Ok(message) } else { Err(message) }
+    })?;
+    let pods = database.world.objects_of_atoll_in(&["k8s-1", "k8s-3"])?;
+    let pods = pods.iter().filter(|object| object.contains("/pods/")).count();
+    ensure!(pods == 0, "nobody founds while one founder's worker is not seen ({named}): {pods} pods");
+    world.lab().heal("k8s-2")?;
+    database.wait_until_running(Duration::from_mins(2))?;
+    database.one_attempt()
 }
 
 fn drain(world: &World) -> Outcome {

@@ -6,7 +6,6 @@ use e2e::audit::{self, Counts};
 use e2e::runner::{Case, always, full};
 use e2e::{Manifest, Outcome, World, ensure, until};
 use jiff::Timestamp;
-use serde_json::json;
 
 const UP: Duration = Duration::from_mins(1);
 
@@ -14,6 +13,7 @@ pub fn cases() -> Vec<Case> {
     vec![
         always("at rest, workers are only watched and seen alive, and the master is only watched", quiet),
         always("bringing a database up costs its objects and a few words in the master", coming_up),
+        always("a restart of the operator writes nothing", restart),
         full("memory for 3 workers with 0 and with 20 databases", memory),
     ]
 }
@@ -86,6 +86,27 @@ fn coming_up(world: &World) -> Outcome {
     Ok(())
 }
 
+fn restart(world: &World) -> Outcome {
+    let database = world.create(&Manifest::new().placed("k8s-1,k8s-2,k8s-3").text())?;
+    database.wait_until_running(UP)?;
+    database.wait_for_roles(UP)?;
+    std::thread::sleep(Duration::from_secs(5));
+    let before = database.resource()?;
+    let since = Timestamp::now();
+    world.operate(&[])?;
+    world.wait_for_workers(UP)?;
+    std::thread::sleep(Duration::from_secs(12));
+    for cluster in world.workers().iter().map(String::as_str).chain(["master"]) {
+        let mut writes = audit::requests(world, cluster, since)?;
+        writes.retain(|entry| audit::is_write(entry) && entry.resource != "leases");
+        // What it may do, it asks once for each connection.
+        writes.retain(|entry| !entry.resource.ends_with("accessreviews") && !entry.resource.ends_with("rulesreviews"));
+        ensure!(writes.is_empty(), "in {cluster}: {}", audit::line(&audit::count(&writes)));
+    }
+    ensure!(database.resource()? == before, "the resource has changed");
+    Ok(())
+}
+
 const DATABASES: usize = 20;
 
 fn memory(world: &World) -> Outcome {
@@ -99,9 +120,8 @@ fn memory(world: &World) -> Outcome {
     };
     let none = told("3 workers, no database")?;
     // Pods that no node takes cost Atoll the same as those that run, and this machine nothing.
-    let nowhere = json!({ "nodeSelector": { "lab.atoll.dev/nowhere": "true" } });
     for _ in 0..DATABASES {
-        world.create(&Manifest::new().placed("k8s-1,k8s-2,k8s-3").with("schedulingPolicy", nowhere.clone()).text())?;
+        world.create(&Manifest::new().placed("k8s-1,k8s-2,k8s-3").nowhere().text())?;
     }
     until("not all pods are made", Duration::from_mins(2), || {
         let objects = world.objects_of_atoll().map_err(|trouble| trouble.0)?;
