@@ -95,6 +95,8 @@ impl<D: Dialect> Reconciler<D> {
                 Ok(Some(round)) => return round,
                 Ok(None) => {}
                 Err(error) if error.is_conflict() => return Round::Again(Duration::from_millis(100)),
+                // The watch will say so in a moment.
+                Err(error) if error.is_gone() => return Round::Settled,
                 Err(error) => {
                     tracing::warn!(database = %key, %error, "a write to the master failed; it is tried again");
                     return Round::Failed;

@@ -42,6 +42,12 @@ impl WriteError {
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Fault(fault) if fault.status().is_some_and(|status| status.code == 409))
     }
+
+    /// Whether the resource is not there any more.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Fault(fault) if fault.is_not_found())
+    }
 }
 
 /// Writes to the master's resources of one kind.
