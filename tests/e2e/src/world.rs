@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ pub struct World {
     /// How operators are started here.
     pub orders: Orders,
     lives: Mutex<u32>,
+    keep: AtomicBool,
 }
 
 impl World {
@@ -64,6 +66,7 @@ impl World {
             operator: Mutex::default(),
             orders,
             lives: Mutex::new(0),
+            keep: AtomicBool::new(false),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let runtime = Arc::new(runtime);
@@ -314,6 +317,28 @@ impl World {
         databases.iter().try_for_each(|database| database.wait_until_gone(Duration::from_mins(1)))
     }
 
+    /// Fails if anything of Atoll's is left in a worker although there is no database; removes it, so that only one
+    /// test fails for it.
+    pub fn no_strays(&self) -> Outcome {
+        self.reset()?;
+        let strays = self.objects_of_atoll()?;
+        if strays.is_empty() {
+            return Ok(());
+        }
+        for worker in self.workers() {
+            for kind in ["pods", "services", "pvc", "jobs"] {
+                let labelled = ["delete", kind, "-A", "-l", "app.kubernetes.io/managed-by=atoll", "--now"];
+                self.kubectl(&worker, &labelled, None)?;
+            }
+        }
+        Err(Trouble::new(format!("no database is left, but these are: {}", strays.join(", "))))
+    }
+
+    /// Leaves the files of this world where they are when it ends.
+    pub fn keep_files(&self) {
+        self.keep.store(true, Ordering::SeqCst);
+    }
+
     /// What a person would look at when something is wrong.
     #[must_use]
     pub fn diagnosis(&self) -> String {
@@ -351,7 +376,7 @@ impl Drop for World {
             eprintln!("the lab could not be taken down: {error}");
         }
         // A failed test's log is worth keeping.
-        if !std::thread::panicking() && std::env::var_os("ATOLL_E2E_KEEP_LOGS").is_none() {
+        if !std::thread::panicking() && !self.keep.load(Ordering::SeqCst) {
             drop(std::fs::remove_dir_all(&self.folder));
         }
     }
