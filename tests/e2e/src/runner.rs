@@ -146,8 +146,9 @@ impl Tally {
 
     fn case(&mut self, suite: &Suite, case: &Case, world: &World) {
         let begun = Instant::now();
-        let done =
-            world.reset().map_err(|trouble| trouble.at("before the test")).and_then(|()| caught(case.run, world));
+        let begin = || world.reset().map_err(|trouble| trouble.at("before the test"));
+        let end = || world.no_strays().map_err(|trouble| trouble.at("after the test"));
+        let done = begin().and_then(|()| caught(case.run, world)).and_then(|()| end());
         let time = seconds(begun.elapsed());
         match done {
             Ok(()) => {
@@ -157,6 +158,7 @@ impl Tally {
             Err(trouble) => {
                 println!("  {time:>7}  FAILED: {}\n           {trouble}", case.name);
                 println!("{}", world.diagnosis());
+                world.keep_files();
                 self.failed.push(format!("{}: {}: {trouble}", suite.name, case.name));
             }
         }
