@@ -66,7 +66,9 @@ fn dies_after_every_write(world: &World) -> Outcome {
             if dead || phase == "Running" { Ok(()) } else { Err(phase) }
         })?;
     }
-    ensure!(lives >= 10, "only {lives} lives: the fail-point did not fire");
+    // Writes that are under way together may end together: finalizer, placement, volumes and services, identity, pods
+    // and the phase are the least that must be written one after another.
+    ensure!(lives >= 6, "only {lives} lives: the fail-point did not fire");
     world.operate(&[])?;
     founded_once(&database)?;
     let ends = deleted_by_many(world, &database)?;
