@@ -3,8 +3,10 @@
 
 use base64::Engine as _;
 use http::{HeaderName, HeaderValue, header::USER_AGENT};
-use kube::{Client, Config, client::ClientBuilder, config::AuthInfo};
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioExecutor};
+use kube::{Client, Config, client::ConfigExt as _, config::AuthInfo};
 use secrecy::ExposeSecret as _;
+use tower::ServiceBuilder;
 
 use super::{failpoint::Failpoint, kubeconfig::Credentials, measured::Measured, timing};
 use crate::{metrics::Metrics, plan::name::WorkerName};
@@ -38,10 +40,33 @@ pub struct KubeConnect {
 impl Connect for KubeConnect {
     fn connect(&self, worker: &WorkerName, credentials: &Credentials) -> Result<Client, ConnectError> {
         // kube's errors here can quote PEM text: which of the two it was is not worth that.
-        let builder = ClientBuilder::try_from(config(credentials)).map_err(|_| ConnectError::Certificates)?;
         let measured = Measured { worker: worker.clone(), metrics: self.metrics.clone() };
-        Ok(builder.with_layer(&measured).with_layer(&self.failpoint).build())
+        let client = client(config(credentials), measured, self.failpoint.clone());
+        client.map_err(|_| ConnectError::Certificates)
     }
+}
+
+/// kube's own stack without what Atoll does itself (retries, traces), over sockets that forget in time.
+///
+/// What a socket holds when its request is given up, or its process is killed, the kernel still delivers when the way
+/// is free again: minutes later, a create could bring back what has been deleted since. `TCP_USER_TIMEOUT` bounds that,
+/// below the time that a deletion waits before it looks.
+fn client(config: Config, measured: Measured, failpoint: Failpoint) -> kube::Result<Client> {
+    let mut sockets = HttpConnector::new();
+    sockets.enforce_http(false);
+    sockets.set_connect_timeout(Some(timing::CONNECT_DEADLINE));
+    sockets.set_tcp_user_timeout(Some(timing::UNACKNOWLEDGED));
+    let connector = config.rustls_https_connector_with_connector(sockets)?;
+    let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
+    let service = ServiceBuilder::new()
+        .layer(measured)
+        .layer(failpoint)
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(tower::BoxError::from)
+        .service(http);
+    Ok(Client::new(service, config.default_namespace.as_str()))
 }
 
 /// How Atoll names itself to API servers; their audit logs show it.

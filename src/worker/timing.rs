@@ -12,6 +12,10 @@ pub const PROBE_DEADLINE: Duration = Duration::from_secs(3);
 pub const PROBE_EVERY: Duration = Duration::from_secs(10);
 /// How long a TCP and TLS connection may take to open.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// How long sent bytes may go without an acknowledgement before the kernel gives them up. Less than
+/// [`CALL_DEADLINE`], so that a call which was given up is not delivered later; and less than a deletion waits for its
+/// neighbours, so that nothing written before it arrives after it.
+pub const UNACKNOWLEDGED: Duration = Duration::from_secs(8);
 /// `timeoutSeconds` of a watch. Kept short while only HTTP/1.1 is spoken: each watch has a connection of its own
 /// there, which can die alone and in silence, and this bounds how long that goes unnoticed.
 pub const WATCH_SECONDS: u32 = 30;
