@@ -331,7 +331,22 @@ impl World {
                 self.kubectl(&worker, &labelled, None)?;
             }
         }
-        Err(Trouble::new(format!("no database is left, but these are: {}", strays.join(", "))))
+        let told: Vec<_> = strays.iter().map(|stray| format!("{stray} ({})", self.life_of(stray))).collect();
+        Err(Trouble::new(format!("no database is left, but these are: {}", told.join(", "))))
+    }
+
+    /// When an object, given as `worker/kind/name`, was made and deleted, and by whom: from its worker's audit log.
+    fn life_of(&self, object: &str) -> String {
+        let mut parts = object.splitn(3, '/');
+        let (worker, kind, name) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+        let entries = self.lab().audit(worker).unwrap_or_default();
+        let changes = entries.iter().filter(|entry| {
+            entry.resource == kind
+                && entry.name.as_deref() == Some(name)
+                && matches!(entry.verb.as_str(), "create" | "delete")
+        });
+        let each = changes.map(|entry| format!("{} {} by {}: {}", entry.ts, entry.verb, entry.user, entry.code));
+        each.collect::<Vec<_>>().join("; ")
     }
 
     /// Leaves the files of this world where they are when it ends.
