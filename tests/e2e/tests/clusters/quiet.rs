@@ -131,9 +131,6 @@ fn memory(world: &World) -> Outcome {
     std::thread::sleep(Duration::from_secs(10));
     let many = told(&format!("3 workers, {DATABASES} databases of three members"))?;
     let each = many.saturating_sub(none) / u64::try_from(DATABASES).unwrap_or(1);
-    println!(
-        "           {each} kB for each database ({})",
-        if cfg!(debug_assertions) { "not a release build" } else { "release build" }
-    );
+    println!("           {each} kB for each database, of {}", e2e::programs::atoll()?.display());
     Ok(())
 }
