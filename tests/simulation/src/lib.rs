@@ -1,0 +1,1 @@
+//! The whole controller in one thread and virtual time.
