@@ -24,6 +24,7 @@ pub mod admin;
 
 pub mod controller;
 pub mod metrics;
+pub mod operator;
 pub mod server;
 
 pub mod cli;

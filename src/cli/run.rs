@@ -1,44 +1,21 @@
 //! `atoll run`: the controller.
 
-use std::{
-    collections::BTreeSet,
-    net::SocketAddr,
-    process::ExitCode,
-    sync::{Arc, Mutex},
-    time::Instant,
-};
+use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc};
 
 use clap::builder::TypedValueParser;
-use jiff::Timestamp;
-use kube::{
-    Client,
-    runtime::events::{Recorder, Reporter},
-};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::{dialects::DialectName, logs, master};
 use crate::{
-    admin::{Carrier, Clients, Ladder, Patience},
-    controller::{
-        Reconciler, Shelf,
-        guests::while_ours,
-        lease::{self, Lease},
-        run::rounds,
-    },
-    dialect::{Dialect, Settings, kubeblocks::Cluster},
+    admin::{Ask, Carrier},
+    controller::lease,
+    dialect,
     engine::etcd::versions::Mirror,
     metrics::Metrics,
-    plan::name::{Namespace, WorkerName},
+    operator::{self, Settings, Surroundings},
+    plan::name::Namespace,
     server,
     worker::{
-        connect::KubeConnect,
-        contexts::Contexts,
-        failpoint::Failpoint,
-        gate::Gate,
-        pool::{Master, Pool},
-        registrar,
-        registration::SecretNamespaces,
+        connect::KubeConnect, contexts::Contexts, failpoint::Failpoint, pool::Master, registration::SecretNamespaces,
     },
 };
 
@@ -95,22 +72,17 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
     let serving = server::serve(args.listen, metrics.clone(), health.clone()).await?;
     tracing::info!(master = %master.uid, namespace = %master.namespace, listen = %args.listen, "started");
 
-    let lease = Lease::new(&master.client, master.namespace.as_str(), &args.lease);
-    let stopping = CancellationToken::new();
-    let stop = async {
-        super::stop::asked().await;
-        tracing::info!("asked to stop; rounds that have begun come to their end");
-        health.stop();
-        stopping.cancel();
+    let settings = settings(&args, &master);
+    let job_image = args.job_image;
+    let surroundings = Surroundings {
+        connect: Arc::new(KubeConnect { failpoint, metrics: metrics.clone() }),
+        ask: Box::new(move |clients| Arc::new(Carrier::new(clients, job_image)) as Arc<dyn Ask>),
+        metrics,
+        health,
     };
-    let worked = lease
-        .lead(stop, &metrics, |gate| {
-            health.lead();
-            control(&args, &master, &metrics, failpoint.clone(), gate, stopping.clone())
-        })
-        .await;
+    let ended = operator::run(master, settings, surroundings, super::stop::asked()).await;
     serving.abort();
-    match worked {
+    match ended {
         lease::Ended::Stopped => Ok(ExitCode::SUCCESS),
         lease::Ended::Lost => {
             Err("the lease was lost; this process ends, so that only its successor writes".to_owned())
@@ -118,71 +90,20 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
     }
 }
 
-/// The controller proper, while the lease is held.
-async fn control(
-    args: &Args,
-    master: &Master,
-    metrics: &Metrics,
-    failpoint: Failpoint,
-    gate: Arc<dyn Gate>,
-    stopping: CancellationToken,
-) {
-    let (wake, wakes) = mpsc::unbounded_channel();
-    let (notices, noticed) = mpsc::unbounded_channel();
-    let connect = Arc::new(KubeConnect { failpoint, metrics: metrics.clone() });
-    let pool = Pool::new(connect, master.clone(), gate.clone(), wake.clone(), notices);
-    let carrier = Carrier::new(Arc::new(PoolClients(pool.clone())), args.job_image.clone());
-    let reporter = Reporter { controller: "atoll".to_owned(), instance: None };
-    let clusters = Arc::new(Reconciler::<Cluster> {
-        master: master.clone(),
-        pool: pool.clone(),
-        ladder: Arc::new(Ladder::new(Arc::new(carrier), Patience::default())),
-        shelf: Shelf::default(),
-        gate: gate.clone(),
-        recorder: Recorder::new(master.client.clone(), reporter),
-        metrics: metrics.clone(),
-        settings: Settings { mirrors: args.registry_mirror.clone() },
-        answers: Arc::default(),
-        wake: wake.clone(),
-        started: Instant::now(),
-        since: Timestamp::now(),
-        unsettled: Mutex::default(),
-    });
-    let registering = registrar::run(pool, gate, registrar_settings(args, master, &clusters), noticed);
-    let kubeblocks = async {
-        if args.disable_dialects.contains(&DialectName::Kubeblocks) {
-            return std::future::pending().await;
-        }
-        let name = Cluster::KIND.plural();
-        let follow = || clusters.shelf.follow(master.client.clone(), &wake);
-        while_ours(master.client.clone(), name, &args.installation, metrics, follow).await;
-    };
-    let rounds = rounds(clusters.clone(), wakes, metrics.clone(), stopping.cancelled());
-    tokio::select! {
-        () = registering => {}
-        () = kubeblocks => {}
-        () = rounds => {}
-    }
-}
-
-fn registrar_settings(args: &Args, master: &Master, clusters: &Arc<Reconciler<Cluster>>) -> registrar::Settings {
-    let clusters = clusters.clone();
+fn settings(args: &Args, master: &Master) -> Settings {
     let secret = args.multi_cluster_kubeconfig.as_deref();
-    registrar::Settings {
-        namespaces: SecretNamespaces {
+    Settings {
+        installation: args.installation.clone(),
+        lease: args.lease.clone(),
+        identity: lease::identity(),
+        secrets: SecretNamespaces {
             own: master.namespace.clone(),
             listed: args.secret_namespaces.iter().map(|name| Namespace::from(name.as_str())).collect::<BTreeSet<_>>(),
         },
         contexts: secret
             .map(|secret| Contexts::new(secret, args.multi_cluster_contexts.iter().cloned(), &master.namespace)),
-        in_use: Arc::new(move |worker: &WorkerName| clusters.shelf.may_have_member_in(worker)),
-    }
-}
-
-struct PoolClients(Pool);
-
-impl Clients for PoolClients {
-    fn client(&self, worker: &WorkerName) -> Option<Client> {
-        self.0.client(worker)
+        manifests: dialect::Settings { mirrors: args.registry_mirror.clone() },
+        disabled: args.disable_dialects.iter().map(|dialect| dialect.database()).collect(),
+        jitter: u64::from(std::process::id()).wrapping_mul(0x9E37_79B9_7F4A_7C15),
     }
 }

@@ -20,16 +20,18 @@ use crate::{
     worker::pool::Wake,
 };
 
-/// Goes round for whatever wakes until `stop` ends, then lets rounds that have begun come to their end.
+/// Goes round for whatever wakes until `stop` ends, then lets rounds that have begun come to their end. `jitter` sets
+/// the retries of this instance apart from those of another one.
 pub async fn rounds<D: Dialect>(
     reconciler: Arc<Reconciler<D>>,
     mut wakes: mpsc::UnboundedReceiver<Wake>,
     metrics: Metrics,
     stop: impl Future<Output = ()>,
+    jitter: u64,
 ) {
     let start = Instant::now();
     let now = || Moment(start.elapsed());
-    let mut queue: Queue<DatabaseKey> = Queue::new(Limits::default(), seed());
+    let mut queue: Queue<DatabaseKey> = Queue::new(Limits::default(), jitter);
     let mut running: JoinSet<(DatabaseKey, Round, Duration)> = JoinSet::new();
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -97,9 +99,4 @@ async fn sleep(until: Option<Instant>) {
         Some(until) => sleep_until(until).await,
         None => std::future::pending().await,
     }
-}
-
-/// Sets the retries of this process apart from those of another one.
-fn seed() -> u64 {
-    u64::from(std::process::id()).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }

@@ -112,7 +112,22 @@ impl Shared {
     }
 }
 
+/// Ends the workers' tasks when it goes: whoever made the pool is over, and nothing of it may live on.
+pub struct Tasks(Arc<Shared>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.workers.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
 impl Pool {
+    /// Ties the life of the workers' tasks to that of what is returned.
+    #[must_use]
+    pub fn tasks(&self) -> Tasks {
+        Tasks(self.shared.clone())
+    }
+
     /// A pool without workers. Every write asks `gate` first; `wake` hears of databases whose objects changed,
     /// `notices` of workers whose health did.
     #[must_use]

@@ -104,13 +104,7 @@ enum Turn {
 }
 
 impl Lease {
-    /// A candidate under this process's own name.
-    #[must_use]
-    pub fn new(client: &Client, namespace: &str, name: &str) -> Self {
-        Self::with(client, namespace, name, identity(), Times::default())
-    }
-
-    /// A candidate under a name, with times, of the caller's choice.
+    /// A candidate under this name.
     #[must_use]
     pub fn with(client: &Client, namespace: &str, name: &str, me: Identity, times: Times) -> Self {
         let held = Held { start: Instant::now(), until: AtomicU64::new(0) };
