@@ -60,12 +60,15 @@ pub struct Settings {
     pub jitter: u64,
 }
 
+/// Makes the way to members, which may lead through the workers' clients.
+pub type MakeAsk = Box<dyn FnOnce(Arc<dyn Clients>) -> Arc<dyn Ask> + Send>;
+
 /// What lies outside: workers, members, and whoever scrapes.
 pub struct Surroundings {
     /// The way to workers.
     pub connect: Arc<dyn Connect>,
-    /// The way to members, which may lead through the workers' clients.
-    pub ask: Box<dyn FnOnce(Arc<dyn Clients>) -> Arc<dyn Ask> + Send>,
+    /// The way to members.
+    pub ask: MakeAsk,
     /// What is counted.
     pub metrics: Metrics,
     /// How the process is.
