@@ -21,7 +21,10 @@ impl Deadline {
     }
 
     /// Waits for a future, but not beyond the deadline.
-    pub(super) async fn bound<T>(self, future: impl Future<Output = T>) -> Result<T, Silence> {
+    ///
+    /// # Errors
+    /// [`Silence::Late`] if it takes longer.
+    pub async fn bound<T>(self, future: impl Future<Output = T>) -> Result<T, Silence> {
         timeout_at(self.at, future).await.map_err(|_| Silence::Late { within: self.within })
     }
 }

@@ -1,1 +1,3 @@
-//! The whole controller in one thread and virtual time.
+//! The whole controller in one thread and virtual time, against simulated clusters and databases.
+
+pub mod entropy;

@@ -1,0 +1,180 @@
+//! Randomness and clocks of a simulated thread: the one file with `unsafe` (DECISIONS 18).
+//!
+//! Libraries draw random numbers (hash maps, `select!`) and read clocks (`Timestamp::now`, `Instant::now`) where nobody
+//! can hand them in. All of that ends in two functions of libc, which this file takes the place of. A thread of
+//! [`simulate`] gets constant bytes, and the time of tokio's paused clock; every other thread gets the real ones.
+//!
+//! The bytes are the same at every call: what draws once in a process (ahash) and what draws once in a thread (std) then
+//! disturb nobody's count. Variety comes from the seed, which draws latencies, faults and people.
+#![allow(unsafe_code)]
+
+use std::{
+    cell::Cell,
+    ffi::{c_int, c_uint, c_void},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// The controller's futures are large in a debug build.
+const STACK: usize = 16 << 20;
+
+/// What the wall clock shows when a simulation begins, in seconds since 1970: 2026-01-01.
+pub const BEGINNING: u64 = 1_767_225_600;
+
+#[derive(Clone, Copy)]
+struct Simulated {
+    began: Instant,
+    /// How far the wall clock of the controller's machine is ahead of the API servers', in nanoseconds.
+    jump: i64,
+    /// The real monotonic clock at the beginning: earlier readings must not be later than simulated ones.
+    base: Duration,
+}
+
+thread_local! {
+    static CONSTANT: Cell<bool> = const { Cell::new(false) };
+    static SIMULATED: Cell<Option<Simulated>> = const { Cell::new(None) };
+}
+
+/// Runs a future in a thread of its own, with a clock that only moves when everybody waits, and no randomness but what
+/// it draws itself. A panic in it is a panic here.
+pub fn simulate<T: Send>(seed: u64, work: impl AsyncFnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || {
+            CONSTANT.set(true);
+            fastrand::seed(seed);
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime =
+                runtime.enable_time().start_paused(true).build().expect("a runtime without I/O needs nothing");
+            let ended = runtime.block_on(async {
+                let base = real_clock(libc::CLOCK_MONOTONIC);
+                SIMULATED.set(Some(Simulated { began: Instant::now(), jump: 0, base }));
+                work().await
+            });
+            // Tasks that are left are dropped outside of virtual time, where clocks must still run.
+            SIMULATED.set(None);
+            ended
+        });
+        thread.expect("a thread").join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// How long this thread has been simulated, in its own time. Zero outside.
+pub fn elapsed() -> Duration {
+    SIMULATED.get().map_or(Duration::ZERO, |simulated| simulated.began.elapsed())
+}
+
+/// What the API servers' clocks show.
+pub fn wall() -> jiff::Timestamp {
+    let now = Duration::from_secs(BEGINNING) + elapsed();
+    let nanos = i128::try_from(now.as_nanos()).unwrap_or(i128::MAX);
+    jiff::Timestamp::from_nanosecond(nanos).unwrap_or(jiff::Timestamp::MAX)
+}
+
+/// Sets the wall clock of the controller's machine ahead of (or behind) the API servers'.
+pub fn set_clock_ahead(seconds: i64) {
+    if let Some(simulated) = SIMULATED.get() {
+        SIMULATED.set(Some(Simulated { jump: seconds.saturating_mul(1_000_000_000), ..simulated }));
+    }
+}
+
+/// The clock as the simulation has it, if this thread is simulated.
+fn simulated_clock(clock: c_int) -> Option<Duration> {
+    let simulated = SIMULATED.get()?;
+    let elapsed = simulated.began.elapsed();
+    match clock {
+        libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE => {
+            let ahead = Duration::from_nanos(simulated.jump.unsigned_abs());
+            let now = Duration::from_secs(BEGINNING) + elapsed;
+            Some(if simulated.jump < 0 { now.saturating_sub(ahead) } else { now + ahead })
+        }
+        libc::CLOCK_MONOTONIC | libc::CLOCK_MONOTONIC_COARSE | libc::CLOCK_MONOTONIC_RAW | libc::CLOCK_BOOTTIME => {
+            Some(simulated.base + elapsed)
+        }
+        // CPU time is real in a simulation too.
+        _ => None,
+    }
+}
+
+fn real_clock(clock: c_int) -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid place for the kernel to write one timespec to.
+    unsafe { libc::syscall(libc::SYS_clock_gettime, clock, &raw mut time) };
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// Takes the place of libc's function.
+///
+/// # Safety
+/// As libc's: `time` is valid for one write.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn clock_gettime(clock: c_int, time: *mut libc::timespec) -> c_int {
+    let Some(now) = simulated_clock(clock) else {
+        // SAFETY: the caller's promise about `time` is handed on as it is.
+        return unsafe { libc::syscall(libc::SYS_clock_gettime, clock, time) as c_int };
+    };
+    let written = libc::timespec {
+        tv_sec: libc::time_t::try_from(now.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: libc::c_long::from(now.subsec_nanos().cast_signed()),
+    };
+    // SAFETY: the caller promises that `time` is valid for one write.
+    unsafe { time.write(written) };
+    0
+}
+
+/// Takes the place of libc's function.
+///
+/// # Safety
+/// As libc's: `buffer` is valid for `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn getrandom(buffer: *mut c_void, length: usize, flags: c_uint) -> isize {
+    if !CONSTANT.get() {
+        // SAFETY: the caller's promise about `buffer` is handed on as it is.
+        return unsafe { libc::syscall(libc::SYS_getrandom, buffer, length, flags) as isize };
+    }
+    for at in 0..length {
+        let byte = u8::try_from(at.wrapping_mul(167).wrapping_add(13) % 251).unwrap_or(0);
+        // SAFETY: the caller promises `length` bytes at `buffer`.
+        unsafe { buffer.cast::<u8>().add(at).write(byte) };
+    }
+    length.cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_clock_shows_the_virtual_time() {
+        let (wall, monotonic, virtual_) = simulate(1, async || {
+            let (wall, monotonic) = (jiff::Timestamp::now(), std::time::Instant::now());
+            tokio::time::sleep(Duration::from_hours(1)).await;
+            (jiff::Timestamp::now().duration_since(wall).as_secs(), monotonic.elapsed().as_secs(), elapsed().as_secs())
+        });
+        assert_eq!((wall, monotonic, virtual_), (3_600, 3_600, 3_600));
+    }
+
+    #[test]
+    fn a_clock_that_jumps_takes_no_measured_time_with_it() {
+        let (wall, monotonic) = simulate(1, async || {
+            let (wall, monotonic) = (jiff::Timestamp::now(), std::time::Instant::now());
+            set_clock_ahead(-7_200);
+            (jiff::Timestamp::now().duration_since(wall).as_secs(), monotonic.elapsed().as_secs())
+        });
+        assert_eq!((wall, monotonic), (-7_200, 0));
+    }
+
+    #[test]
+    fn two_simulated_threads_draw_the_same_keys_and_a_real_one_draws_others() {
+        use std::hash::{BuildHasher, RandomState};
+        let key = async || RandomState::new().hash_one(7);
+        assert_eq!(simulate(1, key), simulate(1, key));
+        let real = std::thread::spawn(|| RandomState::new().hash_one(7));
+        assert_ne!(simulate(1, key), real.join().expect("a key"));
+    }
+
+    #[test]
+    fn a_real_thread_has_the_real_clock() {
+        assert!(jiff::Timestamp::now().as_second() > i64::try_from(BEGINNING).unwrap_or_default());
+    }
+}
