@@ -1,0 +1,49 @@
+//! The seam to workers: credentials lead to the simulated cluster at their address.
+
+use apiserver::Who;
+use atoll::{
+    plan::name::WorkerName,
+    worker::{
+        connect::{Connect, ConnectError},
+        kubeconfig::Credentials,
+    },
+};
+use kube::Client;
+use secrecy::ExposeSecret as _;
+
+use crate::{
+    link::Links,
+    tape::{Life, Party, Site},
+};
+
+/// The top-level domain of simulated API servers: `https://w1.sim`.
+pub const DOMAIN: &str = ".sim";
+
+/// Connects one life of the controller.
+pub struct Simulated {
+    /// The links.
+    pub links: Links,
+    /// The life.
+    pub life: Life,
+}
+
+impl Connect for Simulated {
+    fn connect(&self, _: &WorkerName, credentials: &Credentials) -> Result<Client, ConnectError> {
+        let host = credentials.server().host().unwrap_or_default();
+        let site = Site::from(host.strip_suffix(DOMAIN).unwrap_or(host));
+        let token = credentials.token().map(|token| token.expose_secret().to_owned()).unwrap_or_default();
+        Ok(self.links.client(Party::Controller(self.life), &site, Who::Token(token)))
+    }
+}
+
+/// A kubeconfig that leads to a site with a token.
+pub fn kubeconfig(site: &str, token: &str) -> String {
+    // A certificate that nobody checks: there is no TLS here, but the allow-list wants one.
+    const CA: &str = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1BTUNBUUU9Ci0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K";
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: {site}\n\
+         clusters:\n- name: {site}\n  cluster: {{server: \"https://{site}{DOMAIN}\", certificate-authority-data: {CA}}}\n\
+         users:\n- name: {site}\n  user: {{token: {token}}}\n\
+         contexts:\n- name: {site}\n  context: {{cluster: {site}, user: {site}}}\n"
+    )
+}

@@ -1,0 +1,399 @@
+//! The connection between somebody and a cluster's API server: a `tower` service under `kube::Client`, with weather.
+
+mod stream;
+mod weather;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use apiserver::{ApiServer, Who};
+use atoll::worker::timing;
+use bytes::Bytes;
+use futures::{FutureExt, future::BoxFuture};
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use kube::{Client, client::Body};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::{Instant, sleep, timeout_at},
+};
+
+pub use weather::{How, Power, Shot, Watching, Way, Weather, Which};
+
+use crate::tape::{Answer, Call, Event, Life, Party, Site, Tape};
+
+/// What comes back.
+pub type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
+
+/// What all links share. Cheap to clone.
+#[derive(Clone)]
+pub struct Links(Arc<Shared>);
+
+struct Shared {
+    tape: Tape,
+    weather: Weather,
+    servers: Mutex<BTreeMap<Site, ApiServer>>,
+    random: Mutex<fastrand::Rng>,
+    numbers: AtomicU64,
+    dead: Mutex<BTreeSet<Life>>,
+    crash: Mutex<Option<Crash>>,
+    crashed: Notify,
+    /// Who is answered at this moment: in one thread, whoever commits does it for them.
+    serving: Mutex<Party>,
+}
+
+/// Ends a life after so many steps.
+struct Crash {
+    left: u64,
+}
+
+impl Links {
+    /// Links to these servers.
+    pub fn new(tape: Tape, weather: Weather, seed: u64) -> Self {
+        Self(Arc::new(Shared {
+            tape,
+            weather,
+            servers: Mutex::default(),
+            random: Mutex::new(fastrand::Rng::with_seed(seed ^ 0x006c_696e_6b73)),
+            numbers: AtomicU64::new(0),
+            dead: Mutex::default(),
+            crash: Mutex::default(),
+            crashed: Notify::new(),
+            serving: Mutex::new(Party::Person),
+        }))
+    }
+
+    /// Puts a server behind an address, and puts its changes on the tape.
+    pub fn serve(&self, site: &Site, server: ApiServer) {
+        let (links, place) = (Arc::downgrade(&self.0), site.clone());
+        server.on_commit(Arc::new(move |commit| {
+            let Some(shared) = links.upgrade() else { return };
+            let party = *lock(&shared.serving);
+            shared.tape.note(Event::Committed(place.clone(), party, Arc::new(commit.clone())));
+        }));
+        lock(&self.0.servers).insert(site.clone(), server);
+    }
+
+    /// A client of a cluster.
+    pub fn client(&self, party: Party, site: &Site, who: Who) -> Client {
+        Client::new(Link { shared: self.0.clone(), party, site: site.clone(), who }, "default")
+    }
+
+    /// The controller ends after so many steps from now, right after the API server has carried out the last.
+    pub fn crash_after(&self, steps: u64) {
+        *lock(&self.0.crash) = (steps > 0).then_some(Crash { left: steps });
+    }
+
+    /// Waits until [`Links::crash_after`] has come to its end.
+    pub async fn crashed(&self) {
+        self.0.crashed.notified().await;
+    }
+
+    /// From now on nothing of this life reaches anybody but what is on its way.
+    pub fn die(&self, life: Life) {
+        lock(&self.0.dead).insert(life);
+    }
+
+    fn is_dead(&self, party: Party) -> bool {
+        self.0.is_dead(party)
+    }
+
+    /// Waits as long as a message takes, for a life that lives.
+    pub async fn pass(&self, party: Party) {
+        if self.is_dead(party) {
+            return std::future::pending().await;
+        }
+        sleep(self.0.latency()).await;
+    }
+}
+
+/// One client's connection.
+#[derive(Clone)]
+struct Link {
+    shared: Arc<Shared>,
+    party: Party,
+    site: Site,
+    who: Who,
+}
+
+impl tower::Service<Request<Body>> for Link {
+    type Response = Reply;
+    type Error = io::Error;
+    type Future = BoxFuture<'static, io::Result<Reply>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let link = self.clone();
+        async move {
+            let (parts, body) = request.into_parts();
+            let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+            let request = Request::from_parts(parts, body);
+            match link.party {
+                Party::Controller(life) => link.by_controller(life, request).await,
+                Party::World | Party::Person => link.by_others(request).await,
+            }
+        }
+        .boxed()
+    }
+}
+
+impl Link {
+    /// The rest of the world has good weather; but an API server that does not run serves nobody.
+    async fn by_others(self, request: Request<Bytes>) -> io::Result<Reply> {
+        sleep(self.shared.latency()).await;
+        if self.shared.weather.is_down(&self.site) {
+            return Err(refused());
+        }
+        let watch = verb(&request) == "WATCH";
+        let reply = self.shared.answer(&self, request).ok_or_else(refused)?;
+        Ok(if watch { stream::whole(reply, &self.shared.weather, &self.site) } else { reply })
+    }
+
+    async fn by_controller(self, life: Life, request: Request<Bytes>) -> io::Result<Reply> {
+        if self.shared.is_dead(self.party) {
+            return std::future::pending().await;
+        }
+        let call = Arc::new(Call {
+            number: self.shared.numbers.fetch_add(1, Ordering::Relaxed),
+            life,
+            site: self.site.clone(),
+            verb: verb(&request),
+            path: request.uri().path().to_owned(),
+            query: request.uri().query().unwrap_or_default().to_owned(),
+            body: request.body().clone(),
+        });
+        self.shared.tape.note(Event::Sent(call.clone()));
+        // What is sent is on its way, whether or not its sender still waits, or still lives.
+        let (reply, replied) = oneshot::channel();
+        tokio::spawn(async move {
+            let answered = self.deliver(life, &call, request).await;
+            if let Some(answered) = answered {
+                // Nobody waits any more.
+                let _ = reply.send(answered);
+            } else {
+                std::future::pending::<()>().await;
+            }
+        });
+        match replied.await {
+            Ok(answered) => answered,
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Brings a request to its server and the answer back. `None`: nobody will ever hear of it again.
+    async fn deliver(self, life: Life, call: &Arc<Call>, request: Request<Bytes>) -> Option<io::Result<Reply>> {
+        let shared = self.shared.clone();
+        let note = |answer| shared.tape.note(Event::Answered(call.clone(), answer));
+        let befalls = shared.weather.befalls(call);
+        if let Some(how) = befalls {
+            shared.tape.fault(how.kind(), format!("{how:?} befalls {call}"));
+        }
+        sleep(shared.latency()).await;
+        if let Some(How::Delay(milliseconds)) = befalls {
+            sleep(Duration::from_millis(milliseconds)).await;
+        }
+        let sent = Instant::now();
+        let one_way = match self.wait_for_passage(life, sent).await {
+            Passage::Open => false,
+            Passage::OneWay => true,
+            Passage::Refused => {
+                note(Answer::Refused);
+                return Some(Err(refused()));
+            }
+            Passage::Never => {
+                note(Answer::Silence);
+                return None;
+            }
+        };
+        match befalls {
+            Some(How::Refuse) => {
+                note(Answer::Refused);
+                return Some(Err(refused()));
+            }
+            Some(How::Drop) => {
+                note(Answer::Silence);
+                return None;
+            }
+            Some(How::Status(code)) => {
+                note(Answer::Code(code));
+                return Some(Ok(status(code, None)));
+            }
+            Some(How::TooMany) => {
+                note(Answer::Code(429));
+                return Some(Ok(status(429, Some(3_600))));
+            }
+            _ => {}
+        }
+        let watch = call.verb == "WATCH";
+        let Some(reply) = shared.answer(&self, request) else {
+            note(Answer::Refused);
+            return Some(Err(refused()));
+        };
+        let code = reply.status().as_u16();
+        let answer = match befalls {
+            _ if one_way => Answer::Lost,
+            Some(How::LoseReply | How::BreakReply) => Answer::Lost,
+            Some(How::Corrupt) => Answer::Corrupt,
+            _ => Answer::Code(code),
+        };
+        note(answer);
+        if call.is_step() && code < 400 && shared.is_last_step() {
+            shared.die_of_step(life);
+            return None;
+        }
+        match (answer, befalls) {
+            (Answer::Lost, Some(How::BreakReply)) => Some(Err(io::Error::from(io::ErrorKind::ConnectionReset))),
+            (Answer::Lost, _) => None,
+            (Answer::Corrupt, _) => Some(Ok(garbage(code))),
+            _ if watch => Some(Ok(stream::weathered(reply, &shared.weather, &self.site, life))),
+            _ => Some(Ok(reply)),
+        }
+    }
+
+    /// Waits until the packets of a request arrive, or never will.
+    async fn wait_for_passage(&self, life: Life, sent: Instant) -> Passage {
+        let (mut changes, _) = self.shared.weather.follow(&self.site);
+        loop {
+            changes.mark_unchanged();
+            match self.shared.weather.way(life, &self.site) {
+                Way::Open => return Passage::Open,
+                Way::OneWay => return Passage::OneWay,
+                Way::Refused => return Passage::Refused,
+                Way::Slow(by) => {
+                    sleep(by).await;
+                    return Passage::Open;
+                }
+                Way::Asleep => {
+                    let _ = changes.changed().await;
+                }
+                Way::BlackHole => {
+                    if timeout_at(sent + timing::UNACKNOWLEDGED, changes.changed()).await.is_err() {
+                        return Passage::Never;
+                    }
+                }
+            }
+        }
+    }
+}
+
+enum Passage {
+    Open,
+    OneWay,
+    Refused,
+    Never,
+}
+
+impl Shared {
+    fn latency(&self) -> Duration {
+        Duration::from_micros(lock(&self.random).u64(500..4_000))
+    }
+
+    fn is_dead(&self, party: Party) -> bool {
+        matches!(party, Party::Controller(life) if lock(&self.dead).contains(&life))
+    }
+
+    fn answer(&self, link: &Link, request: Request<Bytes>) -> Option<Reply> {
+        let server = lock(&self.servers).get(&link.site).cloned()?;
+        *lock(&self.serving) = link.party;
+        let reply = server.answer(&link.who, request);
+        *lock(&self.serving) = Party::Person;
+        let (parts, body) = reply.into_parts();
+        Some(Response::from_parts(parts, body.map_err(io::Error::other).boxed_unsync()))
+    }
+
+    fn is_last_step(&self) -> bool {
+        let mut crash = lock(&self.crash);
+        let Some(Crash { left }) = crash.as_mut() else { return false };
+        *left -= 1;
+        let last = *left == 0;
+        if last {
+            *crash = None;
+        }
+        last
+    }
+
+    fn die_of_step(&self, life: Life) {
+        lock(&self.dead).insert(life);
+        self.crashed.notify_one();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn verb(request: &Request<Bytes>) -> &'static str {
+    let watches = request.uri().query().is_some_and(|query| query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1")));
+    match *request.method() {
+        Method::GET if watches => "WATCH",
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => "OTHER",
+    }
+}
+
+fn refused() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused")
+}
+
+fn body(bytes: impl Into<Bytes>) -> UnsyncBoxBody<Bytes, io::Error> {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A refusal as an overloaded or broken API server, or a proxy before it, gives it.
+fn status(code: u16, retry_after: Option<u64>) -> Reply {
+    let reason = match code {
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "NotFound",
+        409 => "Conflict",
+        410 => "Expired",
+        429 => "TooManyRequests",
+        500 => "InternalError",
+        503 => "ServiceUnavailable",
+        _ => "Unknown",
+    };
+    let text = serde_json::json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": "simulated", "reason": reason, "code": code });
+    let mut reply = Response::new(body(text.to_string()));
+    *reply.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    reply.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    if let Some(seconds) = retry_after {
+        reply.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(seconds));
+    }
+    reply
+}
+
+fn garbage(code: u16) -> Reply {
+    let mut reply = Response::new(body(&b"{\"kind\":\"Po\xff\xfe]]"[..]));
+    *reply.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::OK);
+    reply
+}
+
+impl How {
+    /// For figures.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Refuse => "request refused",
+            Self::Drop => "request dropped",
+            Self::Delay(_) => "request delayed",
+            Self::Status(_) | Self::TooMany => "error status",
+            Self::LoseReply | Self::BreakReply => "reply lost",
+            Self::Corrupt => "reply corrupt",
+        }
+    }
+}

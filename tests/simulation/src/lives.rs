@@ -1,0 +1,191 @@
+//! The controller's lives: started, crashed, started again, or two at a time.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use apiserver::Who;
+use atoll::{
+    admin::Ask,
+    controller::lease::{Ended, Identity},
+    dialect,
+    metrics::Metrics,
+    operator::{self, Settings, Surroundings},
+    plan::name::{Namespace, Uid},
+    server::Health,
+    worker::{contact, pool::Master, registration::SecretNamespaces, timing},
+};
+use tokio::{task::AbortHandle, time::sleep};
+
+use crate::{
+    ask::Members,
+    connect::Simulated,
+    link::Links,
+    tape::{Event, Life, Party, Site, Tape},
+};
+
+/// The namespace that Atoll runs in.
+pub const NAMESPACE: &str = "atoll-system";
+/// The master's token for it.
+pub const TOKEN: &str = "canary-master-token";
+
+/// A place in which the controller runs, as one replica of a Deployment does: it is started again whenever it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Replica(pub u8);
+
+/// All lives. Cheap to clone.
+#[derive(Clone)]
+pub struct Lives(Arc<Shared>);
+
+struct Shared {
+    links: Links,
+    tape: Tape,
+    master: Site,
+    members: Members,
+    seed: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    last: u32,
+    running: BTreeMap<Replica, Running>,
+}
+
+struct Running {
+    life: Option<Life>,
+    supervisor: AbortHandle,
+    task: Option<AbortHandle>,
+    /// The pod's generation: a pod that was made again has another name.
+    pod: u32,
+    metrics: Metrics,
+}
+
+impl Lives {
+    /// No life yet.
+    pub fn new(links: Links, tape: Tape, master: Site, members: Members, seed: u64) -> Self {
+        Self(Arc::new(Shared { links, tape, master, members, seed, state: Mutex::default() }))
+    }
+
+    fn state<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.0.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Starts a replica, which goes on from one life to the next until it is stopped.
+    pub fn start(&self, replica: Replica) {
+        let lives = self.clone();
+        let supervisor = tokio::spawn(async move { lives.supervise(replica).await }).abort_handle();
+        let pod = self.state(|state| state.running.get(&replica).map_or(0, |running| running.pod + 1));
+        let running = Running { life: None, supervisor, task: None, pod, metrics: Metrics::new() };
+        self.state(|state| drop(state.running.insert(replica, running)));
+    }
+
+    /// Ends a replica for good, as by `kill -9`.
+    pub fn stop(&self, replica: Replica) {
+        self.crash(replica);
+        self.state(|state| {
+            if let Some(running) = state.running.get(&replica) {
+                running.supervisor.abort();
+            }
+        });
+    }
+
+    /// Ends the present life, as by `kill -9`. The next one begins by itself.
+    pub fn crash(&self, replica: Replica) {
+        let task = self.state(|state| {
+            let running = state.running.get_mut(&replica)?;
+            Some((running.life?, running.task.take()?))
+        });
+        if let Some((life, task)) = task {
+            self.0.links.die(life);
+            task.abort();
+            self.0.tape.note(Event::Controller(life, "is killed"));
+        }
+    }
+
+    /// Ends every present life that [`Links::crash_after`] has already cut off. Runs until dropped.
+    pub async fn reap(&self) {
+        loop {
+            self.0.links.crashed().await;
+            for replica in self.state(|state| state.running.keys().copied().collect::<Vec<_>>()) {
+                self.crash(replica);
+            }
+        }
+    }
+
+    /// The present life of a replica.
+    pub fn life(&self, replica: Replica) -> Option<Life> {
+        self.state(|state| state.running.get(&replica)?.life)
+    }
+
+    /// What is counted of it, as it would be scraped.
+    pub fn metrics(&self) -> String {
+        let metrics: Vec<_> = self.state(|state| state.running.values().map(|running| running.metrics.clone()).collect());
+        metrics.iter().map(|metrics| metrics.text().unwrap_or_default()).collect()
+    }
+
+    async fn supervise(&self, replica: Replica) {
+        loop {
+            let (life, name, metrics) = self.state(|state| {
+                state.last += 1;
+                let life = Life(state.last);
+                let metrics = Metrics::new();
+                let pod = state.running.get_mut(&replica).map_or(0, |running| {
+                    running.life = Some(life);
+                    running.metrics = metrics.clone();
+                    running.pod
+                });
+                (life, format!("atoll-{}-{pod}", replica.0), metrics)
+            });
+            self.0.tape.note(Event::Controller(life, "begins"));
+            let task = tokio::spawn(live(self.0.clone(), life, name, metrics));
+            self.state(|state| {
+                if let Some(running) = state.running.get_mut(&replica) {
+                    running.task = Some(task.abort_handle());
+                }
+            });
+            let what = match task.await {
+                Ok(Ok(Ended::Lost)) => "ends: the lease is lost",
+                Ok(Ok(Ended::Stopped)) => "ends",
+                Ok(Err(())) => "ends: the master cannot be reached",
+                Err(error) if error.is_panic() => {
+                    self.0.tape.violate("P1 panic", format!("{life} panics"));
+                    "panics"
+                }
+                Err(_) => "is gone",
+            };
+            self.0.links.die(life);
+            self.0.tape.note(Event::Controller(life, what));
+            // A kubelet starts it again.
+            sleep(Duration::from_secs(2)).await;
+        }
+    }
+}
+
+/// One life, from connecting to the master to the end: what `atoll run` does.
+async fn live(shared: Arc<Shared>, life: Life, name: String, metrics: Metrics) -> Result<Ended, ()> {
+    let client = shared.links.client(Party::Controller(life), &shared.master, Who::Token(TOKEN.to_owned()));
+    let uid: Uid = contact::identity(&client, timing::CALL_DEADLINE).await.map_err(|_| ())?;
+    let master = Master { uid, client, namespace: Namespace::from(NAMESPACE) };
+    let settings = Settings {
+        installation: "atoll".to_owned(),
+        lease: "atoll".to_owned(),
+        identity: Identity(name),
+        secrets: SecretNamespaces { own: master.namespace.clone(), listed: [Namespace::from("default")].into() },
+        contexts: None,
+        manifests: dialect::Settings::default(),
+        disabled: [].into(),
+        jitter: shared.seed ^ u64::from(life.0),
+    };
+    let members = shared.members.clone();
+    let links = shared.links.clone();
+    let surroundings = Surroundings {
+        connect: Arc::new(Simulated { links: shared.links.clone(), life }),
+        ask: Box::new(move |clients| Arc::new(members.asked_by(links, life, clients)) as Arc<dyn Ask>),
+        metrics,
+        health: Health::default(),
+    };
+    Ok(operator::run(master, settings, surroundings, std::future::pending()).await)
+}

@@ -1,0 +1,338 @@
+//! The tape: everything that happens, in order. Checks look at each event as it comes; a hash of all of them says
+//! whether two runs were the same; the last of them are what a failing run prints.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    hash::{DefaultHasher, Hasher},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use apiserver::Commit;
+use bytes::Bytes;
+
+use crate::{
+    check::{Check, Truth, Violation},
+    entropy,
+};
+
+/// How many events a failing run can show.
+const KEPT: usize = 4_000;
+
+/// A cluster, by the name that the simulation has for it: `master`, `w1`, `w2` …
+pub type Site = Arc<str>;
+
+/// One life of the controller, counted from 1. After a crash comes the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Life(pub u32);
+
+/// Who sends a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Party {
+    /// The controller.
+    Controller(Life),
+    /// Schedulers, kubelets and their like.
+    World,
+    /// A person.
+    Person,
+}
+
+/// One request of the controller.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Counted over the whole run.
+    pub number: u64,
+    /// Who sends it.
+    pub life: Life,
+    /// To which address.
+    pub site: Site,
+    /// `GET`, `WATCH`, `POST` …
+    pub verb: &'static str,
+    /// The path.
+    pub path: String,
+    /// The query.
+    pub query: String,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Call {
+    /// Whether it changes anything.
+    pub fn is_write(&self) -> bool {
+        !matches!(self.verb, "GET" | "WATCH") && !self.path.contains("accessreviews")
+    }
+
+    /// Whether it is a step of a database's or a worker's life: neither a lease nor an event.
+    pub fn is_step(&self) -> bool {
+        self.is_write() && !self.path.contains("/leases") && !self.path.contains("/events")
+    }
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The controller sends a request.
+    Sent(Arc<Call>),
+    /// It is answered, or is not and why.
+    Answered(Arc<Call>, Answer),
+    /// An API server has changed an object.
+    Committed(Site, Party, Arc<Commit>),
+    /// A life of the controller begins or ends.
+    Controller(Life, &'static str),
+    /// A process of a database starts or ends.
+    Process(String),
+    /// A client's write was acknowledged by a database.
+    Acknowledged {
+        /// The database's UID.
+        database: String,
+        /// The key that was written.
+        key: String,
+        /// The value.
+        value: String,
+    },
+    /// A fault begins or ends.
+    Fault(String),
+    /// A person does something.
+    Person(String),
+    /// The controller logs a line.
+    Log(String),
+    /// A moment has passed in which nothing else may have happened: what is true now is looked at.
+    Glance,
+}
+
+/// How a request went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// With this status.
+    Code(u16),
+    /// The connection broke before it arrived.
+    Refused,
+    /// Nobody will ever answer.
+    Silence,
+    /// It was carried out, and the answer got lost.
+    Lost,
+    /// It was answered with garbage.
+    Corrupt,
+}
+
+/// What a run adds up to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Requests of the controller.
+    pub requests: u64,
+    /// Its writes.
+    pub writes: u64,
+    /// Those of the writes that are steps (no lease, no event).
+    pub steps: u64,
+    /// Writes that databases have acknowledged.
+    pub acknowledged: u64,
+    /// Lives of the controller.
+    pub lives: u64,
+    /// Faults, by kind.
+    pub faults: BTreeMap<String, u64>,
+    /// How long it took, in virtual time.
+    pub elapsed: Duration,
+}
+
+impl Figures {
+    /// Adds another run's.
+    pub fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.writes += other.writes;
+        self.steps += other.steps;
+        self.acknowledged += other.acknowledged;
+        self.lives += other.lives;
+        self.elapsed += other.elapsed;
+        for (kind, count) in &other.faults {
+            *self.faults.entry(kind.clone()).or_default() += count;
+        }
+    }
+}
+
+/// Everything that happens. Cheap to clone, the same behind all clones.
+#[derive(Clone)]
+pub struct Tape(Arc<Mutex<Inner>>);
+
+struct Inner {
+    hash: DefaultHasher,
+    kept: VecDeque<(Duration, String)>,
+    figures: Figures,
+    checks: Vec<Box<dyn Check>>,
+    truth: Option<Truth>,
+    violations: Vec<Violation>,
+}
+
+impl Tape {
+    /// An empty tape that is looked at by these checks.
+    pub fn new(checks: Vec<Box<dyn Check>>) -> Self {
+        Self(Arc::new(Mutex::new(Inner {
+            hash: DefaultHasher::new(),
+            kept: VecDeque::new(),
+            figures: Figures::default(),
+            checks,
+            truth: None,
+            violations: Vec::new(),
+        })))
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What checks may look at, once it is there.
+    pub fn reveal(&self, truth: Truth) {
+        self.with(|inner| inner.truth = Some(truth));
+    }
+
+    /// Takes in what happened, and has it checked.
+    pub fn note(&self, event: Event) {
+        let now = entropy::elapsed();
+        self.with(|inner| {
+            if !matches!(event, Event::Glance) {
+                let line = event.to_string();
+                inner.hash.write_u128(now.as_nanos());
+                inner.hash.write(line.as_bytes());
+                if let Event::Answered(call, _) = &event
+                    && !call.path.contains("/events")
+                {
+                    inner.hash.write(&call.body);
+                }
+                if inner.kept.len() == KEPT {
+                    inner.kept.pop_front();
+                }
+                inner.kept.push_back((now, line));
+            }
+            inner.count(&event);
+            let Some(truth) = inner.truth.take() else { return };
+            let mut broken = Vec::new();
+            for check in &mut inner.checks {
+                if let Err(words) = check.see(now, &event, &truth) {
+                    broken.push(Violation { check: check.name(), at: now, words });
+                }
+            }
+            inner.truth = Some(truth);
+            for violation in broken {
+                inner.kept.push_back((now, format!("VIOLATION {}: {}", violation.check, violation.words)));
+                inner.violations.push(violation);
+            }
+        });
+    }
+
+    /// Counts a fault of a kind.
+    pub fn fault(&self, kind: &str, words: String) {
+        self.with(|inner| *inner.figures.faults.entry(kind.to_owned()).or_default() += 1);
+        self.note(Event::Fault(words));
+    }
+
+    /// A violation that no single event shows.
+    pub fn violate(&self, check: &'static str, words: String) {
+        let at = entropy::elapsed();
+        self.with(|inner| inner.violations.push(Violation { check, at, words }));
+    }
+
+    /// What was violated so far.
+    pub fn violations(&self) -> Vec<Violation> {
+        self.with(|inner| inner.violations.clone())
+    }
+
+    /// The hash of all that happened.
+    pub fn hash(&self) -> u64 {
+        self.with(|inner| inner.hash.finish())
+    }
+
+    /// What the run adds up to so far.
+    pub fn figures(&self) -> Figures {
+        let mut figures = self.with(|inner| inner.figures.clone());
+        figures.elapsed = entropy::elapsed();
+        figures
+    }
+
+    /// What happened last, a line each.
+    pub fn lines(&self) -> Vec<String> {
+        self.with(|inner| {
+            inner.kept.iter().map(|(at, line)| format!("{:>9.3} s  {line}", at.as_secs_f64())).collect()
+        })
+    }
+
+    /// How many requests of the controller there were so far.
+    pub fn requests(&self) -> u64 {
+        self.with(|inner| inner.figures.requests)
+    }
+
+    /// How many steps there were so far.
+    pub fn steps(&self) -> u64 {
+        self.with(|inner| inner.figures.steps)
+    }
+}
+
+impl Inner {
+    fn count(&mut self, event: &Event) {
+        match event {
+            Event::Sent(call) => {
+                self.figures.requests += 1;
+                self.figures.writes += u64::from(call.is_write());
+            }
+            Event::Answered(call, answer) if call.is_step() => {
+                self.figures.steps += u64::from(matches!(answer, Answer::Code(..400) | Answer::Lost));
+            }
+            Event::Acknowledged { .. } => self.figures.acknowledged += 1,
+            Event::Controller(_, "begins") => self.figures.lives += 1,
+            _ => {}
+        }
+    }
+}
+
+impl fmt::Display for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "atoll#{}", self.0)
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = match self.path.split_once("/events/") {
+            // An event's name holds a time.
+            Some((before, _)) => format!("{before}/events/…"),
+            None => self.path.clone(),
+        };
+        write!(f, "{} → {} {} {path}", self.life, self.site, self.verb)?;
+        if self.query.is_empty() { Ok(()) } else { write!(f, "?{}", self.query) }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sent(call) => write!(f, "sent      {call}"),
+            Self::Answered(call, answer) => write!(f, "{answer:<9} {call}"),
+            Self::Committed(site, party, commit) => {
+                let who = match party {
+                    Party::Controller(life) => life.to_string(),
+                    Party::World => "world".to_owned(),
+                    Party::Person => "person".to_owned(),
+                };
+                write!(f, "changed   {site} {} {} ({who}, version {})", commit.verb, commit.place, commit.version)
+            }
+            Self::Controller(life, what) => write!(f, "{life} {what}"),
+            Self::Process(words) => write!(f, "process   {words}"),
+            Self::Acknowledged { database, key, value } => write!(f, "acked     {database} {key}={value}"),
+            Self::Fault(words) => write!(f, "FAULT     {words}"),
+            Self::Person(words) => write!(f, "PERSON    {words}"),
+            Self::Log(line) => write!(f, "log       {line}"),
+            Self::Glance => f.write_str("glance"),
+        }
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => f.pad(&code.to_string()),
+            Self::Refused => f.pad("refused"),
+            Self::Silence => f.pad("silence"),
+            Self::Lost => f.pad("lost"),
+            Self::Corrupt => f.pad("corrupt"),
+        }
+    }
+}
