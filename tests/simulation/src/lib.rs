@@ -1,3 +1,4 @@
 //! The whole controller in one thread and virtual time, against simulated clusters and databases.
 
 pub mod entropy;
+pub mod place;
