@@ -40,21 +40,43 @@ impl Credential {
     }
 }
 
+/// How to reach one API server, as whom.
+pub(crate) struct Access<'a> {
+    /// Of the cluster, the user and the context.
+    pub(crate) name: &'a str,
+    pub(crate) server: &'a str,
+    /// The name in the server's certificate, where it is not the one in its address.
+    pub(crate) tls_server_name: Option<&'a str>,
+    pub(crate) credential: Credential,
+}
+
 /// A kubeconfig with one context per cluster, named like the cluster; the first is the current one.
 pub(crate) fn compose(ca: &str, entries: &[(&Cluster, Credential)]) -> Result<String> {
-    let each = |entry: &dyn Fn(&Cluster, &Credential) -> Value| -> Vec<Value> {
-        entries.iter().map(|(cluster, credential)| entry(cluster, credential)).collect()
+    let urls: Vec<_> = entries.iter().map(|(cluster, _)| cluster.api_url()).collect();
+    let mut accesses = Vec::new();
+    for ((cluster, credential), server) in entries.iter().zip(&urls) {
+        accesses.push(Access { name: &cluster.name, server, tls_server_name: None, credential: credential.clone() });
+    }
+    write(ca, &accesses)
+}
+
+/// The same for whatever has an address.
+pub(crate) fn write(ca: &str, entries: &[Access<'_>]) -> Result<String> {
+    let each = |entry: &dyn Fn(&Access<'_>) -> Value| -> Vec<Value> { entries.iter().map(entry).collect() };
+    let cluster = |access: &Access<'_>| {
+        let mut cluster = json!({ "server": access.server, "certificate-authority-data": STANDARD.encode(ca) });
+        if let Some(name) = access.tls_server_name {
+            cluster["tls-server-name"] = name.into();
+        }
+        cluster
     };
     let config = json!({
         "apiVersion": "v1",
         "kind": "Config",
-        "current-context": entries.first().map(|(cluster, _)| cluster.name.as_str()).unwrap_or_default(),
-        "clusters": each(&|cluster, _| json!({ "name": cluster.name, "cluster": {
-            "server": cluster.api_url(),
-            "certificate-authority-data": STANDARD.encode(ca),
-        }})),
-        "users": each(&|cluster, credential| json!({ "name": cluster.name, "user": credential.user() })),
-        "contexts": each(&|cluster, _| json!({ "name": cluster.name, "context": { "cluster": cluster.name, "user": cluster.name }})),
+        "current-context": entries.first().map(|access| access.name).unwrap_or_default(),
+        "clusters": each(&|access| json!({ "name": access.name, "cluster": cluster(access) })),
+        "users": each(&|access| json!({ "name": access.name, "user": access.credential.user() })),
+        "contexts": each(&|access| json!({ "name": access.name, "context": { "cluster": access.name, "user": access.name }})),
     });
     serde_saphyr::to_string(&config).map_err(|error| Error::Options(format!("cannot write a kubeconfig: {error}")))
 }

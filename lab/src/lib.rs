@@ -19,9 +19,12 @@
 //! [`Lab`] is the whole of it for tests. Inside, in the order of `lab up`: [`preflight`] looks at the machine,
 //! [`gobuild`] and [`debs`] fill the [`cache`], `cleanup` clears what an earlier lab left, [`network`] makes what
 //! is between the clusters that [`model`] describes, and `up` starts the processes.
+//!
+//! [`bare`] is something else: single API servers without anything behind them, for which no root and no lab is needed.
 
 pub mod addons;
 pub mod audit;
+pub mod bare;
 pub mod cache;
 pub mod debs;
 pub mod faults;
