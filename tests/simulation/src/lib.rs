@@ -2,3 +2,4 @@
 
 pub mod entropy;
 pub mod place;
+pub mod world;

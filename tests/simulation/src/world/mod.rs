@@ -1,0 +1,5 @@
+//! The rest of a cluster.
+pub mod net;
+mod programs;
+
+pub use programs::{Container, Exit, Programs, RunId};
