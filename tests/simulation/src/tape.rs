@@ -161,6 +161,10 @@ struct Inner {
     checks: Vec<Box<dyn Check>>,
     truth: Option<Truth>,
     violations: Vec<Violation>,
+    /// When steps were made, and when something was deleted, in milliseconds.
+    moments: (Vec<u64>, Vec<u64>),
+    /// What databases have acknowledged: by database and key, the last value.
+    acknowledged: BTreeMap<(String, String), String>,
 }
 
 impl Tape {
@@ -173,6 +177,8 @@ impl Tape {
             checks,
             truth: None,
             violations: Vec::new(),
+            moments: (Vec::new(), Vec::new()),
+            acknowledged: BTreeMap::new(),
         })))
     }
 
@@ -203,7 +209,7 @@ impl Tape {
                 }
                 inner.kept.push_back((now, line));
             }
-            inner.count(&event);
+            inner.count(now, &event);
             let Some(truth) = inner.truth.take() else { return };
             let mut broken = Vec::new();
             for check in &mut inner.checks {
@@ -255,6 +261,16 @@ impl Tape {
         })
     }
 
+    /// When the controller made its steps, and when it deleted something, in milliseconds.
+    pub fn moments(&self) -> (Vec<u64>, Vec<u64>) {
+        self.with(|inner| inner.moments.clone())
+    }
+
+    /// What databases have acknowledged: by database and key, the last value.
+    pub fn acknowledged(&self) -> BTreeMap<(String, String), String> {
+        self.with(|inner| inner.acknowledged.clone())
+    }
+
     /// How many requests of the controller there were so far.
     pub fn requests(&self) -> u64 {
         self.with(|inner| inner.figures.requests)
@@ -267,16 +283,26 @@ impl Tape {
 }
 
 impl Inner {
-    fn count(&mut self, event: &Event) {
+    fn count(&mut self, now: Duration, event: &Event) {
         match event {
             Event::Sent(call) => {
                 self.figures.requests += 1;
                 self.figures.writes += u64::from(call.is_write());
             }
             Event::Answered(call, answer) if call.is_step() => {
-                self.figures.steps += u64::from(matches!(answer, Answer::Code(..400) | Answer::Lost));
+                if matches!(answer, Answer::Code(..400) | Answer::Lost | Answer::Corrupt) {
+                    self.figures.steps += 1;
+                    let at = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+                    self.moments.0.push(at);
+                    if call.verb == "DELETE" {
+                        self.moments.1.push(at);
+                    }
+                }
             }
-            Event::Acknowledged { .. } => self.figures.acknowledged += 1,
+            Event::Acknowledged { database, key, value } => {
+                self.figures.acknowledged += 1;
+                self.acknowledged.insert((database.clone(), key.clone()), value.clone());
+            }
             Event::Controller(_, "begins") => self.figures.lives += 1,
             _ => {}
         }

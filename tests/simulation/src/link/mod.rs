@@ -41,6 +41,8 @@ struct Shared {
     tape: Tape,
     weather: Weather,
     servers: Mutex<BTreeMap<Site, ApiServer>>,
+    /// Whom an address leads to, where that is not the cluster of its name.
+    led: Mutex<BTreeMap<Site, Site>>,
     random: Mutex<fastrand::Rng>,
     numbers: AtomicU64,
     dead: Mutex<BTreeSet<Life>>,
@@ -62,6 +64,7 @@ impl Links {
             tape,
             weather,
             servers: Mutex::default(),
+            led: Mutex::default(),
             random: Mutex::new(fastrand::Rng::with_seed(seed ^ 0x006c_696e_6b73)),
             numbers: AtomicU64::new(0),
             dead: Mutex::default(),
@@ -80,6 +83,12 @@ impl Links {
             shared.tape.note(Event::Committed(place.clone(), party, Arc::new(commit.clone())));
         }));
         lock(&self.0.servers).insert(site.clone(), server);
+    }
+
+    /// Leads the controller, at this address, to another cluster. Connections that stand break.
+    pub fn lead(&self, address: &Site, to: &Site) {
+        lock(&self.0.led).insert(address.clone(), to.clone());
+        self.0.weather.break_all(address);
     }
 
     /// A client of a cluster.
@@ -304,7 +313,11 @@ impl Shared {
     }
 
     fn answer(&self, link: &Link, request: Request<Bytes>) -> Option<Reply> {
-        let server = lock(&self.servers).get(&link.site).cloned()?;
+        let led = match link.party {
+            Party::Controller(_) => lock(&self.led).get(&link.site).cloned(),
+            Party::World | Party::Person => None,
+        };
+        let server = lock(&self.servers).get(&led.unwrap_or_else(|| link.site.clone())).cloned()?;
         *lock(&self.serving) = link.party;
         let reply = server.answer(&link.who, request);
         *lock(&self.serving) = Party::Person;

@@ -180,6 +180,11 @@ impl Weather {
         self.at(site, |local| local.breaks.send_modify(|count| *count += 1));
     }
 
+    /// Breaks every connection that stands.
+    pub fn break_all(&self, site: &Site) {
+        self.at(site, |local| local.breaks.send_modify(|count| *count += 1));
+    }
+
     /// Whether an API server runs.
     pub fn is_down(&self, site: &Site) -> bool {
         self.with(|inner| inner.down.contains(site))

@@ -1,0 +1,321 @@
+//! Carries out the steps of a script.
+
+use std::time::Duration;
+
+use atoll::dialect::k8scluster::crd::K8sCluster;
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, ResourceQuota, Secret, Service};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    core::NamespaceResourceScope,
+};
+use serde_json::json;
+
+use super::ending;
+use crate::{
+    entropy,
+    link::{Watching, Way},
+    lives::{NAMESPACE, Replica},
+    script::{Act, Base, Step},
+    stage::{
+        Stage,
+        people::{DATABASES, People, Services, Wanted},
+        simulated::{Behind, Simulated, place},
+    },
+    tape::Site,
+};
+
+/// How long a person tries.
+const TRIES: u32 = 60;
+
+/// Carries out one step at its time, and undoes it when it has lasted.
+pub(super) async fn perform(stage: &Simulated, step: &Step) {
+    let at = Duration::from_millis(step.at);
+    stage.sleep(at.saturating_sub(entropy::elapsed())).await;
+    stage.fault(step.act.kind(), &format!("{:?} for {} ms", step.act, step.lasts));
+    let lasts = Duration::from_millis(step.lasts);
+    match &step.act {
+        Act::Request(site, shot) if site == "*" => stage.weather.shoot_anywhere(shot.clone()),
+        Act::Request(site, shot) => stage.weather.shoot(&Site::from(site.as_str()), shot.clone()),
+        Act::Refuse(site) => way(stage, site, Way::Refused, lasts).await,
+        Act::BlackHole(site) => way(stage, site, Way::BlackHole, lasts).await,
+        Act::OneWay(site) => way(stage, site, Way::OneWay, lasts).await,
+        Act::Pause(site) => way(stage, site, Way::Asleep, lasts).await,
+        Act::Slow(site, by) => way(stage, site, Way::Slow(Duration::from_millis(*by)), lasts).await,
+        Act::StallWatches(site) => watching(stage, site, Watching::Stall, lasts).await,
+        Act::LagWatches(site, by) => watching(stage, site, Watching::Lag(Duration::from_millis(*by)), lasts).await,
+        Act::CloseWatches(site) => stage.server(site).close_watches(),
+        Act::Compact(site) => stage.server(site).compact(),
+        act => cluster(stage, act, lasts).await,
+    }
+}
+
+async fn way(stage: &Simulated, site: &str, way: Way, lasts: Duration) {
+    let site = Site::from(site);
+    stage.weather.set(&site, way);
+    stage.sleep(lasts).await;
+    stage.weather.set(&site, Way::Open);
+}
+
+async fn watching(stage: &Simulated, site: &str, how: Watching, lasts: Duration) {
+    let site = Site::from(site);
+    stage.weather.watching(&site, how);
+    stage.sleep(lasts).await;
+    stage.weather.watching(&site, Watching::Flow);
+}
+
+/// What befalls whole clusters.
+async fn cluster(stage: &Simulated, act: &Act, lasts: Duration) {
+    use crate::link::Power;
+    match act {
+        Act::Freeze(site) => {
+            stage.server(site).freeze_cache();
+            stage.sleep(lasts).await;
+            stage.server(site).thaw_cache();
+        }
+        Act::Down(site) => {
+            let site = Site::from(site.as_str());
+            stage.weather.power(&site, Power::Off);
+            stage.server(&site).close_watches();
+            stage.sleep(lasts).await;
+            stage.weather.power(&site, Power::On);
+        }
+        Act::Restore(site, age) => {
+            // The step begins when the backup is taken, and ends with its return.
+            let backup = stage.server(site).snapshot();
+            stage.sleep(Duration::from_millis(*age)).await;
+            stage.server(site).restore(&backup);
+        }
+        Act::Swap(site) => {
+            let site = Site::from(site.as_str());
+            stage.lead(&site, Behind::Another);
+            stage.sleep(lasts).await;
+            stage.lead(&site, Behind::Itself);
+        }
+        Act::Quota(site) => {
+            let api: Api<ResourceQuota> = Api::namespaced(stage.person(&Site::from(site.as_str())), DATABASES);
+            let quota = json!({ "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": "none" },
+                "spec": { "hard": { "pods": "0", "persistentvolumeclaims": "0", "services": "0" } } });
+            let quota: ResourceQuota = serde_json::from_value(quota).expect("a quota");
+            tried(stage, || api.create(&PostParams::default(), &quota)).await;
+            stage.sleep(lasts).await;
+            tried(stage, || api.delete("none", &DeleteParams::default())).await;
+        }
+        Act::Deny(site) => {
+            stage.server(site).admission(Some(apiserver::Admission::deny("policy.example denies it")));
+            stage.sleep(lasts).await;
+            stage.server(site).admission(None);
+        }
+        Act::Wipe(site) => {
+            stage.server(site).wipe_namespace(DATABASES);
+            stage.sleep(lasts.max(Duration::from_secs(3))).await;
+            // What the condition asks a person to do.
+            let api: Api<Namespace> = Api::all(stage.person(&Site::from(site.as_str())));
+            let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": DATABASES } });
+            let namespace: Namespace = serde_json::from_value(namespace).expect("a namespace");
+            tried(stage, || api.create(&PostParams::default(), &namespace)).await;
+        }
+        Act::WithholdVolumes(site) => withhold(stage, site, crate::world::Withheld::Volumes, lasts).await,
+        Act::WithholdLoadBalancers(site) => withhold(stage, site, crate::world::Withheld::LoadBalancers, lasts).await,
+        Act::WithholdScheduling(site) => withhold(stage, site, crate::world::Withheld::Scheduling, lasts).await,
+        Act::Partition(one, other) => {
+            stage.net().cut(&place(one), &place(other));
+            stage.sleep(lasts).await;
+            stage.net().heal(&place(one), &place(other));
+        }
+        act => member(stage, act, lasts).await,
+    }
+}
+
+async fn withhold(stage: &Simulated, site: &str, what: crate::world::Withheld, lasts: Duration) {
+    let world = stage.world(&Site::from(site));
+    world.withhold(what);
+    stage.sleep(lasts).await;
+    world.give(what);
+}
+
+/// What befalls single members.
+async fn member(stage: &Simulated, act: &Act, lasts: Duration) {
+    match act {
+        Act::CrashPod(database, member) => {
+            for site in stage.workers() {
+                stage.world(&site).crash_pod(DATABASES, &pod(database, *member));
+            }
+        }
+        Act::DeletePod(database, member) => remove::<Pod>(stage, &pod(database, *member)).await,
+        Act::DeleteClaim(database, member) => {
+            remove::<PersistentVolumeClaim>(stage, &format!("data-{}", pod(database, *member))).await;
+        }
+        Act::DeleteService(database, member) => {
+            remove::<Service>(stage, &format!("{database}-etcd-peer-{member}")).await;
+        }
+        Act::CutNode(database, member) => {
+            for site in stage.workers() {
+                let place = apiserver::Place::namespaced("pods", DATABASES, &pod(database, *member));
+                let Some(found) = stage.server(&site).get(&place) else { continue };
+                let Some(node) = found["spec"]["nodeName"].as_str() else { continue };
+                stage.world(&site).cut_node(node);
+                stage.sleep(lasts).await;
+                stage.world(&site).heal_node(node);
+                return;
+            }
+        }
+        act => controller(stage, act, lasts).await,
+    }
+}
+
+fn pod(database: &str, member: u32) -> String {
+    format!("{database}-etcd-{member}")
+}
+
+async fn remove<K>(stage: &Simulated, name: &str)
+where
+    K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
+{
+    for site in stage.workers() {
+        let api: Api<K> = Api::namespaced(stage.person(&site), DATABASES);
+        let _ = api.delete(name, &DeleteParams::default()).await;
+    }
+}
+
+/// What befalls the controller.
+async fn controller(stage: &Simulated, act: &Act, lasts: Duration) {
+    match act {
+        Act::Crash => stage.lives.crash(Replica(0)),
+        Act::CrashAfter(writes) => stage.links.crash_after(*writes),
+        Act::Second => {
+            stage.lives.start(Replica(1));
+            stage.sleep(lasts).await;
+            stage.lives.stop(Replica(1));
+        }
+        Act::Isolate => {
+            let Some(life) = stage.lives.life(Replica(0)) else { return };
+            stage.weather.set_for(life, &stage.master(), Way::BlackHole);
+            stage.sleep(lasts).await;
+            stage.weather.set_for(life, &stage.master(), Way::Open);
+        }
+        Act::Clock(ahead) => {
+            entropy::set_clock_ahead(*ahead);
+            stage.sleep(lasts).await;
+            entropy::set_clock_ahead(0);
+        }
+        act => person(stage, act, lasts).await,
+    }
+}
+
+/// What people do to databases.
+async fn person(stage: &Simulated, act: &Act, lasts: Duration) {
+    match act {
+        Act::Create(base) => create(stage, base).await,
+        Act::Delete(name) => {
+            let api = stage.databases();
+            tried(stage, || api.delete(name, &DeleteParams::default())).await;
+        }
+        Act::Recreate(name) => recreate(stage, name).await,
+        Act::Edit(name) => {
+            let resources = |cpu: &str| json!({ "limits": { "cpu": cpu }, "requests": { "cpu": cpu } });
+            edit(stage, name, "resources", resources("200m"), lasts).await;
+        }
+        Act::Spoil(name) => edit(stage, name, "componentDef", json!("etcd-99.0.0"), lasts).await,
+        act => registration(stage, act, lasts).await,
+    }
+}
+
+/// Creates a database, unless there is one of its name.
+pub(super) async fn create(stage: &Simulated, base: &Base) {
+    let services = if stage.net().is_flat() { Services::Global } else { Services::LoadBalancers };
+    let wanted = Wanted::named(&base.name).of(base.replicas).leaving(base.policy.as_str()).known_by(services);
+    let manifest = serde_json::from_value(wanted.manifest()).expect("a Cluster");
+    let api = stage.databases();
+    tried(stage, || api.create(&PostParams::default(), &manifest)).await;
+}
+
+async fn recreate(stage: &Simulated, name: &str) {
+    let api = stage.databases();
+    let Ok(Some(before)) = api.get_opt(name).await else { return };
+    tried(stage, || api.delete(name, &DeleteParams::default())).await;
+    let mut again = before.clone();
+    again.metadata = kube::core::ObjectMeta {
+        name: before.metadata.name.clone(),
+        namespace: before.metadata.namespace.clone(),
+        ..Default::default()
+    };
+    again.status = None;
+    for _ in 0..240 {
+        match api.get_opt(name).await {
+            Ok(None) => return tried(stage, || api.create(&PostParams::default(), &again)).await,
+            // Somebody else was quicker.
+            Ok(Some(there)) if there.uid() != before.uid() => return,
+            Ok(Some(_)) | Err(_) => stage.sleep(Duration::from_secs(1)).await,
+        }
+    }
+}
+
+/// Changes a field of the only component, and changes it back when that has lasted.
+async fn edit(stage: &Simulated, name: &str, field: &str, value: serde_json::Value, lasts: Duration) {
+    let api = stage.databases();
+    let Ok(Some(before)) = api.get_opt(name).await else { return };
+    let Ok(manifest) = serde_json::to_value(&before) else { return };
+    let mut spec = manifest["spec"].clone();
+    let former = std::mem::replace(&mut spec["componentSpecs"][0][field], value);
+    let params = PatchParams::default();
+    tried(stage, || api.patch(name, &params, &Patch::Merge(json!({ "spec": { "componentSpecs": spec["componentSpecs"] } })))).await;
+    stage.sleep(lasts).await;
+    spec["componentSpecs"][0][field] = former;
+    tried(stage, || api.patch(name, &params, &Patch::Merge(json!({ "spec": { "componentSpecs": spec["componentSpecs"] } })))).await;
+}
+
+/// What people do to registrations.
+async fn registration(stage: &Simulated, act: &Act, lasts: Duration) {
+    let secrets: Api<Secret> = Api::namespaced(stage.person(&stage.master()), NAMESPACE);
+    let delete = DeleteParams::default();
+    match act {
+        Act::Unregister(name) => {
+            let clusters: Api<K8sCluster> = Api::all(stage.person(&stage.master()));
+            tried(stage, || clusters.delete(name, &delete)).await;
+            stage.sleep(lasts).await;
+            stage.register(&Site::from(name.as_str())).await;
+        }
+        Act::Rotate(name) => {
+            let (site, former) = (Site::from(name.as_str()), stage.token(name));
+            stage.renew_token(name);
+            stage.put_kubeconfig(name, &stage.kubeconfig(&site)).await;
+            stage.sleep(Duration::from_secs(5)).await;
+            if former != stage.token(name) {
+                stage.server(name).revoke(&former);
+            }
+        }
+        Act::BadSecret(name) => {
+            let site = Site::from(name.as_str());
+            stage.put_kubeconfig(name, &crate::connect::kubeconfig(name, &format!("canary-{name}-token-worthless"))).await;
+            stage.sleep(lasts).await;
+            stage.put_kubeconfig(name, &stage.kubeconfig(&site)).await;
+        }
+        Act::DropSecret(name) => {
+            let site = Site::from(name.as_str());
+            tried(stage, || secrets.delete(&format!("kubeconfig-{name}"), &delete)).await;
+            stage.sleep(lasts).await;
+            stage.put_kubeconfig(name, &stage.kubeconfig(&site)).await;
+        }
+        Act::Revoke(name) => {
+            stage.server(name).revoke(&stage.token(name));
+            stage.sleep(lasts).await;
+            stage.accept_token(name);
+        }
+        other => stage.tape.violate("script", format!("nobody knows how to carry out {other:?}")),
+    }
+}
+
+/// Tries as a person does: again while the cluster is away, not again when it says no.
+async fn tried<T, F: Future<Output = kube::Result<T>>>(stage: &Simulated, work: impl Fn() -> F) {
+    for _ in 0..TRIES {
+        match work().await {
+            Ok(_) => return,
+            Err(kube::Error::Api(status)) if status.code < 500 => return,
+            Err(_) => stage.sleep(Duration::from_secs(1)).await,
+        }
+    }
+}

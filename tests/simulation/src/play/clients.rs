@@ -1,0 +1,60 @@
+//! Clients of the databases: they write all the time, and remember what was acknowledged.
+
+use std::time::Duration;
+
+use atoll::dialect::{Dialect as _, kubeblocks::Cluster};
+use kube::ResourceExt as _;
+use tokio::task::AbortHandle;
+
+use crate::{
+    entropy,
+    etcd::{Etcds, Outcome},
+    link::Links,
+    place::Place,
+    stage::{Stage as _, simulated::Simulated},
+    tape::{Event, Party, Tape},
+};
+
+/// How often each database is written to.
+const EVERY: Duration = Duration::from_millis(1_500);
+
+/// Ends the clients when it goes.
+pub(super) struct Clients(AbortHandle);
+
+impl Drop for Clients {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Starts writing to every database that there is, in turn through each of its members, from each cluster.
+pub(super) fn start(stage: &Simulated) -> Clients {
+    let (tape, etcds) = (stage.tape.clone(), stage.truth.etcds.clone());
+    let (master, sites) = (stage.server("master").clone(), stage.workers());
+    let task = tokio::spawn(async move {
+        let mut number = 0usize;
+        loop {
+            tokio::time::sleep(EVERY).await;
+            number += 1;
+            for found in master.list("clusters.apps.kubeblocks.io") {
+                let Ok(cluster) = serde_json::from_value::<Cluster>((*found).clone()) else { continue };
+                let place = Place::Cluster(sites[number % sites.len()].to_string());
+                write(&tape, &etcds, &cluster, &place, number);
+            }
+        }
+    });
+    Clients(task.abort_handle())
+}
+
+fn write(tape: &Tape, etcds: &Etcds, cluster: &Cluster, from: &Place, number: usize) {
+    let Some(record) = cluster.record() else { return };
+    let addresses: Vec<_> = record.members.iter().filter_map(|member| member.client.as_deref()).collect();
+    if addresses.is_empty() {
+        return;
+    }
+    let address = addresses[number % addresses.len()];
+    let (key, value) = (format!("key-{}", number % 7), format!("value-{number}"));
+    if let Outcome::Acknowledged { .. } = etcds.client_put(entropy::elapsed(), from, address, &key, &value) {
+        tape.note(Event::Acknowledged { database: cluster.uid().unwrap_or_default(), key, value });
+    }
+}

@@ -1,0 +1,264 @@
+//! A script: everything that will happen to one run, as plain data. It is drawn from a seed ([`draw`]), played
+//! ([`crate::play`]), shortened when it fails ([`crate::shrink`]), and kept as a file when it found a bug.
+
+mod draw;
+
+use serde::{Deserialize, Serialize};
+
+pub use draw::draw;
+
+use crate::link::Shot;
+
+/// Everything that will happen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Script {
+    /// What latencies, and all else that is not said here, are drawn from.
+    pub seed: u64,
+    /// How many workers: `w1`, `w2` …
+    pub workers: u8,
+    /// How their pods reach each other.
+    pub network: Network,
+    /// The databases that are created at the beginning.
+    pub databases: Vec<Base>,
+    /// What happens, in order of time.
+    pub steps: Vec<Step>,
+}
+
+/// How pods of different clusters reach each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Network {
+    /// Directly.
+    Flat,
+    /// By load balancers and node ports only.
+    Islands,
+    /// The same, and every cluster gives its pods the same addresses.
+    EqualIslands,
+}
+
+/// A database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// Its name.
+    pub name: String,
+    /// How many members.
+    pub replicas: u32,
+    /// What its deletion leaves.
+    pub policy: Policy,
+}
+
+/// What a deletion leaves: KubeBlocks' terminationPolicy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Policy {
+    /// The volumes.
+    Halt,
+    /// Nothing but backups.
+    Delete,
+    /// Nothing.
+    WipeOut,
+}
+
+impl Policy {
+    /// As manifests have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Halt => "Halt",
+            Self::Delete => "Delete",
+            Self::WipeOut => "WipeOut",
+        }
+    }
+}
+
+/// Something that happens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// When, in milliseconds from the beginning.
+    pub at: u64,
+    /// For how long, in milliseconds; zero for what happens once.
+    #[serde(default)]
+    pub lasts: u64,
+    /// What.
+    pub act: Act,
+}
+
+/// What can happen. Sites are `master`, `w1`, `w2` …; members are numbered from 0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Act {
+    /// Something befalls requests to a site.
+    Request(String, Shot),
+    /// The connection to a site is refused.
+    Refuse(String),
+    /// Packets to and from a site vanish.
+    BlackHole(String),
+    /// Answers of a site vanish.
+    OneWay(String),
+    /// Each request to a site takes so many milliseconds longer.
+    Slow(String, u64),
+    /// A site's API server is paused: it carries out later what it was sent.
+    Pause(String),
+    /// A site's watches stall.
+    StallWatches(String),
+    /// A site's watches lag by so many milliseconds.
+    LagWatches(String, u64),
+    /// A site's watches all end.
+    CloseWatches(String),
+    /// A site forgets old resource versions.
+    Compact(String),
+    /// A site's watch cache stands still while its etcd goes on.
+    Freeze(String),
+    /// A site's API server does not run.
+    Down(String),
+    /// A site goes back to what it was so many milliseconds ago.
+    Restore(String, u64),
+    /// Another cluster answers at a site's address.
+    Swap(String),
+    /// A site's quota is used up.
+    Quota(String),
+    /// A site's admission webhook refuses pods, claims and services.
+    Deny(String),
+    /// A namespace of a site is emptied by force.
+    Wipe(String),
+    /// A member's process dies.
+    CrashPod(String, u32),
+    /// A person deletes a member's pod.
+    DeletePod(String, u32),
+    /// A person deletes a member's volume claim.
+    DeleteClaim(String, u32),
+    /// A person deletes a member's service.
+    DeleteService(String, u32),
+    /// The node of a member is cut off from its API server; what runs there runs on.
+    CutNode(String, u32),
+    /// A site makes no volumes.
+    WithholdVolumes(String),
+    /// A site gives no load balancer addresses.
+    WithholdLoadBalancers(String),
+    /// A site schedules nothing.
+    WithholdScheduling(String),
+    /// Pods of two sites do not reach each other.
+    Partition(String, String),
+    /// The controller is killed.
+    Crash,
+    /// The controller is killed right after so many more of its writes.
+    CrashAfter(u64),
+    /// A second replica of the controller runs, and is killed when that ends.
+    Second,
+    /// The controller is cut off from the master (its rivals are not).
+    Isolate,
+    /// The controller's clock is so many seconds ahead.
+    Clock(i64),
+    /// A database is created.
+    Create(Base),
+    /// A database is deleted.
+    Delete(String),
+    /// A database is deleted, and created again as soon as it is gone.
+    Recreate(String),
+    /// A database's members get other resources, and after that time the former ones again.
+    Edit(String),
+    /// A database's manifest gets a value that cannot be served, and after that time the former one again.
+    Spoil(String),
+    /// A worker's registration is deleted, and made again after that time.
+    Unregister(String),
+    /// A worker's Secret gets another token; the former one expires a little later.
+    Rotate(String),
+    /// A worker's Secret gets a token that is worth nothing, and after that time a good one again.
+    BadSecret(String),
+    /// A worker's Secret is deleted, and made again after that time.
+    DropSecret(String),
+    /// A worker no longer accepts its token, and after that time it does again.
+    Revoke(String),
+}
+
+impl Act {
+    /// For figures: faults by kind. People's edits count as well.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Request(_, shot) => shot.how.kind(),
+            Self::Refuse(_) => "connection refused",
+            Self::BlackHole(_) => "black hole",
+            Self::OneWay(_) => "one way",
+            Self::Slow(..) => "slow",
+            Self::Pause(_) => "API server paused",
+            Self::StallWatches(_) => "watch stalled",
+            Self::LagWatches(..) => "watch lags",
+            Self::CloseWatches(_) => "watch closed",
+            Self::Compact(_) => "compacted (410)",
+            Self::Freeze(_) => "stale cache",
+            Self::Down(_) => "cluster down",
+            Self::Restore(..) => "restored from backup",
+            Self::Swap(_) => "identity swapped",
+            Self::Quota(_) => "quota",
+            Self::Deny(_) => "webhook denies",
+            Self::Wipe(_) => "namespace wiped",
+            Self::CrashPod(..) => "process crash",
+            Self::DeletePod(..) | Self::DeleteClaim(..) | Self::DeleteService(..) => "manual delete",
+            Self::CutNode(..) => "node cut",
+            Self::WithholdVolumes(_) => "volume pending",
+            Self::WithholdLoadBalancers(_) => "load balancer pending",
+            Self::WithholdScheduling(_) => "unschedulable",
+            Self::Partition(..) => "peers partitioned",
+            Self::Crash | Self::CrashAfter(_) => "controller crash",
+            Self::Second => "two leaders",
+            Self::Isolate => "controller isolated",
+            Self::Clock(_) => "clock jump",
+            Self::Create(_) | Self::Delete(_) | Self::Recreate(_) => "created and deleted",
+            Self::Edit(_) | Self::Spoil(_) => "edited",
+            Self::Unregister(_) => "registration",
+            Self::Rotate(_) | Self::BadSecret(_) | Self::DropSecret(_) | Self::Revoke(_) => "credentials",
+        }
+    }
+}
+
+impl Act {
+    /// Whether it names this site or database.
+    pub fn concerns(&self, name: &str) -> bool {
+        match self {
+            Self::Partition(one, other) => one == name || other == name,
+            Self::Request(site, _) | Self::Slow(site, _) | Self::LagWatches(site, _) | Self::Restore(site, _) => {
+                site == name
+            }
+            Self::CrashPod(database, _)
+            | Self::DeletePod(database, _)
+            | Self::DeleteClaim(database, _)
+            | Self::DeleteService(database, _)
+            | Self::CutNode(database, _) => database == name,
+            Self::Create(base) => base.name == name,
+            Self::Crash | Self::CrashAfter(_) | Self::Second | Self::Isolate | Self::Clock(_) => false,
+            Self::Refuse(word)
+            | Self::BlackHole(word)
+            | Self::OneWay(word)
+            | Self::Pause(word)
+            | Self::StallWatches(word)
+            | Self::CloseWatches(word)
+            | Self::Compact(word)
+            | Self::Freeze(word)
+            | Self::Down(word)
+            | Self::Swap(word)
+            | Self::Quota(word)
+            | Self::Deny(word)
+            | Self::Wipe(word)
+            | Self::WithholdVolumes(word)
+            | Self::WithholdLoadBalancers(word)
+            | Self::WithholdScheduling(word)
+            | Self::Delete(word)
+            | Self::Recreate(word)
+            | Self::Edit(word)
+            | Self::Spoil(word)
+            | Self::Unregister(word)
+            | Self::Rotate(word)
+            | Self::BadSecret(word)
+            | Self::DropSecret(word)
+            | Self::Revoke(word) => word == name,
+        }
+    }
+}
+
+impl Script {
+    /// The names of the workers.
+    pub fn sites(&self) -> Vec<String> {
+        (1..=self.workers).map(|number| format!("w{number}")).collect()
+    }
+
+    /// When the last step has ended, in milliseconds.
+    pub fn ends(&self) -> u64 {
+        self.steps.iter().map(|step| step.at + step.lasts).max().unwrap_or(0)
+    }
+}

@@ -1,0 +1,339 @@
+//! The simulated stage: everything in one thread and virtual time.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use apiserver::{Account, ApiServer, Options, Rights, Snapshot, Who};
+use atoll::{cli::INSTALLATION, controller::claim::claimed, dialect};
+use kube::Client;
+use serde_json::json;
+use tokio::task::AbortHandle;
+use tracing::subscriber::DefaultGuard;
+
+use super::Stage;
+use crate::{
+    ask::Members,
+    check::{Check, Truth},
+    connect::kubeconfig,
+    entropy,
+    etcd::Etcds,
+    link::{Links, Power, Way, Weather},
+    lives::{Lives, NAMESPACE, Replica, TOKEN},
+    logs,
+    place::Place,
+    programs::Processes,
+    script::Network,
+    tape::{Event, Party, Site, Tape},
+    world::{
+        Pace, World,
+        net::{Net, Reach},
+    },
+};
+
+/// What a simulated stage is made of.
+pub struct Settings {
+    /// What is drawn from.
+    pub seed: u64,
+    /// How many workers.
+    pub workers: u8,
+    /// How their pods reach each other.
+    pub network: Network,
+    /// What is checked.
+    pub checks: Vec<Box<dyn Check>>,
+    /// How much the controller logs.
+    pub log: tracing::Level,
+}
+
+/// Everything in one thread and virtual time.
+pub struct Simulated {
+    /// What happens.
+    pub tape: Tape,
+    /// What is wrong with connections.
+    pub weather: Weather,
+    /// The connections.
+    pub links: Links,
+    /// The controller.
+    pub lives: Lives,
+    /// What really is.
+    pub truth: Truth,
+    net: Net,
+    processes: Processes,
+    worlds: BTreeMap<Site, World>,
+    tokens: Mutex<BTreeMap<Site, u32>>,
+    background: Vec<AbortHandle>,
+    _log: DefaultGuard,
+}
+
+impl Drop for Simulated {
+    fn drop(&mut self) {
+        for task in &self.background {
+            task.abort();
+        }
+    }
+}
+
+/// The cluster that Atoll runs in.
+pub const MASTER: &str = "master";
+
+impl Simulated {
+    /// A master with Atoll's CRDs, and workers that nobody has registered. Nothing runs but the clusters themselves.
+    pub fn new(settings: Settings) -> Self {
+        let seed = settings.seed;
+        let tape = Tape::new(settings.checks);
+        let log = logs::capture(&tape, settings.log);
+        let weather = Weather::default();
+        let links = Links::new(tape.clone(), weather.clone(), seed);
+        let net = Net::new(match settings.network {
+            Network::Flat => Reach::Flat,
+            Network::Islands | Network::EqualIslands => Reach::Islands,
+        });
+        let etcds = Etcds::new(Arc::new(net.clone()), seed);
+        let processes = Processes::new(etcds.clone(), net.clone(), Some(tape.clone()));
+        let sites: Vec<Site> = std::iter::once(MASTER.to_owned())
+            .chain((1..=settings.workers).map(|number| format!("w{number}")))
+            .map(Site::from)
+            .collect();
+        let mut canaries = vec![TOKEN.to_owned()];
+        let mut servers = BTreeMap::new();
+        for (number, site) in (0u64..).zip(&sites) {
+            let server = server(site, seed.wrapping_add(number));
+            links.serve(site, server.clone());
+            servers.insert(site.clone(), server);
+            // The cluster that one day answers at its address.
+            if &**site != MASTER {
+                let other = other(site);
+                let server = self::server(&other, seed.wrapping_add(1_000 + number));
+                server.account(&token(site, 0), worker_account());
+                links.serve(&other, server.clone());
+                servers.insert(other, server);
+                servers[site].account(&token(site, 0), worker_account());
+                canaries.push(canary(site));
+            }
+        }
+        prepare_master(&servers[MASTER]);
+        let truth = Truth { servers, etcds: etcds.clone(), canaries };
+        tape.reveal(truth.clone());
+        let worlds = sites.iter().map(|site| (site.clone(), world(&links, site, &settings.network, &processes, &net, seed)));
+        let worlds = worlds.collect();
+        let members = Members { net: net.clone(), processes: processes.clone() };
+        let lives = Lives::new(links.clone(), tape.clone(), Site::from(MASTER), members, seed);
+        let ticking = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                etcds.tick(entropy::elapsed());
+            }
+        });
+        let glancing = {
+            let tape = tape.clone();
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    tape.note(Event::Glance);
+                }
+            })
+        };
+        let reaping = {
+            let lives = lives.clone();
+            tokio::spawn(async move { lives.reap().await })
+        };
+        let background = [ticking, glancing, reaping].iter().map(tokio::task::JoinHandle::abort_handle).collect();
+        let tokens = Mutex::default();
+        Self { tape, weather, links, lives, truth, net, processes, worlds, tokens, background, _log: log }
+    }
+
+    /// The API server of a cluster itself.
+    pub fn server(&self, site: &str) -> &ApiServer {
+        &self.truth.servers[site]
+    }
+
+    /// The present token of a worker.
+    pub fn token(&self, site: &str) -> String {
+        token(site, self.tokens().get(site).copied().unwrap_or(0))
+    }
+
+    /// Gives a worker another token; the former one is good until it is revoked.
+    pub fn renew_token(&self, site: &str) {
+        *self.tokens().entry(Site::from(site)).or_default() += 1;
+        self.accept_token(site);
+    }
+
+    /// The worker accepts its present token.
+    pub fn accept_token(&self, site: &str) {
+        self.server(site).account(&self.token(site), worker_account());
+        self.server(&other(site)).account(&self.token(site), worker_account());
+    }
+
+    /// Leads the address of a worker to another cluster, or back to itself.
+    pub fn lead(&self, site: &Site, to: Behind) {
+        let to = match to {
+            Behind::Itself => site.clone(),
+            Behind::Another => other(site),
+        };
+        self.links.lead(site, &to);
+    }
+
+    fn tokens(&self) -> std::sync::MutexGuard<'_, BTreeMap<Site, u32>> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who answers at the address of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// The worker.
+    Itself,
+    /// Another, empty cluster.
+    Another,
+}
+
+/// The other cluster that may answer at the address of this one.
+pub fn other(site: &str) -> Site {
+    Site::from(format!("other-{site}"))
+}
+
+fn canary(site: &str) -> String {
+    format!("canary-{site}-token")
+}
+
+fn token(site: &str, generation: u32) -> String {
+    format!("{}-{generation}", canary(site))
+}
+
+fn server(site: &str, seed: u64) -> ApiServer {
+    ApiServer::new(Options {
+        identity: format!("{seed:08x}-0000-4000-8000-{:0>12}", site.len()),
+        version: "v1.34.4".to_owned(),
+        clock: Arc::new(entropy::wall),
+        seed,
+    })
+}
+
+fn worker_account() -> Account {
+    Account { user: "atoll".to_owned(), rights: Rights::All, expires: None }
+}
+
+fn prepare_master(server: &ApiServer) {
+    server.account(TOKEN, Account { user: "system:serviceaccount:atoll-system:atoll".to_owned(), rights: Rights::All, expires: None });
+    let create = |path: &str, body: serde_json::Value| {
+        let request = http::Request::post(path).header("content-type", "application/json");
+        let request = request.body(body.to_string().into()).expect("a request");
+        let status = server.answer(&Who::Admin, request).status();
+        assert!(status.is_success(), "{path}: {status}");
+    };
+    for crd in dialect::crds() {
+        let crd = serde_json::to_value(claimed(crd, INSTALLATION)).expect("a CRD");
+        create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd);
+    }
+    create("/api/v1/namespaces", json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } }));
+}
+
+fn world(links: &Links, site: &Site, network: &Network, processes: &Processes, net: &Net, seed: u64) -> World {
+    let client = links.client(Party::World, site, Who::Admin);
+    let settings = crate::world::Settings {
+        pace: Pace::default(),
+        equal_pod_addresses: *network == Network::EqualIslands,
+        ..crate::world::Settings::of(site, seed)
+    };
+    World::start(client, settings, Arc::new(processes.clone()), net.clone())
+}
+
+impl Stage for Simulated {
+    type Backup = Snapshot;
+
+    fn master(&self) -> Site {
+        Site::from(MASTER)
+    }
+
+    fn workers(&self) -> Vec<Site> {
+        self.worlds.keys().filter(|site| &***site != MASTER).cloned().collect()
+    }
+
+    fn person(&self, site: &Site) -> Client {
+        self.links.client(Party::Person, site, Who::Admin)
+    }
+
+    fn kubeconfig(&self, site: &Site) -> String {
+        kubeconfig(site, &self.token(site))
+    }
+
+    fn world(&self, site: &Site) -> &World {
+        &self.worlds[site]
+    }
+
+    fn net(&self) -> &Net {
+        &self.net
+    }
+
+    fn processes(&self) -> &Processes {
+        &self.processes
+    }
+
+    fn say(&self, words: &str) {
+        self.tape.note(Event::Person(words.to_owned()));
+    }
+
+    fn fault(&self, kind: &str, words: &str) {
+        self.tape.fault(kind, words.to_owned());
+    }
+
+    async fn sleep(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    async fn way(&self, site: &Site, way: Way) {
+        self.fault("connection", &format!("{site}: {way:?}"));
+        self.weather.set(site, way);
+    }
+
+    async fn power(&self, site: &Site, power: Power) {
+        self.fault("cluster down", &format!("{site}: power {power:?}"));
+        self.weather.power(site, power);
+        self.server(site).close_watches();
+    }
+
+    async fn back_up(&self, site: &Site) -> Snapshot {
+        self.server(site).snapshot()
+    }
+
+    async fn restore(&self, site: &Site, backup: &Snapshot) {
+        self.fault("restored from backup", &format!("{site} is restored"));
+        self.server(site).restore(backup);
+    }
+
+    async fn rebuild(&self, site: &Site) {
+        self.fault("identity swapped", &format!("another cluster answers at {site}"));
+        self.lead(site, Behind::Another);
+    }
+
+    async fn compact(&self, site: &Site) {
+        self.fault("compacted (410)", &format!("{site} is compacted"));
+        self.server(site).compact();
+    }
+
+    async fn start(&self, replica: Replica) {
+        self.lives.start(replica);
+    }
+
+    async fn crash(&self, replica: Replica) {
+        self.fault("controller crash", "the controller is killed");
+        self.lives.crash(replica);
+    }
+
+    async fn stop(&self, replica: Replica) {
+        self.fault("controller crash", "a replica of the controller is stopped");
+        self.lives.stop(replica);
+    }
+
+    async fn crash_after(&self, writes: u64) {
+        self.fault("controller crash", &format!("the controller dies {writes} writes from now"));
+        self.links.crash_after(writes);
+    }
+}
+
+/// Where something runs, for networks.
+pub fn place(site: &str) -> Place {
+    if site == MASTER { Place::Master } else { Place::Cluster(site.to_owned()) }
+}
