@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use apiserver::ApiServer;
 
 use crate::{
+    addresses::Addresses,
     etcd::Etcds,
     tape::{Event, Site},
 };
@@ -18,6 +19,8 @@ pub struct Truth {
     pub etcds: Etcds,
     /// Texts that must never leave the process.
     pub canaries: Vec<String>,
+    /// Which of them answers the controller at each address.
+    pub addresses: Addresses,
 }
 
 /// Something that must never happen has happened.

@@ -28,7 +28,10 @@ use tokio::{
 
 pub use weather::{How, Power, Shot, Watching, Way, Weather, Which};
 
-use crate::tape::{Answer, Call, Event, Life, Party, Site, Tape};
+use crate::{
+    addresses::Addresses,
+    tape::{Answer, Call, Event, Life, Party, Site, Tape},
+};
 
 /// What comes back.
 pub type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
@@ -41,8 +44,8 @@ struct Shared {
     tape: Tape,
     weather: Weather,
     servers: Mutex<BTreeMap<Site, ApiServer>>,
-    /// Whom an address leads to, where that is not the cluster of its name.
-    led: Mutex<BTreeMap<Site, Site>>,
+    /// Whom the controller's addresses lead to.
+    addresses: Addresses,
     random: Mutex<fastrand::Rng>,
     numbers: AtomicU64,
     dead: Mutex<BTreeSet<Life>>,
@@ -64,7 +67,7 @@ impl Links {
             tape,
             weather,
             servers: Mutex::default(),
-            led: Mutex::default(),
+            addresses: Addresses::default(),
             random: Mutex::new(fastrand::Rng::with_seed(seed ^ 0x006c_696e_6b73)),
             numbers: AtomicU64::new(0),
             dead: Mutex::default(),
@@ -87,8 +90,13 @@ impl Links {
 
     /// Leads the controller, at this address, to another cluster. Connections that stand break.
     pub fn lead(&self, address: &Site, to: &Site) {
-        lock(&self.0.led).insert(address.clone(), to.clone());
+        self.0.addresses.lead(address, to);
         self.0.weather.break_all(address);
+    }
+
+    /// Which cluster answers the controller at each address.
+    pub fn addresses(&self) -> Addresses {
+        self.0.addresses.clone()
     }
 
     /// A client of a cluster.
@@ -313,11 +321,11 @@ impl Shared {
     }
 
     fn answer(&self, link: &Link, request: Request<Bytes>) -> Option<Reply> {
-        let led = match link.party {
-            Party::Controller(_) => lock(&self.led).get(&link.site).cloned(),
-            Party::World | Party::Person => None,
+        let site = match link.party {
+            Party::Controller(_) => self.addresses.behind(&link.site),
+            Party::World | Party::Person => link.site.clone(),
         };
-        let server = lock(&self.servers).get(&led.unwrap_or_else(|| link.site.clone())).cloned()?;
+        let server = lock(&self.servers).get(&site).cloned()?;
         *lock(&self.serving) = link.party;
         let reply = server.answer(&link.who, request);
         *lock(&self.serving) = Party::Person;

@@ -114,7 +114,7 @@ impl Simulated {
             }
         }
         prepare_master(&servers[MASTER]);
-        let truth = Truth { servers, etcds: etcds.clone(), canaries };
+        let truth = Truth { servers, etcds: etcds.clone(), canaries, addresses: links.addresses() };
         tape.reveal(truth.clone());
         let worlds = sites.iter().map(|site| (site.clone(), world(&links, site, &settings.network, &processes, &net, seed)));
         let worlds = worlds.collect();
