@@ -15,7 +15,10 @@ use crate::{
     etcd::{Etcds, ProcessId, Start},
     place::Place,
     tape::{Event, Tape},
-    world::{Container, Exit, Programs, RunId, net::Net},
+    world::{
+        net::Net,
+        programs::{Container, Exit, Programs, RunId},
+    },
 };
 
 /// What runs. Cheap to clone, the same behind all clones.
@@ -122,7 +125,7 @@ impl Processes {
             Some(replies) if !replies.is_empty() => termination::pack(Ok(&replies)),
             _ => termination::pack::<Vec<HttpReply>>(Err("no reply in time".to_owned())),
         };
-        self.with(|runs| runs.running.insert(id, Run::Ended(Exit { code: 0, message: outcome })));
+        self.with(|runs| runs.running.insert(id, Run::Ended(Exit { code: 0, words: outcome })));
     }
 }
 
@@ -138,7 +141,7 @@ impl Programs for Processes {
             let run = self.etcd(what);
             self.begin(run)
         } else {
-            self.begin(Run::Ended(Exit { code: 0, message: String::new() }))
+            self.begin(Run::Ended(Exit { code: 0, words: String::new() }))
         };
         self.tell(format!("{cluster}/{pod} starts as run {}", id.0));
         id
@@ -154,7 +157,7 @@ impl Programs for Processes {
 
     fn exited(&self, id: RunId) -> Option<Exit> {
         match self.run(id)? {
-            Run::Etcd(process) => self.etcds.exited(process).map(|exit| Exit { code: exit.code, message: exit.words }),
+            Run::Etcd(process) => self.etcds.exited(process).map(|exit| Exit { code: exit.code, words: exit.words }),
             Run::Ended(exit) => Some(exit),
             Run::Asking => None,
         }

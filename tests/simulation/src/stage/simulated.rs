@@ -29,7 +29,7 @@ use crate::{
     tape::{Event, Party, Site, Tape},
     world::{
         Pace, World,
-        net::{Net, Reach},
+        net::{Mode, Net},
     },
 };
 
@@ -87,8 +87,8 @@ impl Simulated {
         let weather = Weather::default();
         let links = Links::new(tape.clone(), weather.clone(), seed);
         let net = Net::new(match settings.network {
-            Network::Flat => Reach::Flat,
-            Network::Islands | Network::EqualIslands => Reach::Islands,
+            Network::Flat => Mode::Flat,
+            Network::Islands | Network::EqualIslands => Mode::Islands,
         });
         let etcds = Etcds::new(Arc::new(net.clone()), seed);
         let processes = Processes::new(etcds.clone(), net.clone(), Some(tape.clone()));
