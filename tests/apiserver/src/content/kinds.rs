@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{Cause, Refusal, Schema, no_schema};
+use super::{Cause, Refusal, Schema, decode, structural, table};
 
 /// One version of one kind, as it is served.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about how the kind is served")]
 #[derive(Clone, Debug)]
 pub struct Kind {
     /// Empty for the core group.
@@ -39,6 +40,14 @@ impl Kind {
     /// `v1` or `apps/v1`.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// The object of which nothing is said: what a new one is compared with.
+    pub(super) fn empty(&self) -> Value {
+        let mut empty = if self.custom { Value::Object(Map::new()) } else { decode::empty(&self.schema) };
+        empty["apiVersion"] = self.api_version().into();
+        empty["kind"] = self.kind.as_str().into();
+        empty
     }
 }
 
@@ -107,12 +116,13 @@ const BUILTIN: &[Row] = &[
 
 /// Every kind that is served without a CustomResourceDefinition.
 pub fn builtin_kinds() -> Vec<Kind> {
-    BUILTIN.iter().map(built_in).collect()
+    BUILTIN.iter().filter_map(built_in).collect()
 }
 
-fn built_in(Row(api_version, kind, plural, scope, status, on_put): &Row) -> Kind {
+fn built_in(Row(api_version, kind, plural, scope, status, on_put): &Row) -> Option<Kind> {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    Kind {
+    let name = if group == "events.k8s.io" { "EventsEvent" } else { kind };
+    Some(Kind {
         group: group.to_owned(),
         version: version.to_owned(),
         kind: (*kind).to_owned(),
@@ -124,8 +134,8 @@ fn built_in(Row(api_version, kind, plural, scope, status, on_put): &Row) -> Kind
         create_on_update: matches!(on_put, Makes | MakesVersioned),
         unconditional_update: matches!(on_put, Changes | Makes),
         custom: false,
-        schema: no_schema(),
-    }
+        schema: Arc::new(table::schema(name)?),
+    })
 }
 
 /// The kinds that a CustomResourceDefinition adds: one for each version that is served.
@@ -158,8 +168,18 @@ pub fn kinds_of_crd(crd: &Value) -> Result<Vec<Kind>, Refusal> {
             create_on_update: false,
             unconditional_update: false,
             custom: true,
-            schema: no_schema(),
+            schema: Arc::new(structural::compile(version["schema"].get("openAPIV3Schema"))),
         });
     }
     Ok(kinds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_kind_has_types() {
+        assert_eq!(builtin_kinds().len(), BUILTIN.len());
+    }
 }

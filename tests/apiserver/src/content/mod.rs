@@ -11,24 +11,33 @@
 //! `record_update` and `apply` leave an object that says nothing new exactly as it was, times of managed fields
 //! included, so that "nothing changed" is `old == new`.
 
+mod admit;
 mod apply;
+mod check;
+mod custom;
+mod decode;
+mod faults;
 mod kinds;
 mod managed;
+mod metadata;
+mod names;
+mod ownership;
 mod patch;
-
-use std::sync::Arc;
+mod quantity;
+mod structural;
+mod table;
+mod types;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
+pub use admit::{admit_create, admit_update};
 pub use apply::apply;
 pub use kinds::{Kind, builtin_kinds, kinds_of_crd};
 pub use managed::record_update;
 pub use patch::{merge_patch, strategic_patch};
-
-/// The types of an object's fields. Compiled once, shared.
-#[derive(Debug)]
-pub struct Schema;
+pub use quantity::Quantity;
+pub use types::Schema;
 
 /// Which part of an object a request writes. The rest is put back as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +75,27 @@ pub enum Refusal {
     Internal(String),
 }
 
+impl Refusal {
+    /// The message of the Status. `name` is the object's.
+    pub fn message(&self, kind: &Kind, name: &str) -> String {
+        match self {
+            Self::BadRequest(words) | Self::Conflict(_, words) | Self::Internal(words) => words.clone(),
+            Self::Invalid(causes) => {
+                let group = if kind.group.is_empty() { String::new() } else { format!(".{}", kind.group) };
+                let mut told: Vec<String> = Vec::new();
+                for Cause { field, message, .. } in causes {
+                    let words = format!("{field}: {message}");
+                    if !told.contains(&words) {
+                        told.push(words);
+                    }
+                }
+                let told = if told.len() == 1 { told.concat() } else { format!("[{}]", told.join(", ")) };
+                format!("{}{group} {name:?} is invalid: {told}", kind.kind)
+            }
+        }
+    }
+}
+
 /// Who writes, for managed fields.
 #[derive(Clone, Copy, Debug)]
 pub struct Writer<'a> {
@@ -89,28 +119,11 @@ pub enum Force {
 /// Reads an object as its type: wrong JSON types are refused, unknown fields dropped, absent fields defaulted.
 /// Answers with the paths of the unknown fields (for `fieldValidation=Strict` and for warnings).
 pub fn decode(kind: &Kind, object: &mut Value) -> Result<Vec<String>, Refusal> {
-    let _ = (kind, object);
-    Ok(Vec::new())
-}
-
-/// What a kind's strategy does to a new object, `metadata.generation` included, and its validation.
-pub fn admit_create(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
-    if kind.status
-        && let Some(object) = object.as_object_mut()
-    {
-        object.remove("status");
+    if kind.custom {
+        return custom::read(kind, object);
     }
-    Ok(())
-}
-
-/// What a kind's strategy does to a changed object: puts back what this endpoint may not write, counts
-/// `metadata.generation` up, validates, and refuses changes of what may not change.
-pub fn admit_update(kind: &Kind, endpoint: Endpoint, old: &Value, new: &mut Value) -> Result<(), Refusal> {
-    let _ = (kind, endpoint, old, new);
-    Ok(())
-}
-
-/// The schema of nothing in particular.
-pub(crate) fn no_schema() -> Arc<Schema> {
-    Arc::new(Schema)
+    decode::typed(&kind.schema, object).map_err(|words| {
+        let (name, version) = (&kind.kind, &kind.version);
+        Refusal::BadRequest(format!("{name} in version {version:?} cannot be handled as a {name}: {words}"))
+    })
 }

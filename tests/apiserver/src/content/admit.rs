@@ -1,0 +1,121 @@
+//! What a kind's strategy does to an object on its way into the store.
+
+use serde_json::{Map, Value};
+
+use super::{Endpoint, Kind, Refusal, faults::Faults, metadata};
+
+/// What a kind's strategy does to a new object, `metadata.generation` included, and its validation.
+pub fn admit_create(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
+    let mut faults = Faults::default();
+    if kind.custom {
+        if kind.status {
+            remove(object, "status");
+        }
+        set_generation(object, 1);
+        metadata::judge_new(kind, object, &mut faults);
+        judge_custom(kind, object, None, &mut faults);
+    } else {
+        if kind.status {
+            remove(object, "status");
+        }
+        metadata::judge_new(kind, object, &mut faults);
+    }
+    faults.finish()
+}
+
+/// What a kind's strategy does to a changed object: puts back what this endpoint may not write, counts
+/// `metadata.generation` up, validates, and refuses changes of what may not change.
+pub fn admit_update(kind: &Kind, endpoint: Endpoint, old: &Value, new: &mut Value) -> Result<(), Refusal> {
+    set_generation(new, old["metadata"]["generation"].as_i64().unwrap_or_default());
+    put_back(kind, endpoint, old, new);
+    metadata::keep(old, new);
+    let mut faults = Faults::default();
+    metadata::judge_change(old, new, &mut faults);
+    if kind.custom {
+        match endpoint {
+            Endpoint::Status => judge_custom_status(kind, old, new, &mut faults),
+            Endpoint::Main | Endpoint::Finalize => judge_custom(kind, new, Some(old), &mut faults),
+        }
+    }
+    faults.finish()
+}
+
+fn put_back(kind: &Kind, endpoint: Endpoint, old: &Value, new: &mut Value) {
+    match endpoint {
+        Endpoint::Status if kind.custom => {
+            let (status, managed) = (new.get("status").cloned(), new["metadata"].get("managedFields").cloned());
+            *new = old.clone();
+            copy(status.as_ref(), new, "status");
+            copy(managed.as_ref(), &mut new["metadata"], "managedFields");
+        }
+        Endpoint::Status => copy(old.get("spec"), new, "spec"),
+        Endpoint::Main if kind.status => {
+            copy(old.get("status"), new, "status");
+            if kind.custom && !same_content(old, new) {
+                set_generation(new, old["metadata"]["generation"].as_i64().unwrap_or_default() + 1);
+            }
+        }
+        Endpoint::Main if kind.custom && !same_content(old, new) => {
+            set_generation(new, old["metadata"]["generation"].as_i64().unwrap_or_default() + 1);
+        }
+        Endpoint::Main => {}
+        Endpoint::Finalize => copy(old.get("status"), new, "status"),
+    }
+}
+
+/// Whether two objects differ in nothing but metadata.
+fn same_content(one: &Value, other: &Value) -> bool {
+    let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else { return one == other };
+    let content = |map: &'_ Map<String, Value>| map.iter().filter(|(name, _)| *name != "metadata").count();
+    content(one) == content(other)
+        && one.iter().filter(|(name, _)| *name != "metadata").all(|(name, value)| other.get(name) == Some(value))
+}
+
+pub(super) fn copy(value: Option<&Value>, into: &mut Value, name: &str) {
+    let Some(map) = into.as_object_mut() else { return };
+    match value {
+        Some(value) => {
+            map.insert(name.to_owned(), value.clone());
+        }
+        None => {
+            map.remove(name);
+        }
+    }
+}
+
+pub(super) fn remove(object: &mut Value, name: &str) {
+    if let Some(map) = object.as_object_mut() {
+        map.remove(name);
+    }
+}
+
+/// Zero is not written.
+pub(super) fn set_generation(object: &mut Value, generation: i64) {
+    let value = (generation != 0).then(|| Value::from(generation));
+    if let Some(metadata) = object.get_mut("metadata") {
+        copy(value.as_ref(), metadata, "generation");
+    }
+}
+
+fn judge_custom(kind: &Kind, object: &Value, old: Option<&Value>, faults: &mut Faults) {
+    let Some(check) = &kind.schema.check else { return };
+    check.judge("", object, old, faults);
+    let mut before = Faults::default();
+    if let Some(old) = old {
+        check.judge_keys("", old, &mut before);
+    }
+    if before.is_empty() {
+        check.judge_keys("", object, faults);
+    }
+}
+
+fn judge_custom_status(kind: &Kind, old: &Value, new: &Value, faults: &mut Faults) {
+    let check = kind.schema.check.as_ref().and_then(|check| check.property("status"));
+    let (Some(check), Some(status)) = (check, new.get("status")) else { return };
+    check.judge("status", status, old.get("status"), faults);
+    let mut before = Faults::default();
+    check.judge_keys("status", &old["status"], &mut before);
+    if before.is_empty() {
+        check.judge_keys("status", status, faults);
+    }
+}

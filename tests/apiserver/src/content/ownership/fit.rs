@@ -1,0 +1,98 @@
+//! Whether an applied object fits its type.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{
+    super::types::{ListType, Scalar, Shape},
+    TypeId, Types, item_key, shown,
+};
+
+/// What does not fit, with its path.
+pub(in super::super) fn fit(types: &Types, id: TypeId, value: &Value) -> Vec<String> {
+    let mut faults = Vec::new();
+    judge(types, id, value, "", &mut faults);
+    faults
+}
+
+fn judge(types: &Types, id: TypeId, value: &Value, path: &str, faults: &mut Vec<String>) {
+    let mut wrong = |words: String| faults.push(if path.is_empty() { words } else { format!("{path}: {words}") });
+    if value.is_null() {
+        return;
+    }
+    match types.shape(id) {
+        Shape::Any | Shape::Scalar(Scalar::Raw) => {}
+        Shape::Scalar(Scalar::IntOrText | Scalar::Quantity) => {
+            if value.is_object() || value.is_array() {
+                wrong(format!("expected any scalar, got {}", go(value)));
+            }
+        }
+        Shape::Scalar(Scalar::Int32 | Scalar::Int64 | Scalar::Float) => {
+            if !value.is_number() {
+                wrong(format!("expected numeric (int or float), got {}", go_type(value)));
+            }
+        }
+        Shape::Scalar(Scalar::Bool) => {
+            if !value.is_boolean() {
+                wrong(format!("expected boolean, got {}", go(value)));
+            }
+        }
+        Shape::Scalar(_) => {
+            if !value.is_string() {
+                wrong(format!("expected string, got {}", go(value)));
+            }
+        }
+        Shape::List(list) => {
+            let Some(items) = value.as_array() else { return wrong(format!("expected list, got {}", go(value))) };
+            let mut seen = BTreeSet::new();
+            for (index, item) in items.iter().enumerate() {
+                let step = if list.by == ListType::Atomic {
+                    format!("[{index}]")
+                } else {
+                    let key = match item_key(types, list, item) {
+                        Ok(key) => key,
+                        Err(words) => return faults.push(format!("{path}: element {index}: {words}")),
+                    };
+                    let step = shown(&key);
+                    if !seen.insert(key) {
+                        faults.push(format!("{path}: duplicate entries for key {step}"));
+                    }
+                    step
+                };
+                judge(types, list.item, item, &format!("{path}{step}"), faults);
+            }
+        }
+        shape @ (Shape::Map { .. } | Shape::Struct(_)) => {
+            let Some(map) = value.as_object() else { return wrong(format!("expected map, got {}", go(value))) };
+            for (name, value) in map {
+                let path = format!("{path}.{name}");
+                match shape.child(name) {
+                    Some(of) => judge(types, of, value, &path, faults),
+                    None => {
+                        faults.push(format!("{path}: field not declared in schema"));
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A value as Go shows it.
+fn go(value: &Value) -> String {
+    match value {
+        Value::Object(_) => "&{map}".to_owned(),
+        other => format!("&value.valueUnstructured{{Value:{other}}}"),
+    }
+}
+
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "string",
+        Value::Bool(_) => "bool",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+        Value::Null | Value::Number(_) => "int64",
+    }
+}
