@@ -12,13 +12,10 @@ use atoll::{
 
 use crate::{
     entropy,
-    etcd::{Etcds, ProcessId, Start},
+    etcd::{Etcds, Network, ProcessId, Start},
     place::Place,
     tape::{Event, Tape},
-    world::{
-        net::Net,
-        programs::{Container, Exit, Programs, RunId},
-    },
+    world::{Container, Exit, Programs, RunId, net::Net},
 };
 
 /// What runs. Cheap to clone, the same behind all clones.
@@ -45,10 +42,33 @@ enum Run {
     Asking,
 }
 
+/// The networks as etcd's processes see them.
+struct Peers {
+    net: Net,
+    runs: Arc<Mutex<Runs>>,
+}
+
+impl Network for Peers {
+    fn dial(&self, from: &Place, address: &str) -> Option<(ProcessId, u16)> {
+        let (run, port) = self.net.dial(from, address)?;
+        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        match runs.running.get(&run)? {
+            Run::Etcd(process) => Some((*process, port)),
+            Run::Ended(_) | Run::Asking => None,
+        }
+    }
+
+    fn passes(&self, from: &Place, to: &Place) -> bool {
+        self.net.passes(from, to)
+    }
+}
+
 impl Processes {
     /// Nothing runs yet.
-    pub fn new(etcds: Etcds, net: Net, tape: Option<Tape>) -> Self {
-        Self { etcds, net, tape, runs: Arc::default() }
+    pub fn new(net: Net, seed: u64, tape: Option<Tape>) -> Self {
+        let runs = Arc::<Mutex<Runs>>::default();
+        let etcds = Etcds::new(Arc::new(Peers { net: net.clone(), runs: runs.clone() }), seed);
+        Self { etcds, net, tape, runs }
     }
 
     /// Every etcd process and data directory.

@@ -6,17 +6,16 @@ use atoll::dialect::k8scluster::crd::K8sCluster;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, ResourceQuota, Secret, Service};
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams},
     core::NamespaceResourceScope,
 };
 use serde_json::json;
 
-use super::ending;
 use crate::{
     entropy,
     link::{Watching, Way},
     lives::{NAMESPACE, Replica},
-    script::{Act, Base, Step},
+    script::{Act, Base, Network, Step},
     stage::{
         Stage,
         people::{DATABASES, People, Services, Wanted},
@@ -97,9 +96,9 @@ async fn cluster(stage: &Simulated, act: &Act, lasts: Duration) {
             let quota = json!({ "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": "none" },
                 "spec": { "hard": { "pods": "0", "persistentvolumeclaims": "0", "services": "0" } } });
             let quota: ResourceQuota = serde_json::from_value(quota).expect("a quota");
-            tried(stage, || api.create(&PostParams::default(), &quota)).await;
+            tried(stage, async || api.create(&PostParams::default(), &quota).await).await;
             stage.sleep(lasts).await;
-            tried(stage, || api.delete("none", &DeleteParams::default())).await;
+            tried(stage, async || api.delete("none", &DeleteParams::default()).await).await;
         }
         Act::Deny(site) => {
             stage.server(site).admission(Some(apiserver::Admission::deny("policy.example denies it")));
@@ -113,7 +112,7 @@ async fn cluster(stage: &Simulated, act: &Act, lasts: Duration) {
             let api: Api<Namespace> = Api::all(stage.person(&Site::from(site.as_str())));
             let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": DATABASES } });
             let namespace: Namespace = serde_json::from_value(namespace).expect("a namespace");
-            tried(stage, || api.create(&PostParams::default(), &namespace)).await;
+            tried(stage, async || api.create(&PostParams::default(), &namespace).await).await;
         }
         Act::WithholdVolumes(site) => withhold(stage, site, crate::world::Withheld::Volumes, lasts).await,
         Act::WithholdLoadBalancers(site) => withhold(stage, site, crate::world::Withheld::LoadBalancers, lasts).await,
@@ -212,7 +211,7 @@ async fn person(stage: &Simulated, act: &Act, lasts: Duration) {
         Act::Create(base) => create(stage, base).await,
         Act::Delete(name) => {
             let api = stage.databases();
-            tried(stage, || api.delete(name, &DeleteParams::default())).await;
+            tried(stage, async || api.delete(name, &DeleteParams::default()).await).await;
         }
         Act::Recreate(name) => recreate(stage, name).await,
         Act::Edit(name) => {
@@ -226,17 +225,20 @@ async fn person(stage: &Simulated, act: &Act, lasts: Duration) {
 
 /// Creates a database, unless there is one of its name.
 pub(super) async fn create(stage: &Simulated, base: &Base) {
-    let services = if stage.net().is_flat() { Services::Global } else { Services::LoadBalancers };
+    let services = match stage.network {
+        Network::Flat => Services::Global,
+        Network::Islands | Network::EqualIslands => Services::LoadBalancers,
+    };
     let wanted = Wanted::named(&base.name).of(base.replicas).leaving(base.policy.as_str()).known_by(services);
     let manifest = serde_json::from_value(wanted.manifest()).expect("a Cluster");
     let api = stage.databases();
-    tried(stage, || api.create(&PostParams::default(), &manifest)).await;
+    tried(stage, async || api.create(&PostParams::default(), &manifest).await).await;
 }
 
 async fn recreate(stage: &Simulated, name: &str) {
     let api = stage.databases();
     let Ok(Some(before)) = api.get_opt(name).await else { return };
-    tried(stage, || api.delete(name, &DeleteParams::default())).await;
+    tried(stage, async || api.delete(name, &DeleteParams::default()).await).await;
     let mut again = before.clone();
     again.metadata = kube::core::ObjectMeta {
         name: before.metadata.name.clone(),
@@ -246,7 +248,7 @@ async fn recreate(stage: &Simulated, name: &str) {
     again.status = None;
     for _ in 0..240 {
         match api.get_opt(name).await {
-            Ok(None) => return tried(stage, || api.create(&PostParams::default(), &again)).await,
+            Ok(None) => return tried(stage, async || api.create(&PostParams::default(), &again).await).await,
             // Somebody else was quicker.
             Ok(Some(there)) if there.uid() != before.uid() => return,
             Ok(Some(_)) | Err(_) => stage.sleep(Duration::from_secs(1)).await,
@@ -262,10 +264,10 @@ async fn edit(stage: &Simulated, name: &str, field: &str, value: serde_json::Val
     let mut spec = manifest["spec"].clone();
     let former = std::mem::replace(&mut spec["componentSpecs"][0][field], value);
     let params = PatchParams::default();
-    tried(stage, || api.patch(name, &params, &Patch::Merge(json!({ "spec": { "componentSpecs": spec["componentSpecs"] } })))).await;
+    tried(stage, async || api.patch(name, &params, &Patch::Merge(json!({ "spec": { "componentSpecs": spec["componentSpecs"] } }))).await).await;
     stage.sleep(lasts).await;
     spec["componentSpecs"][0][field] = former;
-    tried(stage, || api.patch(name, &params, &Patch::Merge(json!({ "spec": { "componentSpecs": spec["componentSpecs"] } })))).await;
+    tried(stage, async || api.patch(name, &params, &Patch::Merge(json!({ "spec": { "componentSpecs": spec["componentSpecs"] } }))).await).await;
 }
 
 /// What people do to registrations.
@@ -275,7 +277,7 @@ async fn registration(stage: &Simulated, act: &Act, lasts: Duration) {
     match act {
         Act::Unregister(name) => {
             let clusters: Api<K8sCluster> = Api::all(stage.person(&stage.master()));
-            tried(stage, || clusters.delete(name, &delete)).await;
+            tried(stage, async || clusters.delete(name, &delete).await).await;
             stage.sleep(lasts).await;
             stage.register(&Site::from(name.as_str())).await;
         }
@@ -296,7 +298,7 @@ async fn registration(stage: &Simulated, act: &Act, lasts: Duration) {
         }
         Act::DropSecret(name) => {
             let site = Site::from(name.as_str());
-            tried(stage, || secrets.delete(&format!("kubeconfig-{name}"), &delete)).await;
+            tried(stage, async || secrets.delete(&format!("kubeconfig-{name}"), &delete).await).await;
             stage.sleep(lasts).await;
             stage.put_kubeconfig(name, &stage.kubeconfig(&site)).await;
         }
@@ -310,7 +312,7 @@ async fn registration(stage: &Simulated, act: &Act, lasts: Duration) {
 }
 
 /// Tries as a person does: again while the cluster is away, not again when it says no.
-async fn tried<T, F: Future<Output = kube::Result<T>>>(stage: &Simulated, work: impl Fn() -> F) {
+async fn tried<T>(stage: &Simulated, work: impl AsyncFn() -> kube::Result<T>) {
     for _ in 0..TRIES {
         match work().await {
             Ok(_) => return,

@@ -9,10 +9,9 @@ use tokio::task::AbortHandle;
 use crate::{
     entropy,
     etcd::{Etcds, Outcome},
-    link::Links,
     place::Place,
     stage::{Stage as _, simulated::Simulated},
-    tape::{Event, Party, Tape},
+    tape::{Event, Tape},
 };
 
 /// How often each database is written to.

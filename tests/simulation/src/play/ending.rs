@@ -41,7 +41,7 @@ pub(super) async fn look(stage: &Simulated) {
     if let Err(words) = liveness::settled(&stage.truth) {
         tape.violate("L1 stays", format!("it was well, and is not any more: {words}"));
     }
-    for words in tape.lost_writes() {
+    for words in liveness::durable(&stage.truth, &tape.acknowledged()) {
         tape.violate("D1 durability", words);
     }
     let metrics = stage.lives.metrics();

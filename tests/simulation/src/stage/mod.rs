@@ -3,7 +3,7 @@
 //! (`tests/real-apiservers`).
 
 pub mod people;
-mod simulated;
+pub mod simulated;
 
 use std::time::Duration;
 

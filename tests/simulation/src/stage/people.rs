@@ -137,7 +137,7 @@ pub trait People: Stage {
                 "spec": { "name": name, "kubeConfigSecretRef": { "name": format!("kubeconfig-{name}") } },
             }));
             let cluster: K8sCluster = cluster.expect("a K8sCluster");
-            until_done(self, "a K8sCluster is registered", || clusters.create(&PostParams::default(), &cluster)).await;
+            until_done(self, "a K8sCluster is registered", async || clusters.create(&PostParams::default(), &cluster).await).await;
         }
     }
 
@@ -149,7 +149,7 @@ pub trait People: Stage {
             let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name },
                 "data": { "kubeconfig": base64::Engine::encode(&base64::engine::general_purpose::STANDARD, kubeconfig) } });
             let params = PatchParams::apply("person").force();
-            until_done(self, "a Secret is written", || secrets.patch(&name, &params, &Patch::Apply(&secret))).await;
+            until_done(self, "a Secret is written", async || secrets.patch(&name, &params, &Patch::Apply(&secret)).await).await;
         }
     }
 
@@ -171,7 +171,7 @@ pub trait People: Stage {
             self.say(&format!("creates {}", wanted.name));
             let manifest: Cluster = serde_json::from_value(wanted.manifest()).expect("a Cluster");
             let api = self.databases();
-            until_done(self, "a database is created", || api.create(&PostParams::default(), &manifest)).await;
+            until_done(self, "a database is created", async || api.create(&PostParams::default(), &manifest).await).await;
         }
     }
 
@@ -188,7 +188,7 @@ pub trait People: Stage {
         async move {
             self.say(&format!("deletes {name}"));
             let api = self.databases();
-            until_done(self, "a deletion is asked for", || api.delete(name, &DeleteParams::default())).await;
+            until_done(self, "a deletion is asked for", async || api.delete(name, &DeleteParams::default()).await).await;
         }
     }
 
@@ -198,7 +198,7 @@ pub trait People: Stage {
             self.say(&format!("edits {name}: {patch}"));
             let api = self.databases();
             let params = PatchParams::default();
-            until_done(self, "an edit is made", || api.patch(name, &params, &Patch::Merge(&patch))).await;
+            until_done(self, "an edit is made", async || api.patch(name, &params, &Patch::Merge(&patch)).await).await;
         }
     }
 
@@ -303,7 +303,7 @@ fn condition_of(object: &Value, kind: &str) -> (String, String, String) {
 }
 
 /// Tries until the API server has done it: people try again when a cluster is away.
-async fn until_done<S: Stage + ?Sized, T, F: Future<Output = kube::Result<T>>>(stage: &S, what: &str, work: impl Fn() -> F) {
+async fn until_done<T>(stage: &(impl Stage + ?Sized), what: &str, work: impl AsyncFn() -> kube::Result<T>) {
     for _ in 0..120 {
         match work().await {
             Ok(_) => return,

@@ -19,7 +19,6 @@ use crate::{
     check::{Check, Truth},
     connect::kubeconfig,
     entropy,
-    etcd::Etcds,
     link::{Links, Power, Way, Weather},
     lives::{Lives, NAMESPACE, Replica, TOKEN},
     logs,
@@ -59,6 +58,8 @@ pub struct Simulated {
     pub lives: Lives,
     /// What really is.
     pub truth: Truth,
+    /// How pods of different clusters reach each other.
+    pub network: Network,
     net: Net,
     processes: Processes,
     worlds: BTreeMap<Site, World>,
@@ -90,8 +91,8 @@ impl Simulated {
             Network::Flat => Mode::Flat,
             Network::Islands | Network::EqualIslands => Mode::Islands,
         });
-        let etcds = Etcds::new(Arc::new(net.clone()), seed);
-        let processes = Processes::new(etcds.clone(), net.clone(), Some(tape.clone()));
+        let processes = Processes::new(net.clone(), seed, Some(tape.clone()));
+        let etcds = processes.etcds().clone();
         let sites: Vec<Site> = std::iter::once(MASTER.to_owned())
             .chain((1..=settings.workers).map(|number| format!("w{number}")))
             .map(Site::from)
@@ -141,7 +142,8 @@ impl Simulated {
         };
         let background = [ticking, glancing, reaping].iter().map(tokio::task::JoinHandle::abort_handle).collect();
         let tokens = Mutex::default();
-        Self { tape, weather, links, lives, truth, net, processes, worlds, tokens, background, _log: log }
+        let network = settings.network;
+        Self { tape, weather, links, lives, truth, network, net, processes, worlds, tokens, background, _log: log }
     }
 
     /// The API server of a cluster itself.
