@@ -11,6 +11,7 @@
 use std::{
     cell::Cell,
     ffi::{c_int, c_uint, c_void},
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -59,9 +60,13 @@ pub fn simulate<T: Send>(seed: u64, work: impl AsyncFnOnce() -> T + Send) -> T {
     })
 }
 
-/// How long this thread has been simulated, in its own time. Zero outside.
+/// How long this thread has been simulated, in its own time. Outside: how long ago this was asked first.
 pub fn elapsed() -> Duration {
-    SIMULATED.get().map_or(Duration::ZERO, |simulated| simulated.began.elapsed())
+    static FIRST: OnceLock<std::time::Instant> = OnceLock::new();
+    match SIMULATED.get() {
+        Some(simulated) => simulated.began.elapsed(),
+        None => FIRST.get_or_init(std::time::Instant::now).elapsed(),
+    }
 }
 
 /// What the API servers' clocks show.
