@@ -39,7 +39,7 @@ struct Inner {
 #[derive(Default)]
 struct Cluster {
     /// In order of joining.
-    index: u8,
+    index: u16,
     domain: String,
     /// What its pods' addresses begin with: `10.101.`.
     pod_range: String,
@@ -123,9 +123,9 @@ impl Net {
     }
 
     /// A cluster has a network. Its number: the first one has 0. A cluster that joins again keeps it.
-    pub(super) fn join(&self, cluster: &str, domain: &str, pod_range: impl FnOnce(u8) -> String) -> u8 {
+    pub(super) fn join(&self, cluster: &str, domain: &str, pod_range: impl FnOnce(u16) -> String) -> u16 {
         self.with(|inner| {
-            let count = u8::try_from(inner.clusters.len()).unwrap_or(u8::MAX);
+            let count = u16::try_from(inner.clusters.len()).unwrap_or(u16::MAX);
             let place = place(cluster);
             let joined = inner.clusters.entry(place).or_insert_with(|| Cluster { index: count, ..Cluster::default() });
             domain.clone_into(&mut joined.domain);
