@@ -2,4 +2,5 @@
 
 pub mod entropy;
 pub mod place;
+pub mod planted;
 pub mod world;
