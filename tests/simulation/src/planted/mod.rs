@@ -58,7 +58,9 @@ fn plant_all(args: &Args) -> Result<bool, Unplantable> {
     let tree = Tree::here(args.profile.clone())?;
     let bugs = list::choose(list::read(&tree.list())?, &args.names)?;
     if args.list {
-        bugs.iter().for_each(|bug| println!("{}", table::listed(bug)));
+        for bug in &bugs {
+            println!("{}", table::listed(bug));
+        }
         return Ok(true);
     }
     let began = Instant::now();
