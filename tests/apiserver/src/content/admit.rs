@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Endpoint, Kind, Refusal, faults::Faults, metadata};
+use super::{Endpoint, Kind, Refusal, builtin, faults::Faults, metadata};
 
 /// What a kind's strategy does to a new object, `metadata.generation` included, and its validation.
 pub fn admit_create(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
@@ -15,10 +15,9 @@ pub fn admit_create(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
         metadata::judge_new(kind, object, &mut faults);
         judge_custom(kind, object, None, &mut faults);
     } else {
-        if kind.status {
-            remove(object, "status");
-        }
+        builtin::prepare_new(kind, object);
         metadata::judge_new(kind, object, &mut faults);
+        builtin::judge_new(kind, object, &mut faults);
     }
     faults.finish()
 }
@@ -27,7 +26,11 @@ pub fn admit_create(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
 /// `metadata.generation` up, validates, and refuses changes of what may not change.
 pub fn admit_update(kind: &Kind, endpoint: Endpoint, old: &Value, new: &mut Value) -> Result<(), Refusal> {
     set_generation(new, old["metadata"]["generation"].as_i64().unwrap_or_default());
-    put_back(kind, endpoint, old, new);
+    if kind.custom {
+        put_back(kind, endpoint, old, new);
+    } else {
+        builtin::prepare_changed(kind, endpoint, old, new);
+    }
     metadata::keep(old, new);
     let mut faults = Faults::default();
     metadata::judge_change(old, new, &mut faults);
@@ -36,30 +39,26 @@ pub fn admit_update(kind: &Kind, endpoint: Endpoint, old: &Value, new: &mut Valu
             Endpoint::Status => judge_custom_status(kind, old, new, &mut faults),
             Endpoint::Main | Endpoint::Finalize => judge_custom(kind, new, Some(old), &mut faults),
         }
+    } else {
+        builtin::judge_change(kind, endpoint, old, new, &mut faults);
     }
     faults.finish()
 }
 
+/// Puts back what the endpoint of a custom resource does not write.
 fn put_back(kind: &Kind, endpoint: Endpoint, old: &Value, new: &mut Value) {
-    match endpoint {
-        Endpoint::Status if kind.custom => {
-            let (status, managed) = (new.get("status").cloned(), new["metadata"].get("managedFields").cloned());
-            *new = old.clone();
-            copy(status.as_ref(), new, "status");
-            copy(managed.as_ref(), &mut new["metadata"], "managedFields");
-        }
-        Endpoint::Status => copy(old.get("spec"), new, "spec"),
-        Endpoint::Main if kind.status => {
-            copy(old.get("status"), new, "status");
-            if kind.custom && !same_content(old, new) {
-                set_generation(new, old["metadata"]["generation"].as_i64().unwrap_or_default() + 1);
-            }
-        }
-        Endpoint::Main if kind.custom && !same_content(old, new) => {
-            set_generation(new, old["metadata"]["generation"].as_i64().unwrap_or_default() + 1);
-        }
-        Endpoint::Main => {}
-        Endpoint::Finalize => copy(old.get("status"), new, "status"),
+    if endpoint == Endpoint::Status {
+        let (status, managed) = (new.get("status").cloned(), new["metadata"].get("managedFields").cloned());
+        *new = old.clone();
+        copy(status.as_ref(), new, "status");
+        copy(managed.as_ref(), &mut new["metadata"], "managedFields");
+        return;
+    }
+    if kind.status {
+        copy(old.get("status"), new, "status");
+    }
+    if !same_content(old, new) {
+        set_generation(new, old["metadata"]["generation"].as_i64().unwrap_or_default() + 1);
     }
 }
 

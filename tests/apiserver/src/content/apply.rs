@@ -144,18 +144,16 @@ fn conflict(conflicts: &[(&Entry, Fields)]) -> Refusal {
             message: format!("conflict with {who}"),
         })
         .collect();
-    let words = match (causes.as_slice(), conflicts.first()) {
-        ([only], Some((who, _))) => format!("Apply failed with 1 conflict: conflict with {who}: {}", only.field),
-        _ => {
-            let lines: Vec<String> = conflicts
-                .iter()
-                .flat_map(|(who, paths)| {
-                    std::iter::once(format!("conflicts with {who}:"))
-                        .chain(paths.iter().map(|path| format!("- {path}")))
-                })
-                .collect();
-            format!("Apply failed with {} conflicts: {}", causes.len(), lines.join("\n"))
-        }
+    let words = if let ([only], Some((who, _))) = (causes.as_slice(), conflicts.first()) {
+        format!("Apply failed with 1 conflict: conflict with {who}: {}", only.field)
+    } else {
+        let lines: Vec<String> = conflicts
+            .iter()
+            .flat_map(|(who, paths)| {
+                std::iter::once(format!("conflicts with {who}:")).chain(paths.iter().map(|path| format!("- {path}")))
+            })
+            .collect();
+        format!("Apply failed with {} conflicts: {}", causes.len(), lines.join("\n"))
     };
     Refusal::Conflict(causes, words)
 }

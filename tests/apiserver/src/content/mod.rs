@@ -13,6 +13,7 @@
 
 mod admit;
 mod apply;
+mod builtin;
 mod check;
 mod custom;
 mod decode;
@@ -24,6 +25,7 @@ mod names;
 mod ownership;
 mod patch;
 mod quantity;
+mod strategic;
 mod structural;
 mod table;
 mod types;
@@ -35,8 +37,9 @@ pub use admit::{admit_create, admit_update};
 pub use apply::apply;
 pub use kinds::{Kind, builtin_kinds, kinds_of_crd};
 pub use managed::record_update;
-pub use patch::{merge_patch, strategic_patch};
+pub use patch::merge_patch;
 pub use quantity::Quantity;
+pub use strategic::strategic_patch;
 pub use types::Schema;
 
 /// Which part of an object a request writes. The rest is put back as it was.
@@ -122,8 +125,10 @@ pub fn decode(kind: &Kind, object: &mut Value) -> Result<Vec<String>, Refusal> {
     if kind.custom {
         return custom::read(kind, object);
     }
-    decode::typed(&kind.schema, object).map_err(|words| {
+    let unknown = decode::typed(&kind.schema, object).map_err(|words| {
         let (name, version) = (&kind.kind, &kind.version);
         Refusal::BadRequest(format!("{name} in version {version:?} cannot be handled as a {name}: {words}"))
-    })
+    })?;
+    builtin::set_defaults(&kind.kind, object);
+    Ok(unknown)
 }

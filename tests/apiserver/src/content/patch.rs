@@ -1,8 +1,6 @@
-//! Patches that need no bookkeeping.
+//! JSON merge patches.
 
 use serde_json::{Map, Value};
-
-use super::{Kind, Refusal};
 
 /// A JSON merge patch (RFC 7386).
 pub fn merge_patch(target: &mut Value, patch: &Value) {
@@ -23,9 +21,27 @@ pub fn merge_patch(target: &mut Value, patch: &Value) {
     }
 }
 
-/// A strategic merge patch: as a merge patch, but lists that have keys are merged by them.
-pub fn strategic_patch(kind: &Kind, target: &mut Value, patch: &Value) -> Result<(), Refusal> {
-    let _ = kind;
-    merge_patch(target, patch);
-    Ok(())
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_merge_patch_merges_objects_and_replaces_everything_else() {
+        for (target, patch, merged) in [
+            (json!({ "a": "b" }), json!({ "a": "c" }), json!({ "a": "c" })),
+            (json!({ "a": "b" }), json!({ "b": "c" }), json!({ "a": "b", "b": "c" })),
+            (json!({ "a": "b" }), json!({ "a": null }), json!({})),
+            (json!({ "a": ["b"] }), json!({ "a": "c" }), json!({ "a": "c" })),
+            (json!({ "a": { "b": "c" } }), json!({ "a": { "b": "d", "c": null } }), json!({ "a": { "b": "d" } })),
+            (json!({ "a": [{ "b": 1 }] }), json!({ "a": [1] }), json!({ "a": [1] })),
+            (json!({}), json!({ "a": { "b": { "c": null } } }), json!({ "a": { "b": {} } })),
+            (json!([1]), json!({ "a": 1 }), json!({ "a": 1 })),
+        ] {
+            let mut target = target;
+            merge_patch(&mut target, &patch);
+            assert_eq!(target, merged, "{patch}");
+        }
+    }
 }

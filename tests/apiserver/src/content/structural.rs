@@ -47,12 +47,11 @@ impl Compiler<'_> {
 
     /// An object that has a kind and metadata.
     fn resource(&mut self, schema: &Value) -> Shape {
-        let mut shape = match self.shape(schema) {
-            Shape::Struct(shape) => shape,
-            _ => {
-                let rest = Some(self.types.add(Shape::Any));
-                Struct { name: "".into(), fields: BTreeMap::new(), rest, merge: Merge::Granular }
-            }
+        let mut shape = if let Shape::Struct(shape) = self.shape(schema) {
+            shape
+        } else {
+            let rest = Some(self.types.add(Shape::Any));
+            Struct { name: "".into(), fields: BTreeMap::new(), rest, merge: Merge::Granular }
         };
         let text = self.types.add(Shape::Scalar(Scalar::Text));
         for name in ["apiVersion", "kind"] {
@@ -114,7 +113,7 @@ impl Compiler<'_> {
 }
 
 fn as_is(id: TypeId) -> Field {
-    Field { id, presence: Presence::AsIs, default: None, patch: Patch::Replace }
+    Field { id, presence: Presence::AsIs, default: None, patch: Patch::Usual }
 }
 
 fn rules(schema: &Value) -> Option<Box<Rules>> {

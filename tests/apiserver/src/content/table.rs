@@ -106,7 +106,7 @@ impl Reader<'_> {
             (false, true) => Presence::Always,
             (false, false) => Presence::NotEmpty,
         };
-        let (mut by, mut merge, mut patch) = (ListType::Atomic, Merge::Granular, Patch::Replace);
+        let (mut by, mut merge, mut patch) = (ListType::Atomic, Merge::Granular, Patch::Usual);
         while let Some(word) = words.next() {
             match word {
                 "by" => by = ListType::Map(words.next()?.split(',').map(Into::into).collect()),
@@ -117,7 +117,7 @@ impl Reader<'_> {
                     patch = match words.next() {
                         Some(key) => Patch::MergeBy(key.into()),
                         None if strategy.starts_with("merge") => Patch::Union,
-                        None => Patch::Replace,
+                        None => Patch::Whole,
                     };
                 }
                 _ => return None,

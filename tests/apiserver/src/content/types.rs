@@ -98,12 +98,16 @@ pub(super) enum Presence {
     AsIs,
 }
 
-/// How a strategic merge patch treats a list.
+/// How a strategic merge patch treats a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Patch {
-    Replace,
-    /// A list of scalars.
+    /// Objects are merged, lists replaced.
+    Usual,
+    /// An object is replaced.
+    Whole,
+    /// A list of scalars is added to.
     Union,
+    /// Items of a list are merged by this key.
     MergeBy(Box<str>),
 }
 

@@ -67,13 +67,11 @@ fn judge(types: &Types, id: TypeId, value: &Value, path: &str, faults: &mut Vec<
             let Some(map) = value.as_object() else { return wrong(format!("expected map, got {}", go(value))) };
             for (name, value) in map {
                 let path = format!("{path}.{name}");
-                match shape.child(name) {
-                    Some(of) => judge(types, of, value, &path, faults),
-                    None => {
-                        faults.push(format!("{path}: field not declared in schema"));
-                        return;
-                    }
-                }
+                let Some(of) = shape.child(name) else {
+                    faults.push(format!("{path}: field not declared in schema"));
+                    return;
+                };
+                judge(types, of, value, &path, faults);
             }
         }
     }

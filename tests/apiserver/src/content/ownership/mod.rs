@@ -29,10 +29,10 @@ enum Form {
 
 fn form(shape: &Shape, value: &Value) -> Form {
     match shape {
-        Shape::Scalar(_) => Form::Leaf,
-        Shape::List(List { by: ListType::Atomic, .. }) => Form::Leaf,
+        Shape::Scalar(_) | Shape::List(List { by: ListType::Atomic, .. }) | Shape::Map { merge: Merge::Atomic, .. } => {
+            Form::Leaf
+        }
         Shape::List(_) => Form::Items,
-        Shape::Map { merge: Merge::Atomic, .. } => Form::Leaf,
         Shape::Struct(of) if of.merge == Merge::Atomic => Form::Leaf,
         Shape::Map { .. } | Shape::Struct(_) => Form::Fields,
         Shape::Any => match value {

@@ -1,0 +1,110 @@
+//! Judging an object of a built-in kind.
+
+use serde_json::Value;
+
+use super::{
+    super::{Endpoint, Kind, faults::Faults, names, quantity::Quantity},
+    claim, job, pod, service, small,
+};
+
+/// Judges a new object.
+pub(in super::super) fn judge_new(kind: &Kind, object: &Value, faults: &mut Faults) {
+    match kind.kind.as_str() {
+        "Pod" => pod::judge_new(object, faults),
+        "Service" => service::judge(object, faults),
+        "PersistentVolumeClaim" => claim::judge(object, faults),
+        "Job" => job::judge(object, faults),
+        _ => small::judge_new(kind, object, faults),
+    }
+}
+
+/// Judges a changed object.
+pub(in super::super) fn judge_change(kind: &Kind, endpoint: Endpoint, old: &Value, new: &Value, faults: &mut Faults) {
+    match (kind.kind.as_str(), endpoint) {
+        ("Pod", Endpoint::Status) => pod::judge_status(old, new, faults),
+        (_, Endpoint::Status | Endpoint::Finalize) => {}
+        ("Pod", _) => pod::judge_change(old, new, faults),
+        ("Service", _) => service::judge_change(old, new, faults),
+        ("PersistentVolumeClaim", _) => claim::judge_change(old, new, faults),
+        ("Job", _) => job::judge_change(old, new, faults),
+        _ => small::judge_change(kind, old, new, faults),
+    }
+}
+
+pub(super) fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+pub(super) fn empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::String(text) => text.is_empty(),
+        _ => false,
+    }
+}
+
+pub(super) fn judge_port(number: i64, path: &str, faults: &mut Faults) {
+    if !(1..=65535).contains(&number) {
+        faults.invalid(path, number, "must be between 1 and 65535, inclusive");
+    }
+}
+
+pub(super) fn judge_range(value: &Value, path: &str, least: i64, most: i64, faults: &mut Faults) {
+    if value.as_i64().is_some_and(|number| !(least..=most).contains(&number)) {
+        faults.invalid(path, value.clone(), &format!("must be between {least} and {most}, inclusive"));
+    }
+}
+
+pub(super) fn judge_not_negative(value: &Value, path: &str, faults: &mut Faults) {
+    if value.as_i64().is_some_and(|number| number < 0) {
+        faults.invalid(path, value.clone(), "must be greater than or equal to 0");
+    }
+}
+
+pub(super) fn judge_unchanged(old: &Value, new: &Value, path: &str, faults: &mut Faults) {
+    if old != new {
+        faults.invalid(path, new.clone(), "field is immutable");
+    }
+}
+
+/// Judges a selector by labels.
+pub(super) fn judge_selector(selector: &Value, path: &str, faults: &mut Faults) {
+    super::super::metadata::judge_labels(&selector["matchLabels"], &format!("{path}.matchLabels"), faults);
+    for (index, expression) in list(&selector["matchExpressions"]).enumerate() {
+        let at = |name: &str| format!("{path}.matchExpressions[{index}].{name}");
+        let key = expression["key"].as_str().unwrap_or_default();
+        match expression["operator"].as_str().unwrap_or_default() {
+            "In" | "NotIn" => {
+                if empty(&expression["values"]) {
+                    faults.required(at("values"), "must be specified when `operator` is 'In' or 'NotIn'");
+                }
+            }
+            "Exists" | "DoesNotExist" => {
+                if !empty(&expression["values"]) {
+                    faults
+                        .forbidden(at("values"), "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+                }
+            }
+            operator => faults.invalid(at("operator"), operator, "not a valid selector operator"),
+        }
+        faults.invalid_each(&at("key"), key, names::qualified_name(key));
+    }
+}
+
+pub(super) fn quantity(value: &Value) -> Option<Quantity> {
+    Quantity::parse(value.as_str()?)
+}
+
+/// A value without fields that are `null`.
+pub(super) fn drop_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name.clone(), drop_nulls(value)))
+            .collect(),
+        other => other.clone(),
+    }
+}

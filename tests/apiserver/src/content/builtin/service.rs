@@ -1,0 +1,219 @@
+//! Which services are accepted, and which changes of them.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{
+    super::{
+        faults::Faults,
+        metadata::{judge_labels, text},
+        names,
+    },
+    container::judge_target,
+    judged::{empty, judge_port, list},
+};
+
+const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
+
+fn headless(service: &Value) -> bool {
+    let spec = &service["spec"];
+    spec["clusterIP"] == "None" || spec["clusterIPs"][0] == "None"
+}
+
+/// Judges a service as it is.
+pub(super) fn judge(service: &Value, faults: &mut Faults) {
+    let spec = &service["spec"];
+    let kind = text(spec, "type").unwrap_or_default();
+    if empty(&spec["ports"]) && !headless(service) && kind != "ExternalName" {
+        faults.required("spec.ports", "");
+    }
+    match kind {
+        "LoadBalancer" | "NodePort" if headless(service) => {
+            faults.invalid("spec.clusterIPs[0]", "None", &format!("may not be set to 'None' for {kind} services"));
+        }
+        "ExternalName" => judge_external(spec, faults),
+        _ => {}
+    }
+    judge_ports(&spec["ports"], kind, faults);
+    judge_labels(&spec["selector"], "spec.selector", faults);
+    let choose = |name: &str, choices: &[&str], faults: &mut Faults| {
+        if let Some(value) = text(spec, name).filter(|value| !choices.contains(value)) {
+            faults.not_supported(format!("spec.{name}"), value, choices);
+        }
+    };
+    choose("sessionAffinity", &["ClientIP", "None"], faults);
+    let timeout = &spec["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"];
+    if timeout.as_i64().is_some_and(|seconds| !(1..=86_400).contains(&seconds)) {
+        let field = "spec.sessionAffinityConfig.clientIP.timeoutSeconds";
+        faults.invalid(field, timeout.clone(), "must be greater than 0 and less than 86400");
+    }
+    judge_addresses(spec, kind, faults);
+    choose("type", &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"], faults);
+    if !spec["allocateLoadBalancerNodePorts"].is_null() && kind != "LoadBalancer" {
+        let words = "may only be used when `type` is 'LoadBalancer'";
+        faults.forbidden("spec.allocateLoadBalancerNodePorts", words);
+    }
+    if text(spec, "loadBalancerClass").is_some() && kind != "LoadBalancer" {
+        faults.forbidden("spec.loadBalancerClass", "may only be used when `type` is 'LoadBalancer'");
+    }
+    if !empty(&spec["loadBalancerSourceRanges"]) && kind != "LoadBalancer" {
+        faults.forbidden("spec.LoadBalancerSourceRanges", "may only be used when `type` is 'LoadBalancer'");
+    }
+    judge_policies(spec, kind, faults);
+}
+
+fn judge_external(spec: &Value, faults: &mut Faults) {
+    for name in ["clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        if !empty(&spec[name]) {
+            faults.forbidden(format!("spec.{name}"), "may not be set for ExternalName services");
+        }
+    }
+    match text(spec, "externalName").map(|name| name.trim_end_matches('.')) {
+        Some(name) => faults.invalid_each("spec.externalName", name, names::dns_subdomain(name)),
+        None => faults.required("spec.externalName", ""),
+    }
+}
+
+fn judge_ports(ports: &Value, kind: &str, faults: &mut Faults) {
+    let several = list(ports).count() > 1;
+    let (mut known, mut node_ports, mut numbers) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for (index, port) in list(ports).enumerate() {
+        let at = |name: &str| format!("spec.ports[{index}].{name}");
+        match text(port, "name") {
+            Some(name) => {
+                faults.invalid_each(&at("name"), name, names::dns_label(name));
+                if !known.insert(name) {
+                    faults.duplicate(at("name"), name);
+                }
+            }
+            None if several => faults.required(at("name"), ""),
+            None => {}
+        }
+        judge_port(port["port"].as_i64().unwrap_or_default(), &at("port"), faults);
+        let protocol = port["protocol"].as_str().unwrap_or_default();
+        if !PROTOCOLS.contains(&protocol) {
+            faults.not_supported(at("protocol"), protocol, &PROTOCOLS);
+        }
+        judge_target(&port["targetPort"], &at("targetPort"), faults);
+        if let Some(name) = text(port, "appProtocol") {
+            faults.invalid_each(&at("appProtocol"), name, names::qualified_name(name));
+        }
+    }
+    for (index, port) in list(ports).enumerate() {
+        let protocol = port["protocol"].as_str().unwrap_or_default();
+        if let Some(number) = port["nodePort"].as_i64().filter(|number| *number != 0) {
+            let field = format!("spec.ports[{index}].nodePort");
+            if kind == "ClusterIP" {
+                faults.forbidden(field.clone(), "may not be used when `type` is 'ClusterIP'");
+            }
+            if !node_ports.insert((protocol, number)) {
+                faults.duplicate(field, number);
+            }
+        }
+        if !numbers.insert((protocol, port["port"].as_i64().unwrap_or_default())) {
+            let key = json!({ "Name": "", "Protocol": protocol, "AppProtocol": null, "Port": port["port"],
+                "TargetPort": 0, "NodePort": 0 });
+            faults.duplicate(format!("spec.ports[{index}]"), key);
+        }
+    }
+}
+
+fn judge_addresses(spec: &Value, kind: &str, faults: &mut Faults) {
+    if kind == "ExternalName" {
+        return;
+    }
+    let all = &spec["clusterIPs"];
+    match text(spec, "clusterIP") {
+        Some(one) if !empty(all) && all[0] != one => {
+            faults.invalid("spec.clusterIPs", all.clone(), "first value must match `clusterIP`");
+        }
+        None if !empty(all) => {
+            faults.invalid("spec.clusterIPs", all.clone(), "must be empty when `clusterIP` is not specified");
+        }
+        _ => {}
+    }
+    let families = ["IPv4", "IPv6"];
+    for (index, family) in list(&spec["ipFamilies"]).filter_map(Value::as_str).enumerate() {
+        if !families.contains(&family) {
+            faults.not_supported(format!("spec.ipFamilies[{index}]"), family, &families);
+        }
+    }
+    let policies = ["PreferDualStack", "RequireDualStack", "SingleStack"];
+    if let Some(policy) = text(spec, "ipFamilyPolicy").filter(|policy| !policies.contains(policy)) {
+        faults.not_supported("spec.ipFamilyPolicy", policy, &policies);
+    }
+    for (index, ip) in list(all).filter_map(Value::as_str).enumerate() {
+        if ip == "None" && index == 0 {
+            if list(all).count() > 1 {
+                faults.invalid("spec.clusterIPs", all.clone(), "'None' must be the first and only value");
+            }
+        } else if ip.parse::<std::net::IpAddr>().is_err() {
+            let words = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+            faults.invalid(format!("spec.clusterIPs[{index}]"), ip, words);
+        }
+    }
+}
+
+fn judge_policies(spec: &Value, kind: &str, faults: &mut Faults) {
+    let external = matches!(kind, "NodePort" | "LoadBalancer") || (kind == "ClusterIP" && !empty(&spec["externalIPs"]));
+    let (policy, policies) = (text(spec, "externalTrafficPolicy"), ["Cluster", "Local"]);
+    match policy {
+        Some(policy) if !external => {
+            let words = "may only be set for externally-accessible services";
+            faults.invalid("spec.externalTrafficPolicy", policy, words);
+        }
+        Some(policy) if !policies.contains(&policy) => {
+            faults.not_supported("spec.externalTrafficPolicy", policy, &policies);
+        }
+        None if external => {
+            faults.required("spec.externalTrafficPolicy", "may only be set for externally-accessible services");
+        }
+        _ => {}
+    }
+    let check = &spec["healthCheckNodePort"];
+    if check.as_i64().is_some_and(|port| port != 0) && !(kind == "LoadBalancer" && policy == Some("Local")) {
+        let words = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+        faults.invalid("spec.healthCheckNodePort", check.clone(), words);
+    }
+    match text(spec, "internalTrafficPolicy") {
+        Some(policy) if !policies.contains(&policy) => {
+            faults.not_supported("spec.internalTrafficPolicy", policy, &policies);
+        }
+        None if matches!(kind, "NodePort" | "LoadBalancer" | "ClusterIP") => {
+            faults.required("spec.internalTrafficPolicy", "");
+        }
+        _ => {}
+    }
+}
+
+/// Judges a change of a service: its address stays.
+pub(super) fn judge_change(old: &Value, new: &Value, faults: &mut Faults) {
+    judge_address_change(old, new, faults);
+    let (before, after) = (&old["spec"], &new["spec"]);
+    if before["type"] == "LoadBalancer"
+        && after["type"] == "LoadBalancer"
+        && before["loadBalancerClass"] != after["loadBalancerClass"]
+    {
+        faults.invalid("spec.loadBalancerClass", after["loadBalancerClass"].clone(), "may not change once set");
+    }
+    judge(new, faults);
+}
+
+fn judge_address_change(old: &Value, new: &Value, faults: &mut Faults) {
+    let (before, after) = (&old["spec"], &new["spec"]);
+    if before["type"] == "ExternalName" || after["type"] == "ExternalName" || (headless(old) && headless(new)) {
+        return;
+    }
+    let addresses = |spec: &Value| list(&spec["clusterIPs"]).cloned().collect::<Vec<_>>();
+    let (had, has) = (addresses(before), addresses(after));
+    for (index, address) in had.iter().enumerate() {
+        let words = match has.get(index) {
+            Some(now) if now == address => continue,
+            None if index == 0 => "primary clusterIP can not be unset",
+            None => continue,
+            Some(_) => "may not change once set",
+        };
+        faults.invalid(format!("spec.clusterIPs[{index}]"), Value::Array(has.clone()), words);
+    }
+}

@@ -1,0 +1,190 @@
+//! What each kind's strategy sets or puts back, before an object is judged.
+
+use serde_json::{Value, json};
+
+use super::{
+    super::{Endpoint, Kind, admit, quantity::Quantity},
+    Fields, default,
+    defaults::namespace_label,
+    fields,
+};
+
+/// Kinds that count their generations.
+const COUNTED: [&str; 7] = [
+    "Pod",
+    "Job",
+    "PodDisruptionBudget",
+    "CustomResourceDefinition",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+    "EndpointSlice",
+];
+
+/// Before a new object is judged.
+pub(in super::super) fn prepare_new(kind: &Kind, object: &mut Value) {
+    if kind.status && kind.kind != "Node" {
+        admit::copy(kind.empty().get("status"), object, "status");
+    }
+    if COUNTED.contains(&kind.kind.as_str()) {
+        admit::set_generation(object, 1);
+    }
+    let Some(map) = object.as_object_mut() else { return };
+    match kind.kind.as_str() {
+        "Pod" => {
+            let class = quality(map);
+            let status = if gated(map) {
+                json!({ "phase": "Pending", "qosClass": class, "conditions": [{ "type": "PodScheduled",
+                    "status": "False", "reason": "SchedulingGated", "lastProbeTime": null, "lastTransitionTime": null,
+                    "message": "Scheduling is blocked due to non-empty scheduling gates" }] })
+            } else {
+                json!({ "phase": "Pending", "qosClass": class })
+            };
+            map.insert("status".to_owned(), status);
+        }
+        "PersistentVolumeClaim" | "PersistentVolume" => {
+            map.insert("status".to_owned(), json!({ "phase": "Pending" }));
+        }
+        "Namespace" => {
+            map.insert("status".to_owned(), json!({ "phase": "Active" }));
+            default(map, "spec", json!({}));
+            if let Some(spec) = fields(map, "spec") {
+                default(spec, "finalizers", json!([]));
+                if let Some(finalizers) = spec.get_mut("finalizers").and_then(Value::as_array_mut)
+                    && !finalizers.iter().any(|name| name == "kubernetes")
+                {
+                    finalizers.push("kubernetes".into());
+                }
+            }
+            namespace_label(map);
+        }
+        "Job" => select_own_pods(map),
+        _ => {}
+    }
+}
+
+/// Puts back what an endpoint does not write, and counts the generation.
+pub(in super::super) fn prepare_changed(kind: &Kind, endpoint: Endpoint, old: &Value, new: &mut Value) {
+    match endpoint {
+        Endpoint::Status => {
+            admit::copy(old.get("spec"), new, "spec");
+            if kind.kind == "Pod" {
+                for name in ["ownerReferences", "deletionTimestamp"] {
+                    admit::copy(old["metadata"].get(name), &mut new["metadata"], name);
+                }
+                if new["status"]["qosClass"].is_null() {
+                    admit::copy(old["status"].get("qosClass"), &mut new["status"], "qosClass");
+                }
+            }
+            return;
+        }
+        Endpoint::Finalize => {
+            admit::copy(old.get("status"), new, "status");
+            return;
+        }
+        Endpoint::Main if kind.status => admit::copy(old.get("status"), new, "status"),
+        Endpoint::Main => {}
+    }
+    match kind.kind.as_str() {
+        "Namespace" => {
+            admit::copy(old["spec"].get("finalizers"), &mut new["spec"], "finalizers");
+            if let Some(map) = new.as_object_mut() {
+                namespace_label(map);
+            }
+        }
+        "Secret" if new["type"] == "" => admit::copy(old.get("type"), new, "type"),
+        _ => {}
+    }
+    let changed = match kind.kind.as_str() {
+        "EndpointSlice" => old["endpoints"] != new["endpoints"] || old["ports"] != new["ports"],
+        _ => old["spec"] != new["spec"],
+    };
+    if changed && COUNTED.contains(&kind.kind.as_str()) {
+        admit::set_generation(new, old["metadata"]["generation"].as_i64().unwrap_or_default() + 1);
+    }
+}
+
+fn gated(pod: &Fields) -> bool {
+    pod.get("spec").is_some_and(|spec| spec["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty()))
+}
+
+/// How a pod is treated when resources run short.
+fn quality(pod: &Fields) -> &'static str {
+    let nothing = Value::Null;
+    let spec = pod.get("spec").unwrap_or(&nothing);
+    let containers = ["containers", "initContainers"].iter().filter_map(|list| spec[list].as_array()).flatten();
+    let amount = |resources: &Value, of: &str, name: &str| {
+        let text = resources[of][name].as_str()?;
+        Quantity::parse(text).filter(|quantity| !quantity.is_zero() && !quantity.is_negative())
+    };
+    let (mut any, mut all_limited) = (false, true);
+    let mut sums: [[Option<Quantity>; 2]; 2] = [[None; 2]; 2];
+    for container in containers {
+        for (index, name) in ["cpu", "memory"].iter().enumerate() {
+            for (side, of) in ["requests", "limits"].iter().enumerate() {
+                let amount = amount(&container["resources"], of, name);
+                any |= amount.is_some();
+                all_limited &= *of == "requests" || amount.is_some();
+                if let Some(amount) = amount {
+                    sums[index][side] = Some(sums[index][side].map_or(amount, |sum| sum + amount));
+                }
+            }
+        }
+    }
+    match (any, all_limited) {
+        (false, _) => "BestEffort",
+        (true, true) if sums.iter().all(|[requests, limits]| requests == limits) => "Guaranteed",
+        _ => "Burstable",
+    }
+}
+
+/// A job finds its pods by its own UID.
+fn select_own_pods(job: &mut Fields) {
+    let metadata = job.get("metadata").cloned().unwrap_or_default();
+    let (name, uid) = (metadata["name"].clone(), metadata["uid"].clone());
+    let Some(spec) = fields(job, "spec") else { return };
+    if spec.get("manualSelector") == Some(&Value::Bool(true)) {
+        return;
+    }
+    if let Some(template) = fields(spec, "template") {
+        default(template, "metadata", json!({}));
+        if let Some(metadata) = fields(template, "metadata") {
+            default(metadata, "labels", json!({}));
+            if let Some(labels) = fields(metadata, "labels") {
+                for key in ["job-name", "batch.kubernetes.io/job-name"] {
+                    default(labels, key, name.clone());
+                }
+                for key in ["controller-uid", "batch.kubernetes.io/controller-uid"] {
+                    default(labels, key, uid.clone());
+                }
+            }
+        }
+    }
+    default(spec, "selector", json!({}));
+    if let Some(selector) = fields(spec, "selector") {
+        default(selector, "matchLabels", json!({}));
+        if let Some(labels) = fields(selector, "matchLabels") {
+            default(labels, "batch.kubernetes.io/controller-uid", uid);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pods_quality_follows_from_its_requests_and_limits() {
+        let both = json!({ "cpu": "1", "memory": "1Gi" });
+        for (containers, class) in [
+            (json!([{ "resources": {} }]), "BestEffort"),
+            (json!([{ "resources": { "requests": { "cpu": "1" } } }]), "Burstable"),
+            (json!([{ "resources": { "requests": both, "limits": both } }]), "Guaranteed"),
+            (json!([{ "resources": { "requests": both, "limits": both } }, { "resources": {} }]), "Burstable"),
+            (json!([{ "resources": { "requests": { "cpu": "500m", "memory": "1Gi" }, "limits": both } }]), "Burstable"),
+            (json!([{ "resources": { "requests": { "storage": "1Gi" } } }]), "BestEffort"),
+        ] {
+            let pod = json!({ "spec": { "containers": containers } });
+            assert_eq!(quality(pod.as_object().unwrap()), class, "{pod}");
+        }
+    }
+}
