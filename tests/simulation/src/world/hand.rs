@@ -107,15 +107,18 @@ impl Hand {
         }
         let answer = self.send::<Value>(Method::DELETE, &path::<K>(key), Some(options)).await;
         match answer {
-            Ok(object) => Ok(match serde_json::from_value::<K>(object) {
-                // What is still there has a time to go; what is not is answered by a status, or as it was.
-                Ok(object) if object.meta().deletion_timestamp.is_some() && grace != Some(0) => shown(object),
-                _ => None,
-            }),
+            Ok(object) => Ok(serde_json::from_value::<K>(object).ok().filter(stays).and_then(shown)),
             Err(Fault::Missing) => Ok(missing::<K>(key, uid)),
             Err(fault) => Err(fault),
         }
     }
+}
+
+/// Whether an object that a deletion was answered with is still there: held, or with time to go.
+fn stays<K: Kept>(object: &K) -> bool {
+    let meta = object.meta();
+    let held = meta.finalizers.as_ref().is_some_and(|held| !held.is_empty());
+    meta.deletion_timestamp.is_some() && (held || meta.deletion_grace_period_seconds.unwrap_or(0) > 0)
 }
 
 /// Where an object is.

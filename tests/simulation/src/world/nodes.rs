@@ -12,6 +12,8 @@ use super::{
 };
 
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
+/// What an API server gives to a node that registers.
+const NOT_READY: &str = "node.kubernetes.io/not-ready";
 
 /// Registers nodes, and tells which of them are not heard of.
 pub(super) fn look_after(round: &mut Round, kubelets: &Kubelets) {
@@ -72,17 +74,15 @@ fn tell(round: &mut Round, key: &Key, node: &Node, trouble: Option<Trouble>) {
 
 fn taint(round: &mut Round, key: &Key, node: &Node, silent: bool) {
     let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
-    let tainted = taints.iter().any(|taint| taint.key == UNREACHABLE);
-    if tainted == silent {
+    let is_ours = |taint: &&Taint| matches!(taint.key.as_str(), UNREACHABLE | NOT_READY);
+    let effects = if silent { &["NoSchedule", "NoExecute"][..] } else { &[] };
+    let said: Vec<_> = taints.iter().filter(is_ours).map(|taint| (taint.key.as_str(), taint.effect.as_str())).collect();
+    if said.len() == effects.len() && effects.iter().all(|effect| said.contains(&(UNREACHABLE, *effect))) {
         return;
     }
-    let mut wanted: Vec<Value> =
-        taints.iter().filter(|taint| taint.key != UNREACHABLE).map(|taint| json!(taint)).collect();
-    if silent {
-        for effect in ["NoSchedule", "NoExecute"] {
-            wanted.push(json!({ "key": UNREACHABLE, "effect": effect }));
-        }
-    }
+    let others = taints.iter().filter(|taint| !is_ours(taint)).map(|taint| json!(taint));
+    let ours = effects.iter().map(|effect| json!({ "key": UNREACHABLE, "effect": effect }));
+    let wanted: Vec<_> = others.chain(ours).collect();
     let version = node.metadata.resource_version.clone();
     let patch = json!({ "metadata": { "resourceVersion": version }, "spec": { "taints": wanted } });
     write(round, key, node, Part::Object, patch);
