@@ -33,7 +33,7 @@ pub fn admit_update(kind: &Kind, endpoint: Endpoint, old: &Value, new: &mut Valu
     }
     metadata::keep(old, new);
     let mut faults = Faults::default();
-    metadata::judge_change(old, new, &mut faults);
+    metadata::judge_change(kind, old, new, &mut faults);
     if kind.custom {
         match endpoint {
             Endpoint::Status => judge_custom_status(kind, old, new, &mut faults),

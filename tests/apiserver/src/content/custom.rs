@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Kind, Refusal, decode,
+    Kind, Refusal, cannot_be_handled, decode,
     structural::{Nullable, Rules},
     types::{Schema, Shape, TypeId, Types},
 };
@@ -20,7 +20,7 @@ pub(super) fn read(kind: &Kind, object: &mut Value) -> Result<Vec<String>, Refus
         if value.is_null() {
             *value = Value::Object(Map::new());
         }
-        let strange = decode::typed(&metadata, value).map_err(Refusal::BadRequest)?;
+        let strange = decode::typed(&metadata, value).map_err(|words| cannot_be_handled(kind, &words))?;
         unknown.extend(strange.into_iter().map(|path| format!("metadata.{path}")));
     }
     Ok(unknown)

@@ -47,7 +47,7 @@ impl<'a> Reader<'a> {
             Shape::Any | Shape::Scalar(Scalar::Raw) => Ok(()),
             Shape::Scalar(scalar) => self.scalar(*scalar, value),
             Shape::List(list) => {
-                let Value::Array(items) = value else { return Err(self.wrong(value, "slice")) };
+                let Value::Array(items) = value else { return Err(self.wrong(value, &go_name(types, id))) };
                 for (index, item) in items.iter_mut().enumerate() {
                     self.path.push(Step::Index(index));
                     if item.is_null() {
@@ -59,7 +59,7 @@ impl<'a> Reader<'a> {
                 Ok(())
             }
             Shape::Map { value: of, .. } => {
-                let Value::Object(map) = value else { return Err(self.wrong(value, "map")) };
+                let Value::Object(map) = value else { return Err(self.wrong(value, &go_name(types, id))) };
                 for (key, item) in map {
                     self.path.push(Step::Key(key.clone()));
                     if item.is_null() {
@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
                 Ok(())
             }
             Shape::Struct(of) => {
-                let Value::Object(map) = value else { return Err(self.wrong(value, &of.name)) };
+                let Value::Object(map) = value else { return Err(self.wrong(value, &go_name(types, id))) };
                 self.fields(of, map)
             }
         }
@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
             },
             Scalar::Quantity => return quantity(value),
             Scalar::Time => return time(value, "%Y-%m-%dT%H:%M:%SZ"),
-            Scalar::MicroTime => return time(value, "%Y-%m-%dT%H:%M:%S.%6fZ"),
+            Scalar::MicroTime => return microtime(value),
             Scalar::Raw => true,
         };
         if fits { Ok(()) } else { Err(self.wrong(value, go_type(scalar))) }
@@ -245,6 +245,17 @@ fn zero(types: &Types, id: TypeId) -> Value {
     }
 }
 
+/// A type as Go names it.
+fn go_name(types: &Types, id: TypeId) -> String {
+    match types.shape(id) {
+        Shape::Scalar(scalar) => go_type(*scalar).to_owned(),
+        Shape::List(list) => format!("[]{}", go_name(types, list.item)),
+        Shape::Map { value, .. } => format!("map[string]{}", go_name(types, *value)),
+        Shape::Struct(of) => format!("v1.{}", of.name),
+        Shape::Any => "interface {}".to_owned(),
+    }
+}
+
 fn go_type(scalar: Scalar) -> &'static str {
     match scalar {
         Scalar::Int32 => "int32",
@@ -288,6 +299,19 @@ fn time(value: &mut Value, format: &str) -> Result<(), Wrong> {
         *value = written.into();
     }
     Ok(())
+}
+
+/// A time with exactly six digits behind the seconds.
+fn microtime(value: &mut Value) -> Result<(), Wrong> {
+    let text = value.as_str().unwrap_or_default();
+    let fraction = text.get(19..).unwrap_or_default();
+    let digits = fraction.strip_prefix('.').map(|rest| rest.bytes().take_while(u8::is_ascii_digit).count());
+    if digits != Some(6) && value.is_string() {
+        return Err(format!(
+            "parsing time {text:?} as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse {fraction:?} as \".000000\""
+        ));
+    }
+    time(value, "%Y-%m-%dT%H:%M:%S.%6fZ")
 }
 
 #[cfg(test)]

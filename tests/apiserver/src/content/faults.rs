@@ -33,8 +33,7 @@ impl Faults {
     }
 
     pub fn not_supported(&mut self, field: impl Into<String>, value: impl Into<Value>, supported: &[&str]) {
-        let mut supported: Vec<String> = supported.iter().map(|word| format!("{word:?}")).collect();
-        supported.sort();
+        let supported: Vec<String> = supported.iter().map(|word| format!("{word:?}")).collect();
         let supported = supported.join(", ");
         let message = format!("Unsupported value: {}: supported values: {supported}", shown(&value.into()));
         self.add(field, "FieldValueNotSupported", message);

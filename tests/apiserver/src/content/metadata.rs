@@ -29,11 +29,11 @@ pub(super) fn judge_new(kind: &Kind, object: &Value, faults: &mut Faults) {
         (false, None) => {}
     }
     judge_common(metadata, faults);
-    judge_finalizers(metadata, faults);
+    judge_finalizers(kind, metadata, faults);
 }
 
 /// Judges a changed object's metadata.
-pub(super) fn judge_change(old: &Value, new: &Value, faults: &mut Faults) {
+pub(super) fn judge_change(kind: &Kind, old: &Value, new: &Value, faults: &mut Faults) {
     let (before, after) = (&old["metadata"], &new["metadata"]);
     if !before["deletionTimestamp"].is_null() {
         let had: BTreeSet<&str> = strings(&before["finalizers"]).collect();
@@ -66,6 +66,9 @@ pub(super) fn judge_change(old: &Value, new: &Value, faults: &mut Faults) {
         }
     }
     judge_common(after, faults);
+    if !kind.custom {
+        judge_finalizers(kind, after, faults);
+    }
 }
 
 /// What a write cannot change: the server keeps it.
@@ -145,8 +148,15 @@ fn judge_owners(owners: &Value, faults: &mut Faults) {
     }
 }
 
-fn judge_finalizers(metadata: &Value, faults: &mut Faults) {
+fn judge_finalizers(kind: &Kind, metadata: &Value, faults: &mut Faults) {
     const FIELD: &str = "metadata.finalizers";
+    const STANDARD: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
+    for (index, name) in strings(&metadata["finalizers"]).enumerate() {
+        if !kind.custom && !name.contains('/') && !STANDARD.contains(&name) {
+            let words = "name is neither a standard finalizer name nor is it fully qualified";
+            faults.invalid(format!("{FIELD}[{index}]"), name, words);
+        }
+    }
     for name in strings(&metadata["finalizers"]) {
         faults.invalid_each(FIELD, name, names::qualified_name(name));
     }

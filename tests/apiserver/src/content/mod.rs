@@ -74,7 +74,8 @@ pub enum Refusal {
     BadRequest(String),
     /// 409 `Conflict` of an apply, with a cause `FieldManagerConflict` for each field, and the whole message.
     Conflict(Vec<Cause>, String),
-    /// 500 `InternalError`: what the server answers where an applied object does not fit its schema.
+    /// 500 with a message and nothing else, not even a reason: what the server answers where an applied object does not
+    /// fit its schema.
     Internal(String),
 }
 
@@ -122,13 +123,40 @@ pub enum Force {
 /// Reads an object as its type: wrong JSON types are refused, unknown fields dropped, absent fields defaulted.
 /// Answers with the paths of the unknown fields (for `fieldValidation=Strict` and for warnings).
 pub fn decode(kind: &Kind, object: &mut Value) -> Result<Vec<String>, Refusal> {
+    judge_type(kind, object)?;
     if kind.custom {
         return custom::read(kind, object);
     }
-    let unknown = decode::typed(&kind.schema, object).map_err(|words| {
-        let (name, version) = (&kind.kind, &kind.version);
-        Refusal::BadRequest(format!("{name} in version {version:?} cannot be handled as a {name}: {words}"))
-    })?;
+    let unknown = decode::typed(&kind.schema, object).map_err(|words| cannot_be_handled(kind, &words))?;
     builtin::set_defaults(&kind.kind, object);
     Ok(unknown)
+}
+
+/// What an object says it is must be this kind; a built-in one need not say it.
+fn judge_type(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
+    let Some(map) = object.as_object_mut() else {
+        return Err(cannot_be_handled(kind, "json: cannot unmarshal into Go value"));
+    };
+    for (name, wanted) in [("apiVersion", kind.api_version()), ("kind", kind.kind.clone())] {
+        match map.get(name).and_then(Value::as_str).unwrap_or_default() {
+            "" if kind.custom => {
+                let words = format!("Object '{name}' is missing in '{}'", Value::Object(map.clone()));
+                return Err(Refusal::BadRequest(words));
+            }
+            "" => {
+                map.insert(name.to_owned(), wanted.into());
+            }
+            given if given != wanted => {
+                let words = format!("the {name} in the data ({given}) does not match the expected {name} ({wanted})");
+                return Err(Refusal::BadRequest(words));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn cannot_be_handled(kind: &Kind, words: &str) -> Refusal {
+    let (name, version) = (&kind.kind, &kind.version);
+    Refusal::BadRequest(format!("{name} in version {version:?} cannot be handled as a {name}: {words}"))
 }

@@ -22,6 +22,9 @@ pub(in super::super) fn set_defaults(kind: &str, object: &mut Value) {
         "PersistentVolume" => {
             if let Some(spec) = fields(object, "spec") {
                 default(spec, "persistentVolumeReclaimPolicy", "Retain");
+                if let Some(path) = fields(spec, "hostPath") {
+                    default(path, "type", "");
+                }
                 default(spec, "volumeMode", "Filesystem");
             }
             phase(object, "Pending");
@@ -31,6 +34,14 @@ pub(in super::super) fn set_defaults(kind: &str, object: &mut Value) {
             phase(object, "Active");
         }
         "Node" => {
+            if let Some(spec) = fields(object, "spec") {
+                let (one, all) = (spec.get("podCIDR").cloned(), spec.get("podCIDRs").cloned());
+                match (one, all) {
+                    (Some(one), None) => default(spec, "podCIDRs", json!([one])),
+                    (None, Some(all)) => default(spec, "podCIDR", all[0].clone()),
+                    _ => {}
+                }
+            }
             if let Some(status) = fields(object, "status")
                 && let Some(capacity) = status.get("capacity").cloned()
             {

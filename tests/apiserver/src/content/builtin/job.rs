@@ -18,7 +18,7 @@ pub(super) fn judge(job: &Value, faults: &mut Faults) {
     for name in ["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"] {
         judge_not_negative(&spec[name], &format!("spec.{name}"), faults);
     }
-    let modes = ["Indexed", "NonIndexed"];
+    let modes = ["NonIndexed", "Indexed"];
     match text(spec, "completionMode") {
         Some(mode) if !modes.contains(&mode) => faults.not_supported("spec.completionMode", mode, &modes),
         Some("Indexed") if spec["completions"].is_null() => {
@@ -30,7 +30,7 @@ pub(super) fn judge(job: &Value, faults: &mut Faults) {
     judge_labels(&template["metadata"]["labels"], "spec.template.labels", faults);
     judge_annotations(&template["metadata"]["annotations"], "spec.template.annotations", faults);
     pod::judge_spec(&template["spec"], "spec.template.spec", faults);
-    let (field, policies) = ("spec.template.spec.restartPolicy", ["Never", "OnFailure"]);
+    let (field, policies) = ("spec.template.spec.restartPolicy", ["OnFailure", "Never"]);
     match text(&template["spec"], "restartPolicy") {
         None | Some("Always") => faults.required(field, "valid values: \"OnFailure\", \"Never\""),
         Some(policy) if !policies.contains(&policy) => faults.not_supported(field, policy, &policies),
@@ -74,8 +74,11 @@ fn judge_generated(job: &Value, faults: &mut Faults) {
     }
 }
 
-/// Whether a selector chooses what has these labels.
+/// Whether a selector chooses what has these labels. None chooses nothing.
 fn selects(selector: &Value, labels: &Value) -> bool {
+    if selector.is_null() {
+        return false;
+    }
     let mut equal = selector["matchLabels"].as_object().into_iter().flatten();
     let meets = |expression: &Value| {
         let value = labels[expression["key"].as_str().unwrap_or_default()].clone();

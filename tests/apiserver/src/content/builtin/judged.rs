@@ -22,6 +22,7 @@ pub(in super::super) fn judge_new(kind: &Kind, object: &Value, faults: &mut Faul
 pub(in super::super) fn judge_change(kind: &Kind, endpoint: Endpoint, old: &Value, new: &Value, faults: &mut Faults) {
     match (kind.kind.as_str(), endpoint) {
         ("Pod", Endpoint::Status) => pod::judge_status(old, new, faults),
+        ("Service", Endpoint::Status) => service::judge_status(new, faults),
         (_, Endpoint::Status | Endpoint::Finalize) => {}
         ("Pod", _) => pod::judge_change(old, new, faults),
         ("Service", _) => service::judge_change(old, new, faults),

@@ -217,3 +217,28 @@ fn judge_address_change(old: &Value, new: &Value, faults: &mut Faults) {
         faults.invalid(format!("spec.clusterIPs[{index}]"), Value::Array(has.clone()), words);
     }
 }
+
+/// Judges a service's status: only load balancers have addresses there.
+pub(super) fn judge_status(service: &Value, faults: &mut Faults) {
+    const PATH: &str = "status.loadBalancer.ingress";
+    let ingress = &service["status"]["loadBalancer"]["ingress"];
+    if service["spec"]["type"] != "LoadBalancer" && !empty(ingress) {
+        faults.forbidden(PATH, "may only be used when `spec.type` is 'LoadBalancer'");
+        return;
+    }
+    for (index, way) in list(ingress).enumerate() {
+        match (text(way, "ip"), text(way, "ipMode")) {
+            (Some(ip), _) if ip.parse::<std::net::IpAddr>().is_err() => {
+                let words = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+                faults.invalid(format!("{PATH}[{index}].ip"), ip, words);
+            }
+            (None, Some(_)) => {
+                faults.forbidden(format!("{PATH}[{index}].ipMode"), "may not be specified when `ip` is not set");
+            }
+            _ => {}
+        }
+        if let Some(name) = text(way, "hostname") {
+            faults.invalid_each(&format!("{PATH}[{index}].hostname"), name, names::dns_subdomain(name));
+        }
+    }
+}

@@ -41,8 +41,12 @@ pub(in super::super) fn prepare_new(kind: &Kind, object: &mut Value) {
             };
             map.insert("status".to_owned(), status);
         }
-        "PersistentVolumeClaim" | "PersistentVolume" => {
+        "PersistentVolumeClaim" => {
             map.insert("status".to_owned(), json!({ "phase": "Pending" }));
+        }
+        "PersistentVolume" => {
+            let made = map.get("metadata").map(|metadata| metadata["creationTimestamp"].clone()).unwrap_or_default();
+            map.insert("status".to_owned(), json!({ "phase": "Pending", "lastPhaseTransitionTime": made }));
         }
         "Namespace" => {
             map.insert("status".to_owned(), json!({ "phase": "Active" }));
@@ -159,12 +163,17 @@ fn select_own_pods(job: &mut Fields) {
             }
         }
     }
+    let labels = spec.get("template").map(|template| template["metadata"]["labels"].clone()).unwrap_or_default();
     default(spec, "selector", json!({}));
     if let Some(selector) = fields(spec, "selector") {
         default(selector, "matchLabels", json!({}));
         if let Some(labels) = fields(selector, "matchLabels") {
             default(labels, "batch.kubernetes.io/controller-uid", uid);
         }
+    }
+    // What has no labels is read from the store with those of its pods.
+    if let Some(metadata) = fields(job, "metadata") {
+        default(metadata, "labels", labels);
     }
 }
 

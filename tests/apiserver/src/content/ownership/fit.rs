@@ -25,7 +25,7 @@ fn judge(types: &Types, id: TypeId, value: &Value, path: &str, faults: &mut Vec<
         Shape::Any | Shape::Scalar(Scalar::Raw) => {}
         Shape::Scalar(Scalar::IntOrText | Scalar::Quantity) => {
             if value.is_object() || value.is_array() {
-                wrong(format!("expected any scalar, got {}", go(value)));
+                wrong(format!("expected any scalar, got {}", plain(value)));
             }
         }
         Shape::Scalar(Scalar::Int32 | Scalar::Int64 | Scalar::Float) => {
@@ -35,7 +35,7 @@ fn judge(types: &Types, id: TypeId, value: &Value, path: &str, faults: &mut Vec<
         }
         Shape::Scalar(Scalar::Bool) => {
             if !value.is_boolean() {
-                wrong(format!("expected boolean, got {}", go(value)));
+                wrong(format!("expected boolean, got {}", plain(value)));
             }
         }
         Shape::Scalar(_) => {
@@ -44,7 +44,7 @@ fn judge(types: &Types, id: TypeId, value: &Value, path: &str, faults: &mut Vec<
             }
         }
         Shape::List(list) => {
-            let Some(items) = value.as_array() else { return wrong(format!("expected list, got {}", go(value))) };
+            let Some(items) = value.as_array() else { return wrong(format!("expected list, got {}", plain(value))) };
             let mut seen = BTreeSet::new();
             for (index, item) in items.iter().enumerate() {
                 let step = if list.by == ListType::Atomic {
@@ -64,7 +64,7 @@ fn judge(types: &Types, id: TypeId, value: &Value, path: &str, faults: &mut Vec<
             }
         }
         shape @ (Shape::Map { .. } | Shape::Struct(_)) => {
-            let Some(map) = value.as_object() else { return wrong(format!("expected map, got {}", go(value))) };
+            let Some(map) = value.as_object() else { return wrong(format!("expected map, got {}", plain(value))) };
             for (name, value) in map {
                 let path = format!("{path}.{name}");
                 let Some(of) = shape.child(name) else {
@@ -77,12 +77,17 @@ fn judge(types: &Types, id: TypeId, value: &Value, path: &str, faults: &mut Vec<
     }
 }
 
-/// A value as Go shows it.
-fn go(value: &Value) -> String {
+/// A value as Go prints it.
+fn plain(value: &Value) -> String {
     match value {
-        Value::Object(_) => "&{map}".to_owned(),
-        other => format!("&value.valueUnstructured{{Value:{other}}}"),
+        Value::String(text) => format!("&{{{text}}}"),
+        other => format!("&{{{other}}}"),
     }
+}
+
+/// A value as Go shows it with its type.
+fn go(value: &Value) -> String {
+    format!("&value.valueUnstructured{{Value:{value}}}")
 }
 
 fn go_type(value: &Value) -> &'static str {
