@@ -1,8 +1,42 @@
-//! Checks: what must hold after every event (`S…`, `D…`), each a small machine that sees the tape and the truth.
+//! Checks: what must hold after every event (`S…`, `A…`, `D…`), each a small machine that sees the tape and the truth;
+//! and what must hold in the end ([`liveness`], [`durable`]).
+//!
+//! A check believes nothing that the controller says of itself: it looks at what API servers hold, at what processes do,
+//! and at what was sent. It is strict about what the controller could have known, and allows for what it could not
+//! ([`look::HEARD`]).
+
+mod budget;
+mod durable;
+mod exclusive;
+mod fencing;
+mod founding;
+mod leftovers;
+pub mod liveness;
+mod look;
+mod namespaces;
+mod ownership;
+mod pace;
+mod place;
+mod quiet;
+mod record;
+mod request;
+mod right_cluster;
+mod secrecy;
+mod sight;
+mod status;
+mod takedown;
+#[cfg(test)]
+mod testing;
+mod view;
+mod volumes;
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use apiserver::ApiServer;
+
+pub use durable::durable;
+pub use quiet::Quiet;
+pub use secrecy::leak;
 
 use crate::{
     addresses::Addresses,
@@ -47,4 +81,63 @@ pub trait Check: Send {
 
     /// Looks at one event. The words of an error say what was violated.
     fn see(&mut self, now: Duration, event: &Event, truth: &Truth) -> Result<(), String>;
+}
+
+/// Every check.
+pub fn all() -> Vec<Box<dyn Check>> {
+    let sight = sight::Sight::default();
+    vec![
+        Box::new(budget::Budget::default()),
+        Box::new(founding::OneBootstrap::new(sight.clone())),
+        Box::new(founding::NeverAgain),
+        Box::new(exclusive::ExclusiveIdentity(sight.clone())),
+        Box::new(exclusive::OneDatabase(sight.clone())),
+        Box::new(volumes::Volumes::default()),
+        Box::new(takedown::Services::default()),
+        Box::new(ownership::Ownership::default()),
+        Box::new(right_cluster::RightCluster::default()),
+        Box::new(fencing::Fencing::default()),
+        Box::new(view::MonotoneView::default()),
+        Box::new(namespaces::Namespaces),
+        Box::new(status::HonestStatus::new(sight)),
+        Box::new(status::HonestWorkers::default()),
+        Box::new(secrecy::Secrecy::default()),
+        Box::new(record::ActBeforeRecord),
+        Box::new(record::RecordStays),
+        Box::new(volumes::OwnVolume::default()),
+        Box::new(leftovers::Leftovers::default()),
+        Box::new(place::OnePlace),
+        Box::new(pace::Pace::default()),
+    ]
+}
+
+/// The names of every check.
+pub fn names() -> Vec<&'static str> {
+    all().iter().map(|check| check.name()).collect()
+}
+
+/// Every check but those whose name is, or begins with, one of these words: `S4` is `S4 volumes`.
+pub fn all_but(without: &[&str]) -> Vec<Box<dyn Check>> {
+    let off = |name: &str| without.iter().any(|word| name == *word || name.split(' ').next() == Some(*word));
+    all().into_iter().filter(|check| !off(check.name())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_check_has_a_name_of_its_own_and_can_be_switched_off_by_it() {
+        let names = names();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+        for name in &names {
+            let left: Vec<_> = all_but(&[name]).iter().map(|check| check.name()).collect();
+            assert_eq!(left.len(), names.len() - 1);
+            assert!(!left.contains(name));
+        }
+        let left = all_but(&["S4"]);
+        assert!(left.iter().all(|check| check.name() != "S4 volumes") && left.len() < names.len());
+    }
 }

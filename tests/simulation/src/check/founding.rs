@@ -1,0 +1,187 @@
+//! S2: one bootstrap. A database is founded once: no second identity of it ever serves, no member founds again once the
+//! first have served, and no pod that founds is made once the record says that it has.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::{
+    Check, Truth,
+    look::{self, Stage, is_member_pod, name, owner, record, stage},
+    ownership::made,
+    request::PODS,
+    sight::Sight,
+};
+use crate::{
+    etcd::{ClusterId, Founding, MemberId, View},
+    tape::Event,
+};
+
+/// `S2 one bootstrap`: what processes do.
+pub struct OneBootstrap {
+    sight: Sight,
+    /// Which identities of a database have served.
+    served: BTreeMap<String, BTreeSet<ClusterId>>,
+    /// Since when a cluster has served.
+    since: BTreeMap<ClusterId, Duration>,
+    /// Members that have founded: of which cluster, which, on which volume.
+    founded: BTreeMap<(ClusterId, MemberId), String>,
+    /// How many foundings were looked at.
+    looked: usize,
+}
+
+impl OneBootstrap {
+    /// Sees processes by this sight.
+    pub fn new(sight: Sight) -> Self {
+        Self { sight, served: BTreeMap::new(), since: BTreeMap::new(), founded: BTreeMap::new(), looked: 0 }
+    }
+
+    fn look(&mut self, now: Duration, views: &[View], foundings: &[Founding]) -> Result<(), String> {
+        for founding in foundings.iter().skip(self.looked) {
+            self.looked += 1;
+            let again = self.founded.insert((founding.cluster_id, founding.member_id), founding.by_volume.clone());
+            let (Some(before), Some(since)) = (again, self.since.get(&founding.cluster_id)) else { continue };
+            if *since <= founding.at {
+                return Err(format!(
+                    "member {} of database {} founds a second time at {:.1} s, on volume {} (before: {before}), \
+                     although cluster {} has served since {:.1} s: what it had acknowledged may be lost",
+                    founding.member_id,
+                    founding.owner,
+                    founding.at.as_secs_f64(),
+                    founding.by_volume,
+                    founding.cluster_id,
+                    since.as_secs_f64()
+                ));
+            }
+        }
+        for (view, cluster) in
+            views.iter().filter(|view| view.serving).filter_map(|view| Some((view, view.cluster_id?)))
+        {
+            self.since.entry(cluster).or_insert(now);
+            if let Some(identities) = self.served.get_mut(&view.owner) {
+                if identities.insert(cluster) {
+                    let all: Vec<_> = identities.iter().map(ToString::to_string).collect();
+                    return Err(format!(
+                        "database {} has served under {} identities: {}",
+                        view.owner,
+                        all.len(),
+                        all.join(", ")
+                    ));
+                }
+            } else {
+                self.served.insert(view.owner.clone(), [cluster].into());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Check for OneBootstrap {
+    fn name(&self) -> &'static str {
+        "S2 one bootstrap"
+    }
+
+    fn see(&mut self, now: Duration, event: &Event, truth: &Truth) -> Result<(), String> {
+        if !matches!(event, Event::Glance) {
+            return Ok(());
+        }
+        let views = self.sight.at(now, truth);
+        self.look(now, &views, &truth.etcds.foundings())
+    }
+}
+
+/// `S2 never again`: what pods the controller makes.
+pub struct NeverAgain;
+
+impl Check for NeverAgain {
+    fn name(&self) -> &'static str {
+        "S2 never again"
+    }
+
+    fn see(&mut self, _: Duration, event: &Event, truth: &Truth) -> Result<(), String> {
+        let Some((call, pod)) = made(event, PODS) else { return Ok(()) };
+        if !is_member_pod(&pod) || !founds(&pod) {
+            return Ok(());
+        }
+        let Some(database) = look::database(truth, owner(&pod)) else { return Ok(()) };
+        match record(&database).and_then(stage) {
+            Some(stage) if stage >= Stage::Founded => Err(format!(
+                "{} makes pod {} in {} with --initial-cluster-state=new, although the record of database {} says {stage:?}",
+                call.life,
+                name(&pod),
+                call.site,
+                look::called(&database)
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether what it runs would found.
+fn founds(pod: &serde_json::Value) -> bool {
+    args(pod).any(|arg| arg == "--initial-cluster-state=new")
+}
+
+/// The arguments of a pod's containers.
+pub fn args(pod: &serde_json::Value) -> impl Iterator<Item = &str> {
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    containers.flat_map(|container| container["args"].as_array().into_iter().flatten()).filter_map(|arg| arg.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::check::testing::{Scene, founding, seconds, view};
+
+    fn serving(n: u8, cluster: u64) -> View {
+        View { cluster_id: Some(ClusterId(cluster)), serving: true, ..view(n, 3) }
+    }
+
+    #[test]
+    fn a_database_that_serves_under_two_identities_was_founded_twice() {
+        let mut check = OneBootstrap::new(Sight::default());
+        check.look(seconds(1), &[serving(0, 1), serving(1, 1)], &[]).expect("one identity");
+        check.look(seconds(2), &[serving(0, 1)], &[]).expect("the same one");
+        let words = check.look(seconds(3), &[serving(2, 2)], &[]).expect_err("another one");
+        assert!(words.contains("2 identities"), "{words}");
+    }
+
+    #[test]
+    fn another_attempt_is_fine_where_the_first_has_never_served() {
+        let mut check = OneBootstrap::new(Sight::default());
+        let starting = View { serving: false, ..serving(0, 1) };
+        check.look(seconds(1), &[starting], &[founding(0, 1, seconds(1))]).expect("it begins");
+        check.look(seconds(2), &[serving(0, 2)], &[founding(0, 1, seconds(1))]).expect("the second attempt serves");
+    }
+
+    #[test]
+    fn a_member_founds_once_it_may_be_late_but_never_again() {
+        let mut check = OneBootstrap::new(Sight::default());
+        let all = [serving(0, 1), serving(1, 1), serving(2, 1)];
+        let mut foundings = vec![founding(0, 1, seconds(1)), founding(1, 1, seconds(1))];
+        check.look(seconds(2), &all[..2], &foundings).expect("two found, and serve");
+        foundings.push(founding(2, 1, seconds(5)));
+        check.look(seconds(6), &all, &foundings).expect("the third is late");
+        foundings.push(founding(2, 1, seconds(8)));
+        let words = check.look(seconds(9), &all, &foundings).expect_err("the third founds again");
+        assert!(words.contains("a second time"), "{words}");
+    }
+
+    #[test]
+    fn a_pod_that_founds_is_made_only_until_the_database_has_served() {
+        for (stage, fine) in [("founding", true), ("founded", false), ("established", false)] {
+            for (state, harmless) in [("new", false), ("existing", true)] {
+                let mut scene = Scene::new();
+                let database = scene.database("a", stage);
+                let pod = scene.pod(&database, 0, &[&format!("--initial-cluster-state={state}")]);
+                let sent = scene.sends(1, "w1", "POST", "/api/v1/namespaces/default/pods", &pod);
+                let verdict = scene.see(&mut NeverAgain, &sent);
+                assert_eq!(verdict.is_ok(), fine || harmless, "{stage} {state}: {verdict:?}");
+            }
+        }
+        assert!(!founds(&json!({})));
+    }
+}

@@ -1,0 +1,241 @@
+//! L1–L4, at the end of a run: every database that can run runs, every other one says what keeps it, and what is gone
+//! has left nothing behind.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{
+    Truth,
+    look::{
+        MASTER, Stage, all, called, engine_id, foreign, identity, is_deleting, member, members, name, namespace,
+        object, owner, record, site_of, stage, text, uid,
+    },
+    request::{CLAIMS, DATABASES, NAMESPACES, PARTS, SERVICES, WORKERS},
+    sight::majority,
+    status::condition,
+};
+use crate::{
+    etcd::{ClusterId, MemberId, View},
+    place::Place,
+    tape::Site,
+};
+
+/// What is expected of a run's end, where it is not that everything is well.
+#[derive(Clone, Debug, Default)]
+pub struct Expectation {
+    /// Databases (`NAMESPACE/NAME`) that need not be well.
+    pub excused: BTreeSet<String>,
+    /// Clusters that nobody can reach: what is left there is nobody's fault.
+    pub unreachable: BTreeSet<Site>,
+    /// UIDs of databases whose objects were to be kept.
+    pub kept: BTreeSet<String>,
+}
+
+/// Whether everything is well. If not, the first thing that is not.
+pub fn settled(truth: &Truth) -> Result<(), String> {
+    settled_as(truth, &Expectation::default())
+}
+
+/// The same, but for what is expected otherwise.
+pub fn settled_as(truth: &Truth, expected: &Expectation) -> Result<(), String> {
+    for worker in all(truth, MASTER, WORKERS) {
+        let gone =
+            site_of(truth, text(&worker, "/status/identity")).is_some_and(|site| expected.unreachable.contains(site));
+        let (status, reason) = condition(&worker, "Ready");
+        if status != "True" && !gone {
+            return Err(format!("worker {} is not ready ({reason}): {}", name(&worker), message(&worker, "Ready")));
+        }
+    }
+    let databases = all(truth, MASTER, DATABASES);
+    let views = truth.etcds.inspect();
+    for database in databases.iter().filter(|database| !expected.excused.contains(&called(database))) {
+        judge(truth, database, &views).map_err(|why| format!("database {}: {why}", called(database)))?;
+    }
+    let known: BTreeSet<&str> = databases.iter().map(|database| uid(database)).collect();
+    let master = identity(truth, MASTER).unwrap_or_default();
+    for site in truth.servers.keys().filter(|site| !expected.unreachable.contains(*site)) {
+        // Volumes stay where a policy says so; that no others do is seen when a database is let go.
+        for resource in PARTS.into_iter().filter(|resource| *resource != CLAIMS) {
+            let orphan = all(truth, site, resource).into_iter().find(|part| {
+                foreign(part, &master).is_none() && !known.contains(owner(part)) && !expected.kept.contains(owner(part))
+            });
+            if let Some(part) = orphan {
+                return Err(format!(
+                    "{resource} {} in {site} belongs to {}, which is gone",
+                    called(&part),
+                    owner(&part)
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn message<'a>(object: &'a Value, kind: &str) -> &'a str {
+    let conditions = object["status"]["conditions"].as_array();
+    let found = conditions.into_iter().flatten().find(|condition| condition["type"] == kind);
+    found.map(|found| text(found, "/message")).unwrap_or_default()
+}
+
+fn judge(truth: &Truth, database: &Value, views: &[View]) -> Result<(), String> {
+    let (phase, ready) = (text(database, "/status/phase"), condition(database, "Ready").0);
+    if is_deleting(database) {
+        return Err(format!("it is still being deleted: {}", text(database, "/status/message")));
+    }
+    let damage = damage(truth, database);
+    let hurt: BTreeSet<_> = damage.iter().map(|(member, _)| member.as_str()).collect();
+    let runs = phase == "Running" && ready == "True";
+    if runs || !damage.is_empty() {
+        serves(truth, database, views, &hurt)?;
+    }
+    match damage.first() {
+        None if runs => Ok(()),
+        None => Err(format!("phase {phase}, Ready={ready}: {}", text(database, "/status/message"))),
+        Some((_, why)) if runs => Err(format!("it is called Running, although {why}")),
+        Some((_, why)) if text(database, "/status/message").is_empty() => Err(format!("it does not say that {why}")),
+        Some(_) => Ok(()),
+    }
+}
+
+/// What has befallen a database that only a person, or a later version, can mend: whom, and what.
+pub fn damage(truth: &Truth, database: &Value) -> Vec<(String, String)> {
+    let nobody = String::new;
+    if condition(database, "Accepted").0 == "False" {
+        return vec![(nobody(), "its manifest is not accepted".to_owned())];
+    }
+    let Some(record) = record(database) else {
+        let old = truth.servers.keys().find_map(|site| leftover(truth, site, database));
+        return old.into_iter().map(|old| (nobody(), old)).collect();
+    };
+    members(record)
+        .filter_map(|member| Some((text(member, "/name").to_owned(), hurt(truth, database, member)?)))
+        .collect()
+}
+
+/// What stands in a cluster under the name of a database without a record.
+fn leftover(truth: &Truth, site: &str, database: &Value) -> Option<String> {
+    let label = |part: &Value, key: &str| super::look::label(part, key).to_owned();
+    let mut parts = PARTS.into_iter().flat_map(|resource| all(truth, site, resource));
+    let part = parts.find(|part| {
+        label(part, atoll::plan::labels::DATABASE_NAME) == name(database)
+            && label(part, atoll::plan::labels::DATABASE_NAMESPACE) == namespace(database)
+            && owner(part) != uid(database)
+    })?;
+    Some(format!("{} in {site} is left of an earlier database of its name", called(&part)))
+}
+
+fn hurt(truth: &Truth, database: &Value, recorded: &Value) -> Option<String> {
+    let (called, volume) = (text(recorded, "/name"), text(recorded, "/volume"));
+    let founded_in = text(recorded, "/workerIdentity");
+    if founded_in.is_empty() {
+        return None;
+    }
+    let Some(site) = site_of(truth, founded_in) else {
+        return Some(format!("the cluster of {called} is no more"));
+    };
+    if object(truth, site, NAMESPACES, "", namespace(database)).is_none_or(|namespace| is_deleting(&namespace)) {
+        return Some(format!("namespace {} of {called} in {site} is gone", namespace(database)));
+    }
+    let claims = all(truth, site, CLAIMS);
+    let claim = claims.iter().find(|claim| uid(claim) == volume);
+    if claim.is_none_or(|claim| is_deleting(claim) || text(claim, "/status/phase") == "Lost") {
+        return Some(format!("the volume of {called} in {site} is gone"));
+    }
+    let host = text(recorded, "/peer").rsplit_once(':').map_or("", |(host, _)| host);
+    let services = all(truth, site, SERVICES);
+    let own: Vec<_> =
+        services.iter().filter(|service| member(service) == called && owner(service) == uid(database)).collect();
+    let is_address = host.parse::<std::net::IpAddr>().is_ok();
+    let leads = |service: &&Value| {
+        let ingress = &service["status"]["loadBalancer"]["ingress"][0];
+        [text(service, "/spec/clusterIP"), text(ingress, "/ip"), text(ingress, "/hostname")].contains(&host)
+    };
+    let by_address = own.iter().filter(|service| text(service, "/spec/type") != "NodePort").map(|service| &***service);
+    let mut by_address = by_address.peekable();
+    (is_address && by_address.peek().is_some() && !by_address.any(|service| leads(&service)))
+        .then(|| format!("the address of {called}, {host}, leads to no service any more"))
+}
+
+/// Whether every member serves that nothing has befallen, if they can at all.
+fn serves(truth: &Truth, database: &Value, views: &[View], hurt: &BTreeSet<&str>) -> Result<(), String> {
+    let Some(record) = record(database).filter(|record| stage(record) >= Some(Stage::Founded)) else { return Ok(()) };
+    let well: Vec<_> = members(record).filter(|member| !hurt.contains(text(member, "/name"))).collect();
+    if well.len() < majority(members(record).count()) {
+        return Ok(());
+    }
+    let Some(cluster) = engine_id(text(record, "/stage/cluster")).map(ClusterId) else { return Ok(()) };
+    for member in well {
+        let id = engine_id(text(member, "/engineId")).map(MemberId);
+        let place = site_of(truth, text(member, "/workerIdentity")).map(|site| Place::Cluster(site.to_string()));
+        let runs = |view: &&View| {
+            view.cluster_id == Some(cluster) && view.member_id == id && Some(&view.place) == place.as_ref()
+        };
+        match views.iter().find(runs) {
+            Some(view) if view.serving => {}
+            Some(view) => return Err(format!("{} runs ({:?}), and does not serve", text(member, "/name"), view.role)),
+            None => return Err(format!("{} does not run", text(member, "/name"))),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::check::testing::{Scene, view};
+
+    fn running(scene: &mut Scene) -> Value {
+        let mut database = scene.database("a", "established").as_ref().clone();
+        database["status"]["phase"] = json!("Running");
+        database["status"]["message"] = json!("all members serve");
+        database["status"]["conditions"] = json!([{ "type": "Ready", "status": "True" }]);
+        for n in 0..3 {
+            scene.claim_as_recorded(&mut database, n);
+        }
+        database
+    }
+
+    fn serving() -> Vec<View> {
+        (0..3).map(|n| View { serving: true, ..view(n, 3) }).collect()
+    }
+
+    #[test]
+    fn a_database_is_well_when_it_says_so_and_serves() {
+        let mut scene = Scene::new();
+        let database = running(&mut scene);
+        judge(&scene.truth, &database, &serving()).expect("it serves");
+        let words = judge(&scene.truth, &database, &serving()[..2]).expect_err("one does not run");
+        assert!(words.contains("does not run"), "{words}");
+        let mut creating = database.clone();
+        creating["status"]["phase"] = json!("Creating");
+        judge(&scene.truth, &creating, &serving()).expect_err("it does not say so");
+    }
+
+    #[test]
+    fn a_database_that_has_lost_a_volume_serves_on_and_says_so() {
+        let mut scene = Scene::new();
+        let mut database = running(&mut scene);
+        database["status"]["atoll"]["members"][2]["volume"] = json!("gone");
+        let words = judge(&scene.truth, &database, &serving()).expect_err("it is called Running");
+        assert!(words.contains("a-etcd-2"), "{words}");
+        database["status"]["phase"] = json!("Abnormal");
+        judge(&scene.truth, &database, &serving()[..2]).expect("the others serve");
+        judge(&scene.truth, &database, &serving()[..1]).expect_err("one of the others does not");
+    }
+
+    #[test]
+    fn what_belongs_to_nobody_is_an_orphan() {
+        let mut scene = Scene::new();
+        settled_as(&scene.truth, &Expectation::default()).expect("nothing is there");
+        let database = scene.database("a", "established");
+        scene.create("w1", "/api/v1/namespaces/default/pods", &scene.pod(&database, 0, &[]));
+        scene.forget(&database);
+        let words = settled(&scene.truth).expect_err("a pod is left");
+        assert!(words.contains("which is gone"), "{words}");
+        let kept = Expectation { kept: [uid(&database).to_owned()].into(), ..Expectation::default() };
+        settled_as(&scene.truth, &kept).expect("it was to be kept");
+    }
+}
