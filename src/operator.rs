@@ -9,7 +9,6 @@ use std::{
     time::Instant,
 };
 
-use jiff::Timestamp;
 use kube::{
     Client,
     runtime::events::{Recorder, Reporter},
@@ -131,7 +130,7 @@ async fn lead(
         answers: Arc::default(),
         wake: wake.clone(),
         started: Instant::now(),
-        since: Timestamp::now(),
+        known: Mutex::default(),
         unsettled: Mutex::default(),
     });
     let used = clusters.clone();

@@ -49,7 +49,7 @@ impl<D: Dialect> Reconciler<D> {
             _ => None,
         };
         let registry = if self.pool.is_complete() { Registry::Read } else { Registry::Unread };
-        Seen { workers, registry, since: self.since, membership, deletions }
+        Seen { workers, registry, membership, deletions }
     }
 
     /// The same with live lists of these workers. All are asked at the same time.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::future::join_all;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::{ResourceExt, runtime::events::Recorder};
 use tokio::sync::mpsc;
 
@@ -24,6 +24,7 @@ use crate::{
         act::Act,
         database::{Database, DatabaseKey, Intent},
         decide::decide,
+        name::Uid,
         record::{Record, Recorded},
         report::{Condition, Report, Truth, events},
         seen::Seen,
@@ -70,8 +71,8 @@ pub struct Reconciler<D> {
     pub wake: mpsc::UnboundedSender<Wake>,
     /// When this process began to lead, by the clock that measures.
     pub started: Instant,
-    /// The same, by the clock that API servers have.
-    pub since: Timestamp,
+    /// Since when each database is known to run, or to go.
+    pub known: Mutex<BTreeMap<DatabaseKey, (Uid, Intent, Instant)>>,
     /// Since when details of a status wait to be written.
     pub unsettled: Mutex<BTreeMap<DatabaseKey, Instant>>,
 }
@@ -176,7 +177,8 @@ impl<D: Dialect> Reconciler<D> {
     }
 
     async fn decide(&self, database: &Database, record: Option<&Recorded>, mut seen: Seen) -> Decision {
-        let view = |seen: &_| decide(&View { master: &self.master.uid, database, record, seen, now: Timestamp::now() });
+        let known = self.known(database);
+        let view = |seen: &_| decide(&View { master: &self.master.uid, database, record, seen, known });
         let decision = view(&seen);
         let Step::LookAgain(workers) = &decision.step else { return decision };
         self.look_again(&mut seen, database, workers).await;
@@ -265,7 +267,20 @@ impl<D: Dialect> Reconciler<D> {
         self.forget(key)
     }
 
+    /// For how long it has been known what this very resource asks for.
+    fn known(&self, database: &Database) -> SignedDuration {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = (database.id.uid.clone(), database.intent);
+        let (uid, intent, since) =
+            known.entry(database.id.key()).or_insert_with(|| (now.0.clone(), now.1, Instant::now()));
+        if (&*uid, &*intent) != (&now.0, &now.1) {
+            (*uid, *intent, *since) = (now.0, now.1, Instant::now());
+        }
+        SignedDuration::try_from(since.elapsed()).unwrap_or(SignedDuration::MAX)
+    }
+
     fn forget(&self, key: &DatabaseKey) -> Round {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.settled(key);
         Round::Settled
     }

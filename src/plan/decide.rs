@@ -21,7 +21,7 @@ use super::{
 #[must_use]
 pub fn decide(view: &View) -> Decision {
     match (view.database.intent, delete::held(view)) {
-        (Intent::Delete(asked), None) => delete::decide(view, asked),
+        (Intent::Delete(_), None) => delete::decide(view),
         (Intent::Delete(_) | Intent::Run, held) => {
             let mut decision = run(view, held);
             if let Some(latched) = delete::latched(view) {
@@ -72,7 +72,7 @@ fn begin(view: &View, obstacles: &mut Vec<Obstacle>) -> (Step, Option<SignedDura
         obstacles.push(Obstacle::waiting("Placed", &Wait::WorkersUnread));
         return (Step::Act(Vec::new()), Some(SignedDuration::from_secs(1)));
     }
-    match place(view.database, view.seen, view.now).and_then(|workers| all_seen(view, workers)) {
+    match place(view.database, view.seen, view.known).and_then(|workers| all_seen(view, workers)) {
         Err(wait) => {
             let again = matches!(wait, Wait::WorkerConnecting { .. }).then_some(place::GRACE);
             obstacles.push(Obstacle::waiting("Placed", &wait));

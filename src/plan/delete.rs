@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::{
     act::{Act, Change, Kind, Reason},
@@ -91,14 +91,14 @@ pub fn latched(view: &View) -> Option<Record> {
 }
 
 /// Deletes, in this order: pods, jobs and services, then (if the policy says so) volumes, then the resource.
-pub fn decide(view: &View, asked: Timestamp) -> Decision {
+pub fn decide(view: &View) -> Decision {
     let database = view.database;
     let confirmed = database.consent.confirm_delete.as_ref() == Some(&database.id.uid);
     let keep_all = database.consent.keep_data.as_ref() == Some(&database.id.uid);
     if keep_all {
         return told(view, Step::Release, Vec::new(), None);
     }
-    let age = view.now.duration_since(asked);
+    let age = view.known;
     if !confirmed && age < NEIGHBOURS {
         let waiting =
             Obstacle::new("Deletable", "LookingForOthers", "waiting 10 s to see whether many are deleted at once");
@@ -163,8 +163,7 @@ fn take_down(view: &View, worker: &WorkerName, objects: &Objects) -> (Vec<Act>, 
     let mine: Vec<_> = all(objects).filter(|(_, meta)| ours(view, meta)).collect();
     let pods_left = mine.iter().any(|(kind, _)| *kind == Kind::Pod);
     let going = mine.iter().filter(|(kind, _)| *kind != Kind::Claim || volumes_go);
-    let left =
-        going.clone().map(|(kind, meta)| format!("{} {} in worker {worker}", kind.as_str(), meta.name)).collect();
+    let left = going.clone().map(|(kind, meta)| remaining(worker, *kind, meta)).collect();
     let acts = going
         .filter(|(kind, meta)| meta.deleting.is_none() && (*kind != Kind::Claim || !pods_left))
         .map(|(kind, meta)| Act {
@@ -174,6 +173,15 @@ fn take_down(view: &View, worker: &WorkerName, objects: &Objects) -> (Vec<Act>, 
         })
         .collect();
     (acts, left)
+}
+
+/// An object that is still there, and whose finalizers keep it.
+fn remaining(worker: &WorkerName, kind: Kind, meta: &Meta) -> String {
+    let held = match meta.held_by.as_slice() {
+        [] => String::new(),
+        holders => format!(" (held by {})", holders.join(", ")),
+    };
+    format!("{} {} in worker {worker}{held}", kind.as_str(), meta.name)
 }
 
 fn unseen(view: &View, name: &WorkerName) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::{
     database::{Database, PlacementRequest},
@@ -48,10 +48,10 @@ pub fn resolve<'a>(word: &str, workers: &'a BTreeMap<WorkerName, Worker>) -> Mat
 ///
 /// # Errors
 /// What to wait for, where a worker is missing or cannot be told.
-pub fn place(database: &Database, seen: &Seen, now: Timestamp) -> Result<Vec<WorkerName>, Wait> {
+pub fn place(database: &Database, seen: &Seen, known: SignedDuration) -> Result<Vec<WorkerName>, Wait> {
     let candidates = match &database.placement {
         PlacementRequest::Listed(words) => listed(words, &seen.workers)?,
-        PlacementRequest::Spread => spread(database, seen, now)?,
+        PlacementRequest::Spread => spread(seen, known)?,
     };
     Ok((0..database.replicas as usize).map(|ordinal| candidates[ordinal % candidates.len()].clone()).collect())
 }
@@ -69,10 +69,10 @@ fn listed(words: &[String], workers: &BTreeMap<WorkerName, Worker>) -> Result<Ve
         .collect()
 }
 
-fn spread(database: &Database, seen: &Seen, now: Timestamp) -> Result<Vec<WorkerName>, Wait> {
+fn spread(seen: &Seen, known: SignedDuration) -> Result<Vec<WorkerName>, Wait> {
     let workers = &seen.workers;
-    // An old resource may be new to us: applied before Atoll was installed, or while it was down.
-    let young = now.duration_since(database.created.max(seen.since)) < GRACE;
+    // However old the resource is: it may have been applied before Atoll was installed, or while it was down.
+    let young = known < GRACE;
     let unreached = workers.iter().find(|(_, worker)| matches!(worker.view, WorkerView::Unseen { since: None, .. }));
     if let (true, Some((name, _))) = (young, unreached) {
         return Err(Wait::WorkerConnecting { worker: name.clone() });
@@ -105,7 +105,7 @@ mod tests {
         let workers = testing::workers(&[("a", &[]), ("b", &[])]);
         let mut database = testing::database();
         database.placement = PlacementRequest::Listed(vec!["b".into(), "a".into()]);
-        let placed = place(&database, &seeing(workers), testing::now()).unwrap();
+        let placed = place(&database, &seeing(workers), GRACE).unwrap();
         assert_eq!(placed, ["b", "a", "b"].map(WorkerName::from));
     }
 
@@ -114,25 +114,19 @@ mod tests {
         let workers = testing::workers(&[("a", &[])]);
         let mut database = testing::database();
         database.placement = PlacementRequest::Listed(vec!["a".into(), "hz".into()]);
-        assert_eq!(
-            place(&database, &seeing(workers), testing::now()),
-            Err(Wait::WorkerNotRegistered { word: "hz".into() })
-        );
+        assert_eq!(place(&database, &seeing(workers), GRACE), Err(Wait::WorkerNotRegistered { word: "hz".into() }));
     }
 
     #[test]
-    fn a_database_that_is_new_or_new_to_us_waits_for_a_worker_that_was_never_reached_and_later_goes_on_without_it() {
+    fn a_database_that_is_new_to_us_waits_for_a_worker_that_was_never_reached_and_later_goes_on_without_it() {
         let mut workers = testing::workers(&[("a", &[]), ("b", &[])]);
         workers.get_mut(&WorkerName::from("b")).unwrap().view =
             WorkerView::Unseen { since: None, why: "connecting".into() };
-        let mut seen = seeing(workers);
+        let seen = seeing(workers);
         let database = testing::database();
         let connecting = Err(Wait::WorkerConnecting { worker: "b".into() });
-        assert_eq!(place(&database, &seen, database.created), connecting);
-        let later = database.created + GRACE;
-        assert_eq!(place(&database, &seen, later).unwrap(), ["a", "a", "a"].map(WorkerName::from));
-        seen.since = later;
-        assert_eq!(place(&database, &seen, later), connecting, "the process has just begun");
+        assert_eq!(place(&database, &seen, SignedDuration::ZERO), connecting);
+        assert_eq!(place(&database, &seen, GRACE).unwrap(), ["a", "a", "a"].map(WorkerName::from));
     }
 
     fn seeing(workers: BTreeMap<WorkerName, Worker>) -> Seen {

@@ -56,8 +56,6 @@ pub struct Seen {
     pub workers: BTreeMap<WorkerName, Worker>,
     /// Whether these are all: a process that has just begun has not read the registrations yet.
     pub registry: Registry,
-    /// When this process began to look.
-    pub since: Timestamp,
     /// What the members themselves answered, if they were asked.
     pub membership: Option<Membership>,
     /// The databases of the whole master that are being deleted, for the brake on mass deletion.
@@ -206,6 +204,8 @@ pub struct Meta {
     pub rendered: Option<String>,
     /// `metadata.deletionTimestamp`.
     pub deleting: Option<Timestamp>,
+    /// Who has not let go of it yet, once it is being deleted: `metadata.finalizers`.
+    pub held_by: Vec<String>,
 }
 
 /// A pod, as far as decisions and reports need it.

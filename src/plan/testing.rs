@@ -95,7 +95,6 @@ pub fn workers(names: &[(&str, &[&str])]) -> BTreeMap<WorkerName, Worker> {
 pub fn empty_world() -> Seen {
     Seen {
         registry: Registry::Read,
-        since: Timestamp::UNIX_EPOCH,
         workers: workers(&[("a", &[]), ("b", &[]), ("c", &[])]),
         membership: None,
         deletions: Deletions { databases: 1, ..Deletions::default() },
@@ -131,6 +130,7 @@ pub fn meta(database: &Database, name: &ObjectName, member: Option<&str>) -> Met
         member: member.map(str::to_owned),
         rendered: None,
         deleting: None,
+        held_by: Vec::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The view: everything that a decision looks at, and nothing else.
 
-use jiff::Timestamp;
+use jiff::SignedDuration;
 
 use super::{
     address,
@@ -27,8 +27,9 @@ pub struct View<'a> {
     pub record: Option<&'a Recorded>,
     /// What is seen.
     pub seen: &'a Seen,
-    /// When.
-    pub now: Timestamp,
+    /// For how long this process has known that the database is to run, or that it is to go: by the clock that
+    /// measures, for wall clocks jump, and the API server's is another one.
+    pub known: SignedDuration,
 }
 
 impl<'a> View<'a> {

@@ -27,6 +27,7 @@ fn job(name: &str, version: u64, outcome: JobOutcome) -> Job {
         member: None,
         rendered: None,
         deleting: None,
+        held_by: Vec::new(),
     };
     Job { meta, outcome }
 }

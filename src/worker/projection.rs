@@ -48,6 +48,7 @@ pub fn meta(metadata: &ObjectMeta) -> Option<Meta> {
         member: label(labels::MEMBER).cloned(),
         rendered: metadata.annotations.as_ref().and_then(|annotations| annotations.get(labels::RENDERED)).cloned(),
         deleting: metadata.deletion_timestamp.as_ref().map(time),
+        held_by: metadata.deletion_timestamp.as_ref().and(metadata.finalizers.clone()).unwrap_or_default(),
     })
 }
 

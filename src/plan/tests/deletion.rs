@@ -117,7 +117,7 @@ fn a_mass_deletion_stays_held_when_it_is_looked_at_late_and_when_the_others_are_
     world.delete();
     world.seen.deletions.databases = 6;
     world.seen.deletions.asked = vec![testing::now(); 6];
-    world.now += SignedDuration::from_hours(2);
+    world.known = SignedDuration::from_hours(2);
     assert_eq!(condition(&world.settle(), "Deletable"), Some((Truth::False, "ManyBeingDeleted")));
     world.seen.deletions = Deletions { databases: 1, asked: vec![testing::now()], ..Deletions::default() };
     assert_eq!(condition(&world.settle(), "Deletable"), Some((Truth::False, "ManyBeingDeleted")));
@@ -133,4 +133,38 @@ fn a_paused_database_is_not_deleted() {
     world.delete();
     assert_eq!(condition(&world.settle(), "Deletable"), Some((Truth::False, "Paused")));
     assert_eq!(world.left(), (3, 3, 3));
+}
+
+#[test]
+fn a_deletion_waits_for_its_neighbours_by_the_clock_that_measures_however_the_wall_clocks_stand() {
+    for apart in [-3_600, 0, 3_600] {
+        let mut world = World::running(testing::database());
+        world.delete();
+        let asked = testing::now() + SignedDuration::from_secs(apart);
+        world.database.intent = Intent::Delete(asked);
+        world.seen.deletions.asked = vec![asked];
+        world.known = SignedDuration::from_secs(3);
+        let decision = world.settle();
+        assert_eq!(condition(&decision, "Deletable"), Some((Truth::False, "LookingForOthers")));
+        assert_eq!(decision.again, Some(SignedDuration::from_secs(7)));
+        assert_eq!(world.left(), (3, 3, 3));
+        world.known = SignedDuration::from_secs(10);
+        assert_eq!(world.settle().step, Step::Release);
+    }
+}
+
+#[test]
+fn a_deletion_names_what_is_left_and_whose_finalizer_holds_it() {
+    let mut world = World::running(testing::database());
+    world.delete();
+    let objects = testing::objects(&mut world.seen, "b");
+    objects.pods.clear();
+    objects.services.clear();
+    for claim in objects.claims.values_mut() {
+        claim.meta.deleting = Some(testing::now());
+        claim.meta.held_by = vec!["example.com/backup".to_owned()];
+    }
+    let decision = world.settle_or_give_up();
+    let told = decision.report.conditions.iter().find(|c| c.kind == "Deletable").unwrap();
+    assert!(told.message.contains("data-db-etcd-1 in worker b (held by example.com/backup)"), "{}", told.message);
 }

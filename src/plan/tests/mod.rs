@@ -42,6 +42,7 @@ struct World {
     record: Option<Record>,
     seen: Seen,
     now: Timestamp,
+    known: SignedDuration,
     made: u32,
     records: Vec<Record>,
     /// Whether all services get one and the same cluster IP.
@@ -56,6 +57,7 @@ impl World {
         Self {
             master: Uid::from("uid-master"),
             now: testing::now(),
+            known: SignedDuration::from_mins(1),
             database,
             record: None,
             seen: testing::empty_world(),
@@ -74,7 +76,7 @@ impl World {
             database: &self.database,
             record: recorded.as_ref(),
             seen: &self.seen,
-            now: self.now,
+            known: self.known,
         })
     }
 
@@ -141,6 +143,7 @@ impl World {
                     member: labels.get(labels::MEMBER).cloned(),
                     rendered: from.annotations.as_ref().and_then(|a| a.get(labels::RENDERED)).cloned(),
                     deleting: None,
+                    held_by: Vec::new(),
                 };
                 match object {
                     Object::Claim(_) if self.refuse == Some(name.as_str()) => {}
@@ -220,7 +223,7 @@ impl World {
     fn delete(&mut self) {
         self.database.intent = Intent::Delete(self.now);
         self.seen.deletions.asked = vec![self.now];
-        self.now += SignedDuration::from_secs(11);
+        self.known = SignedDuration::from_secs(11);
     }
 
     fn left(&self) -> (usize, usize, usize) {
