@@ -175,6 +175,19 @@ pub trait People: Stage {
         }
     }
 
+    /// Creates a database as a manifest has it, in the namespace that it names.
+    fn create_manifest(&self, manifest: &Value) -> impl Future<Output = ()> {
+        async move {
+            let name = manifest["metadata"]["name"].as_str().unwrap_or_default();
+            let namespace = manifest["metadata"]["namespace"].as_str().unwrap_or(DATABASES);
+            self.say(&format!("creates {namespace}/{name}: {}", manifest["spec"]));
+            let database: Cluster = serde_json::from_value(manifest.clone()).expect("a Cluster");
+            let api: Api<Cluster> = Api::namespaced(self.person(&self.master()), namespace);
+            let create = async || api.create(&PostParams::default(), &database).await;
+            until_done(self, "a database is created", create).await;
+        }
+    }
+
     /// Creates a database and waits until it runs.
     fn run(&self, wanted: &Wanted) -> impl Future<Output = ()> {
         async move {
@@ -187,7 +200,7 @@ pub trait People: Stage {
     fn delete(&self, name: &str) -> impl Future<Output = ()> {
         async move {
             self.say(&format!("deletes {name}"));
-            let api = self.databases();
+            let (api, name) = self.named(name);
             until_done(self, "a deletion is asked for", async || api.delete(name, &DeleteParams::default()).await).await;
         }
     }
@@ -196,7 +209,7 @@ pub trait People: Stage {
     fn edit(&self, name: &str, patch: Value) -> impl Future<Output = ()> {
         async move {
             self.say(&format!("edits {name}: {patch}"));
-            let api = self.databases();
+            let (api, name) = self.named(name);
             let params = PatchParams::default();
             until_done(self, "an edit is made", async || api.patch(name, &params, &Patch::Merge(&patch)).await).await;
         }
@@ -207,9 +220,20 @@ pub trait People: Stage {
         Api::namespaced(self.person(&self.master()), DATABASES)
     }
 
+    /// A database's API and its own name: `a` is in the databases' namespace, `shop/a` in another one.
+    fn named<'a>(&self, name: &'a str) -> (Api<Cluster>, &'a str) {
+        match name.split_once('/') {
+            Some((namespace, name)) => (Api::namespaced(self.person(&self.master()), namespace), name),
+            None => (self.databases(), name),
+        }
+    }
+
     /// A database, if it is there.
     fn database(&self, name: &str) -> impl Future<Output = Option<Cluster>> {
-        async move { self.databases().get_opt(name).await.ok().flatten() }
+        async move {
+            let (api, name) = self.named(name);
+            api.get_opt(name).await.ok().flatten()
+        }
     }
 
     /// The phase of a database; empty for none.
@@ -245,7 +269,8 @@ pub trait People: Stage {
     /// Waits until a database's resource is gone.
     fn until_gone(&self, name: &str) -> impl Future<Output = ()> {
         async move {
-            let gone = async || matches!(self.databases().get_opt(name).await, Ok(None));
+            let (api, short) = self.named(name);
+            let gone = async || matches!(api.get_opt(short).await, Ok(None));
             self.until(&format!("{name} is gone"), gone).await;
         }
     }

@@ -1,0 +1,184 @@
+//! The catalogue of failures as named scenarios (`README.md` has the table). Each is written once against
+//! [`Stage`], is played on the simulated stage with every safety check looking on, and, where a real API server
+//! matters, on real ones by another runner. Those marked `simulated` need faults that only the simulation has.
+
+mod connections;
+mod controller;
+mod credentials;
+mod deletion;
+mod edits;
+mod founding;
+mod identity;
+mod names;
+mod namespaces;
+mod play;
+mod quorum;
+mod services;
+mod tools;
+mod volumes;
+
+use futures::{FutureExt as _, future::LocalBoxFuture};
+
+pub use play::play;
+
+use crate::stage::{Simulated, Stage};
+
+/// Where a scenario is played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stages {
+    /// In virtual time only: it needs a fault that real API servers cannot be asked for.
+    SimulatedOnly,
+    /// In virtual time and on real API servers.
+    Both,
+}
+
+/// One scenario, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The row of the catalogue that it is about.
+    pub row: u8,
+    /// Its name, which is also that of its test.
+    pub name: &'static str,
+    /// Where it is played.
+    pub stages: Stages,
+}
+
+/// One scenario, to be played on a stage of this kind.
+pub struct Playable<S> {
+    /// Its name.
+    pub name: &'static str,
+    /// Plays it. A scenario that fails panics.
+    pub play: for<'a> fn(&'a S) -> LocalBoxFuture<'a, ()>,
+}
+
+/// A row that waits for a feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The row of the catalogue.
+    pub row: u8,
+    /// The issue that brings the feature.
+    pub issue: u8,
+}
+
+macro_rules! catalogue {
+    (
+        both { $($row:literal $family:ident::$name:ident,)* }
+        simulated { $($only_row:literal $only_family:ident::$only_name:ident,)* }
+    ) => {
+        /// Every scenario.
+        pub const ALL: &[Entry] = &[
+            $(Entry { row: $row, name: stringify!($name), stages: Stages::Both },)*
+            $(Entry { row: $only_row, name: stringify!($only_name), stages: Stages::SimulatedOnly },)*
+        ];
+
+        /// The scenarios for any stage.
+        pub fn both<S: Stage>() -> Vec<Playable<S>> {
+            vec![$(Playable { name: stringify!($name), play: |stage| $family::$name(stage).boxed_local() },)*]
+        }
+
+        /// Those that need the simulated stage.
+        pub fn simulated_only() -> Vec<Playable<Simulated>> {
+            vec![$(Playable { name: stringify!($only_name), play: |stage| $only_family::$only_name(stage).boxed_local() },)*]
+        }
+
+        /// Hands the names of all scenarios to a macro, which may make a test of each.
+        #[macro_export]
+        macro_rules! for_every_scenario {
+            ($each:ident) => {
+                $each! { $($name)* $($only_name)* }
+            };
+        }
+    };
+}
+
+catalogue! {
+    both {
+        1 connections::a_worker_whose_api_server_is_dead_stops_nobody_else,
+        2 connections::a_worker_whose_packets_vanish_stops_nobody_else,
+        5 connections::a_slow_worker_takes_only_its_own_time,
+        8 connections::history_that_is_forgotten_is_listed_again_and_nothing_is_missed,
+        12 connections::a_worker_that_hears_and_is_not_heard_does_nothing_twice,
+        14 connections::a_start_waits_for_no_worker,
+        16 identity::credentials_that_lead_to_another_cluster_are_not_used,
+        17 identity::a_cluster_that_is_registered_twice_is_served_once,
+        18 identity::a_registration_made_anew_for_another_cluster_shows_nothing_of_the_former_one,
+        19 identity::a_registration_deleted_in_use_loses_no_member,
+        20 deletion::a_worker_restored_from_a_backup_is_seen_as_it_is_now,
+        20 deletion::what_a_backup_brings_back_of_a_deleted_database_is_not_taken_for_a_new_one,
+        21 identity::a_cluster_rebuilt_empty_is_not_taken_for_the_former_one,
+        22 identity::what_another_master_has_made_is_neither_changed_nor_taken_over,
+        23 credentials::a_kubeconfig_that_makes_no_sense_is_refused_in_words,
+        24 credentials::a_kubeconfig_that_would_run_or_read_something_is_refused,
+        27 credentials::a_secret_that_is_gone_or_empty_cuts_nobody_off,
+        28 identity::the_master_may_be_a_worker_as_well,
+        29 controller::a_crash_between_two_writes_leaves_nothing_half_done,
+        30 controller::another_replica_takes_over_and_nothing_is_done_twice,
+        32 controller::a_master_restored_from_before_a_database_founds_nothing_over_it,
+        33 volumes::a_volume_made_anew_by_hand_between_two_looks_is_not_taken_for_the_former_one,
+        34 deletion::a_database_of_the_same_name_does_not_inherit_from_a_worker_that_was_away,
+        35 controller::a_rival_writer_of_the_same_resource_holds_up_nothing,
+        36 controller::manifests_that_cannot_be_served_stop_nobody_else,
+        38 controller::what_a_newer_version_has_written_is_left_alone_and_stops_nobody,
+        41 controller::a_database_runs_on_without_its_master_and_is_looked_after_when_it_returns,
+        42 namespaces::a_namespace_deleted_with_its_data_is_not_made_again_by_itself,
+        43 namespaces::a_namespace_that_never_ends_holds_up_only_what_is_in_it,
+        44 volumes::a_volume_that_cannot_be_made_is_waited_for_and_never_deleted,
+        44 volumes::an_unknown_storage_class_is_waited_for_until_the_database_is_deleted,
+        45 volumes::a_volume_on_a_lost_node_is_neither_deleted_nor_made_anew,
+        47 volumes::a_pod_deleted_by_force_from_a_node_that_is_cut_off_never_runs_twice,
+        48 namespaces::a_quota_that_is_used_up_holds_up_only_its_worker,
+        50 namespaces::everything_passes_pod_security_restricted,
+        52 services::a_load_balancer_without_an_address_holds_up_only_its_database,
+        52 services::a_load_balancer_that_changes_its_address_changes_no_member,
+        53 names::names_that_are_too_long_or_clash_are_refused_in_words,
+        54 names::other_peoples_objects_with_our_labels_are_neither_counted_nor_deleted,
+        55 deletion::somebody_elses_finalizer_holds_a_deletion_which_says_so,
+        56 volumes::what_a_person_deletes_by_hand_comes_back_unless_it_held_the_data,
+        58 edits::a_manifest_that_was_spoilt_and_repaired_heals_without_hands,
+        58 volumes::a_node_selector_that_fits_nowhere_is_told_in_the_schedulers_words,
+        60 founding::a_worker_lost_while_a_database_is_founded_brings_no_second_founding,
+        66 quorum::a_lost_majority_is_told_and_nothing_is_forced,
+        67 edits::twenty_edits_in_ten_seconds_come_to_the_last_one,
+    }
+    simulated {
+        3 connections::a_watch_that_falls_silent_is_not_believed_for_long,
+        4 connections::a_request_that_is_never_answered_holds_up_nothing_for_ever,
+        6 connections::a_worker_that_asks_to_come_again_in_an_hour_is_asked_sooner,
+        7 connections::errors_and_lost_answers_make_nothing_twice,
+        9 deletion::a_deletion_does_not_trust_a_cache_that_stands_still,
+        10 connections::garbage_from_one_worker_is_its_own_trouble,
+        11 connections::a_worker_at_the_edge_of_its_deadline_does_not_flap,
+        13 connections::twenty_databases_answer_within_a_second_beside_a_dead_worker,
+        26 credentials::credentials_that_expired_are_told_and_new_ones_are_taken_without_a_restart,
+        26 credentials::rights_that_were_taken_away_prove_nothing_gone,
+        26 credentials::a_token_that_is_worth_nothing_is_told_and_replaced_while_all_runs,
+        30 controller::a_leader_cut_off_from_the_master_writes_nothing_after_its_time,
+        31 controller::a_watch_that_lags_makes_nobody_create_twice,
+        32 controller::an_old_deletion_that_a_lagging_master_shows_again_deletes_nothing,
+        37 controller::a_clock_that_jumps_neither_hurries_nor_holds_up_anything,
+        39 namespaces::a_crowd_of_other_peoples_objects_costs_nothing,
+        40 deletion::one_list_that_fails_makes_no_whole_of_the_others,
+        49 namespaces::a_webhook_that_denies_or_fails_is_told_in_its_own_words,
+        49 namespaces::a_webhook_that_changes_pods_starts_no_quarrel,
+        51 namespaces::an_older_worker_that_drops_fields_starts_no_quarrel,
+        57 volumes::jobs_that_never_end_leave_roles_unknown_and_nothing_behind,
+        60 founding::members_that_cannot_reach_each_other_found_nothing_alone,
+        68 quorum::what_an_isolated_member_says_of_itself_is_not_believed,
+    }
+}
+
+/// Rows that wait for features which this version does not have.
+pub const WAITING: &[Waiting] = &[
+    Waiting { row: 15, issue: 5 },
+    Waiting { row: 25, issue: 5 },
+    Waiting { row: 46, issue: 6 },
+    Waiting { row: 59, issue: 7 },
+    Waiting { row: 61, issue: 6 },
+    Waiting { row: 62, issue: 6 },
+    Waiting { row: 63, issue: 6 },
+    Waiting { row: 64, issue: 6 },
+    Waiting { row: 65, issue: 6 },
+];
+
+/// How many rows the catalogue has.
+pub const ROWS: u8 = 68;

@@ -1,0 +1,83 @@
+//! Plays one scenario in virtual time, with every check looking on, and sees that nothing goes on after it.
+
+use std::{panic::AssertUnwindSafe, time::Duration};
+
+use futures::FutureExt as _;
+
+use super::{both, simulated_only};
+use crate::{
+    check, entropy,
+    script::Network,
+    stage::{
+        Simulated,
+        simulated::{MASTER, Settings},
+    },
+};
+
+/// How many of the last lines a scenario that fails shows.
+const SHOWN: usize = 120;
+/// How long nothing may be written once all is settled (S14).
+const SILENCE: Duration = Duration::from_mins(10);
+
+/// Plays a scenario. The error says what was wrong, and what happened last.
+pub fn play(name: &str) -> Result<(), String> {
+    play_with(name, 1)
+}
+
+/// The same with latencies and all else drawn from another seed.
+pub fn play_with(name: &str, seed: u64) -> Result<(), String> {
+    entropy::simulate(seed, async || {
+        let stage = Simulated::new(Settings {
+            seed,
+            workers: 3,
+            network: Network::Flat,
+            checks: check::all(),
+            log: tracing::Level::INFO,
+        });
+        let plays = both::<Simulated>().into_iter().chain(simulated_only());
+        let Some(scenario) = plays.into_iter().find(|scenario| scenario.name == name) else {
+            return Err(format!("there is no scenario {name}"));
+        };
+        let played = async {
+            (scenario.play)(&stage).await;
+            quiet(&stage).await;
+        };
+        let ended = tokio::time::timeout(Duration::from_hours(6), AssertUnwindSafe(played).catch_unwind()).await;
+        let mut wrong: Vec<String> = stage.tape.violations().iter().map(ToString::to_string).collect();
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(panic)) => wrong.push(words(&*panic)),
+            Err(_) => wrong.push("it does not end within six virtual hours".to_owned()),
+        }
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        let lines = stage.tape.lines();
+        let last = lines[lines.len().saturating_sub(SHOWN)..].join("\n");
+        Err(format!("{last}\n\n{name} fails:\n{}", wrong.join("\n")))
+    })
+}
+
+/// Whatever state a scenario ends in: at rest nobody writes (S14), and nothing secret got out (S13).
+async fn quiet(stage: &Simulated) {
+    let (mut calm, mut waited, mut steps) = (0, 0, stage.tape.steps());
+    while calm < 30 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = stage.tape.steps();
+        calm = if now == steps { calm + 1 } else { 0 };
+        steps = now;
+        waited += 1;
+        assert!(waited < 600, "L1: the controller goes on writing");
+    }
+    tokio::time::sleep(SILENCE).await;
+    let more = stage.tape.steps() - steps;
+    assert_eq!(more, 0, "S14: {more} writes in ten minutes in which nothing happened");
+    let metrics = stage.lives.metrics();
+    assert!(!metrics.contains("canary"), "S13: the metrics show a credential");
+    assert!(stage.truth.servers.contains_key(MASTER));
+}
+
+fn words(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("it panics").to_owned()
+}

@@ -1,0 +1,195 @@
+//! Volumes, pods and nodes: deleted by hand, replaced, pending, lost.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
+use kube::api::DeleteParams;
+use serde_json::{Value, json};
+
+use super::tools::{
+    A_WHILE, api, ask_to_go, begin, claim, done, everything, make, nothing_is_left, pod, remove, respec, says, standing, state,
+    three, uid_of, until_state, until_told, untouched,
+};
+use crate::{
+    link::Way,
+    stage::{
+        Simulated, Stage,
+        people::{DATABASES, People, Wanted},
+    },
+    tape::Site,
+    world::Goods,
+};
+
+/// Row 33.
+pub async fn a_volume_made_anew_by_hand_between_two_looks_is_not_taken_for_the_former_one(stage: &impl Stage) {
+    begin(stage).await;
+    stage.run(&Wanted::named("a")).await;
+    let [_, w2, _] = three(stage);
+    stage.way(&w2, Way::Refused).await;
+    until_state(stage, "a", 1, "Unknown").await;
+    let claims = api::<PersistentVolumeClaim>(stage, &w2);
+    let before = done(stage, "looking", async || claims.get(&claim("a", 1)).await).await;
+    ask_to_go::<PersistentVolumeClaim>(stage, &w2, &claim("a", 1)).await;
+    remove::<Pod>(stage, &w2, &pod("a", 1)).await;
+    let gone = async || uid_of::<PersistentVolumeClaim>(stage, &w2, &claim("a", 1)).await.is_none();
+    stage.until("the claim is gone", gone).await;
+    // The same name, the same labels, the same annotations, and nothing on it.
+    let twin = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": { "name": claim("a", 1), "labels": before.metadata.labels, "annotations": before.metadata.annotations },
+        "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
+    });
+    make::<PersistentVolumeClaim>(stage, &w2, twin).await;
+    let twin = uid_of::<PersistentVolumeClaim>(stage, &w2, &claim("a", 1)).await;
+    stage.way(&w2, Way::Open).await;
+    says(&until_told(stage, "a", "VolumesPresent", "False", "VolumeReplaced").await, &claim("a", 1));
+    until_state(stage, "a", 1, "Lost").await;
+    assert_eq!(stage.phase("a").await, "Abnormal");
+    let no_pod = async || uid_of::<Pod>(stage, &w2, &pod("a", 1)).await.is_none();
+    stage.stays("no pod is started on it", A_WHILE, no_pod).await;
+    assert_eq!(uid_of::<PersistentVolumeClaim>(stage, &w2, &claim("a", 1)).await, twin, "it is not deleted either");
+    stage.delete("a").await;
+    stage.until_gone("a").await;
+    nothing_is_left(stage, "a").await;
+}
+
+/// Row 44.
+pub async fn a_volume_that_cannot_be_made_is_waited_for_and_never_deleted(stage: &impl Stage) {
+    begin(stage).await;
+    let [w1, w2, w3] = three(stage);
+    stage.fault("volume pending", &format!("{w2} makes no volumes"));
+    stage.world(&w2).withhold(Goods::Volumes);
+    stage.create(&Wanted::named("a")).await;
+    stage.run(&Wanted::named("b").of(2).within(&[&w1, &w3])).await;
+    let there = async || uid_of::<PersistentVolumeClaim>(stage, &w2, &claim("a", 1)).await.is_some();
+    stage.until("the claim is made", there).await;
+    let waiting = uid_of::<PersistentVolumeClaim>(stage, &w2, &claim("a", 1)).await;
+    stage.sleep(Duration::from_mins(1)).await;
+    says(&until_told(stage, "a", "PodsStart", "False", "Unschedulable").await, &pod("a", 1));
+    assert_eq!(uid_of::<PersistentVolumeClaim>(stage, &w2, &claim("a", 1)).await, waiting);
+    stage.world(&w2).provide(Goods::Volumes);
+    stage.until_phase("a", "Running").await;
+    assert_eq!(uid_of::<PersistentVolumeClaim>(stage, &w2, &claim("a", 1)).await, waiting);
+}
+
+/// Row 44: a storage class that nobody has.
+pub async fn an_unknown_storage_class_is_waited_for_until_the_database_is_deleted(stage: &impl Stage) {
+    begin(stage).await;
+    let mut wanted = Wanted::named("a").manifest();
+    wanted["spec"]["componentSpecs"][0]["volumeClaimTemplates"][0]["spec"]["storageClassName"] = "nowhere".into();
+    stage.create_manifest(&wanted).await;
+    until_told(stage, "a", "PodsStart", "False", "Unschedulable").await;
+    let before = standing(stage, "a").await;
+    stage.sleep(Duration::from_mins(1)).await;
+    untouched(stage, "a", &before).await;
+    stage.delete("a").await;
+    stage.until_gone("a").await;
+    nothing_is_left(stage, "a").await;
+}
+
+/// Row 45.
+pub async fn a_volume_on_a_lost_node_is_neither_deleted_nor_made_anew(stage: &impl Stage) {
+    begin(stage).await;
+    stage.run(&Wanted::named("a")).await;
+    let before = standing(stage, "a").await;
+    let [_, w2, _] = three(stage);
+    let node = node_of(stage, &w2, &pod("a", 1)).await;
+    stage.fault("node lost", &format!("{node} of {w2} is gone for good"));
+    stage.world(&w2).lose_node(&node);
+    stage.until_phase("a", "Abnormal").await;
+    stage.sleep(Duration::from_mins(1)).await;
+    let claims = |all: &std::collections::BTreeMap<String, String>| {
+        all.iter().filter(|(thing, _)| thing.contains(": claim ")).map(|(t, u)| (t.clone(), u.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(claims(&standing(stage, "a").await), claims(&before), "volumes are those from before");
+    assert_ne!(state(stage, "a", 1).await, "Ready");
+    assert_eq!(state(stage, "a", 0).await, "Ready");
+    assert_eq!(state(stage, "a", 2).await, "Ready");
+}
+
+/// Row 47.
+pub async fn a_pod_deleted_by_force_from_a_node_that_is_cut_off_never_runs_twice(stage: &impl Stage) {
+    begin(stage).await;
+    stage.run(&Wanted::named("a")).await;
+    let [_, w2, _] = three(stage);
+    let node = node_of(stage, &w2, &pod("a", 1)).await;
+    stage.fault("node cut", &format!("{node} of {w2} does not reach its API server; what runs there runs on"));
+    stage.world(&w2).cut_node(&node);
+    stage.until_phase("a", "Abnormal").await;
+    stage.say("deletes the pod by force");
+    let pods = api::<Pod>(stage, &w2);
+    let force = DeleteParams::default().grace_period(0);
+    done(stage, "a pod is deleted by force", async || pods.delete("a-etcd-1", &force).await).await;
+    stage.sleep(Duration::from_mins(1)).await;
+    assert_ne!(state(stage, "a", 1).await, "Ready", "its volume is on the node that is cut off");
+    stage.world(&w2).heal_node(&node);
+    stage.until_phase("a", "Running").await;
+    assert_eq!(standing(stage, "a").await.len(), 6, "three pods on three volumes");
+}
+
+/// Row 56.
+pub async fn what_a_person_deletes_by_hand_comes_back_unless_it_held_the_data(stage: &impl Stage) {
+    begin(stage).await;
+    stage.run(&Wanted::named("a")).await;
+    let [w1, w2, w3] = three(stage);
+    let volume = uid_of::<PersistentVolumeClaim>(stage, &w1, &claim("a", 0)).await;
+    remove::<Pod>(stage, &w1, &pod("a", 0)).await;
+    stage.until("the pod is made again", async || uid_of::<Pod>(stage, &w1, &pod("a", 0)).await.is_some()).await;
+    assert_eq!(uid_of::<PersistentVolumeClaim>(stage, &w1, &claim("a", 0)).await, volume, "on the same volume");
+    stage.until_phase("a", "Running").await;
+    remove::<Service>(stage, &w2, "a-etcd-headless").await;
+    let again = async || uid_of::<Service>(stage, &w2, "a-etcd-headless").await.is_some();
+    stage.until("the service is made again", again).await;
+    stage.until_phase("a", "Running").await;
+    // The data goes with its volume: the member is lost, the others serve, nothing is started without its data.
+    ask_to_go::<PersistentVolumeClaim>(stage, &w3, &claim("a", 2)).await;
+    says(&until_told(stage, "a", "VolumesPresent", "False", "VolumeBeingDeleted").await, &claim("a", 2));
+    assert!(uid_of::<Pod>(stage, &w3, &pod("a", 2)).await.is_some(), "its pod runs on while it can");
+    remove::<Pod>(stage, &w3, &pod("a", 2)).await;
+    stage.until_phase("a", "Abnormal").await;
+    let gone = async || uid_of::<PersistentVolumeClaim>(stage, &w3, &claim("a", 2)).await.is_none();
+    stage.until("the claim goes", gone).await;
+    let nothing = async || gone().await && uid_of::<Pod>(stage, &w3, &pod("a", 2)).await.is_none();
+    stage.stays("neither is made again", A_WHILE, nothing).await;
+    assert_eq!(state(stage, "a", 0).await, "Ready");
+    assert_eq!(state(stage, "a", 1).await, "Ready");
+}
+
+/// Row 57: what is asked by a job is asked again by another one, and none of them stays.
+pub async fn jobs_that_never_end_leave_roles_unknown_and_nothing_behind(stage: &Simulated) {
+    begin(stage).await;
+    for site in stage.workers() {
+        stage.world(&site).withhold(Goods::Jobs);
+    }
+    stage.run(&Wanted::named("a")).await;
+    for site in stage.workers() {
+        stage.world(&site).provide(Goods::Jobs);
+    }
+    stage.delete("a").await;
+    stage.until_gone("a").await;
+    assert!(everything(stage, "a").await.is_empty());
+}
+
+/// Row 58, as far as pods need not be made again: see `edits`.
+pub async fn a_node_selector_that_fits_nowhere_is_told_in_the_schedulers_words(stage: &impl Stage) {
+    begin(stage).await;
+    let [w1, _, w3] = three(stage);
+    let mut wanted = Wanted::named("a").manifest();
+    wanted["spec"]["componentSpecs"][0]["schedulingPolicy"] = json!({ "nodeSelector": { "disk": "made-of-gold" } });
+    stage.create_manifest(&wanted).await;
+    until_told(stage, "a", "PodsStart", "False", "Unschedulable").await;
+    stage.run(&Wanted::named("b").of(2).within(&[&w1, &w3])).await;
+    respec(stage, "a", |component| component["schedulingPolicy"] = Value::Null).await;
+    stage.delete("a").await;
+    stage.until_gone("a").await;
+    nothing_is_left(stage, "a").await;
+    stage.run(&Wanted::named("a")).await;
+}
+
+/// The node that a pod is on.
+async fn node_of(stage: &impl Stage, site: &Site, name: &str) -> String {
+    let pods = api::<Pod>(stage, site);
+    assert_eq!(DATABASES, "default");
+    let found = done(stage, "looking for a pod's node", async || pods.get(name).await).await;
+    found.spec.and_then(|spec| spec.node_name).expect("it runs somewhere")
+}
