@@ -120,8 +120,7 @@ impl Shared {
     /// An object was deleted; as it last was.
     fn deleted<K: Kept>(&self, object: K) {
         if K::PLURAL == PersistentVolumeClaim::PLURAL {
-            // Its volume goes with it, as storage classes say.
-            self.with(|state| state.kubelets.wipe(id(&object), &self.ground()));
+            self.with(|state| state.kubelets.reclaim(id(&object)));
         }
         self.learn(|objects| objects.went(&object));
     }

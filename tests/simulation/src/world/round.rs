@@ -25,6 +25,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The pause after one that was refused, or that only an event will show.
 const REST: Duration = Duration::from_secs(2);
 
+/// The longest pause after something that is done again and again.
+const LONG: Duration = Duration::from_secs(10);
+/// After this, what is done again is done for the first time.
+const FORGET: Duration = Duration::from_secs(2);
+
 /// One request, or a few that belong together.
 pub(super) type Work = BoxFuture<'static, (String, Done)>;
 
@@ -80,9 +85,17 @@ impl Round<'_> {
 #[derive(Default)]
 pub(super) struct Busy {
     flying: BTreeSet<String>,
-    resting: BTreeMap<String, Instant>,
+    resting: BTreeMap<String, Rest>,
     /// When something that was wanted may be tried.
     next: Option<Instant>,
+}
+
+/// A pause before something is done again.
+#[derive(Clone, Copy)]
+struct Rest {
+    until: Instant,
+    /// How often in a row it was done.
+    times: u32,
 }
 
 impl Busy {
@@ -91,7 +104,7 @@ impl Busy {
             return false;
         }
         match self.resting.get(what) {
-            Some(until) if *until > now => {
+            Some(Rest { until, .. }) if *until > now => {
                 self.next = Some(self.next.map_or(*until, |next| next.min(*until)));
                 false
             }
@@ -99,20 +112,21 @@ impl Busy {
         }
     }
 
-    /// An act has ended. The next like it has to wait a moment.
+    /// An act has ended. The next like it has to wait a moment; longer if it does not seem to help.
     pub(super) fn ended(&mut self, what: String, done: &Done, now: Instant) {
         self.flying.remove(&what);
+        let times = self.resting.get(&what).map_or(0, |rest| rest.times + 1);
         let pause = match done {
-            Ok(Some(_)) => BREATH,
+            Ok(Some(_)) => (BREATH * 2_u32.saturating_pow(times.saturating_sub(3))).min(LONG),
             Ok(None) | Err(Fault::Refused) => REST,
             Err(Fault::Missing | Fault::Conflict | Fault::Silence) => PAUSE,
         };
-        self.resting.insert(what, now + pause);
+        self.resting.insert(what, Rest { until: now + pause, times });
     }
 
     /// A round begins.
     pub(super) fn begin(&mut self, now: Instant) {
-        self.resting.retain(|_, until| *until > now);
+        self.resting.retain(|_, rest| rest.until + FORGET > now);
         self.next = None;
     }
 

@@ -70,8 +70,21 @@ pub(super) struct Ended {
 }
 
 impl Container {
-    pub(super) fn new(spec: core::Container) -> Self {
-        Self { spec, state: State::Creating, restarts: 0, last: None, crashes: 0 }
+    /// A container that waits to be started. If it ran before, it ended in a way that nobody saw.
+    pub(super) fn new(spec: core::Container, before: Option<&core::ContainerStatus>, ground: &Ground) -> Self {
+        let ran = before.and_then(|before| before.state.as_ref()?.running.as_ref());
+        let last = ran.map(|ran| Ended {
+            exit: Exit { code: 255, words: String::new() },
+            began: ran.started_at.as_ref().map_or(ground.wall, |time| time.0),
+            at: ground.wall,
+        });
+        Self {
+            spec,
+            state: State::Creating,
+            restarts: before.map_or(0, |before| before.restart_count),
+            last,
+            crashes: 0,
+        }
     }
 
     pub(super) fn run(&self) -> Option<RunId> {

@@ -50,6 +50,10 @@ impl Local {
     pub(super) fn new(key: &Key, pod: &Pod, node: &str, ground: &Ground) -> Self {
         let spec = pod.spec.as_ref();
         let containers = spec.into_iter().flat_map(|spec| &spec.containers);
+        // A machine that went down finds its pods again, and starts them once more.
+        let before = |name: &str| pod.status.as_ref()?.container_statuses.as_ref()?.iter().find(|one| one.name == name);
+        let container = |spec: &core::Container| Container::new(spec.clone(), before(&spec.name), ground);
+        let begun = pod.status.as_ref().and_then(|status| status.start_time.as_ref());
         Self {
             key: key.clone(),
             uid: id(pod).to_owned(),
@@ -60,10 +64,10 @@ impl Local {
                 _ => Policy::Always,
             },
             labels: pod.metadata.labels.clone().unwrap_or_default(),
-            begun: ground.wall,
+            begun: begun.map_or(ground.wall, |time| time.0),
             ip: None,
             claims: BTreeMap::new(),
-            containers: containers.map(|container| Container::new(container.clone())).collect(),
+            containers: containers.map(container).collect(),
             ready: (false, ground.wall),
             stopped: false,
             due: ground.now,

@@ -60,6 +60,8 @@ pub(super) struct Kubelets {
     pods: BTreeMap<String, Local>,
     /// Nodes in trouble.
     pub(super) troubled: BTreeMap<String, Trouble>,
+    /// Claims that are gone, whose volumes go once nothing runs on them.
+    reclaimed: BTreeSet<String>,
     /// How many addresses were given so far.
     given: u32,
 }
@@ -89,6 +91,7 @@ impl Kubelets {
     /// Pods come and go as the API server says, and are told how they fare.
     pub(super) fn sync(&mut self, round: &mut Round, ground: &Ground) {
         self.drop_gone(round.objects, ground);
+        self.drop_volumes(ground);
         let attached = self.attached();
         for (key, pod) in &round.objects.pods {
             let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) else { continue };
@@ -137,6 +140,22 @@ impl Kubelets {
                 local.stop(ground);
             }
             stays
+        });
+    }
+
+    /// A claim is gone, and its volume goes with it, as storage classes say.
+    pub(super) fn reclaim(&mut self, claim: &str) {
+        self.reclaimed.insert(claim.to_owned());
+    }
+
+    fn drop_volumes(&mut self, ground: &Ground) {
+        let pods = &self.pods;
+        self.reclaimed.retain(|claim| {
+            let used = pods.values().any(|local| local.runs() && local.claims.values().any(|used| used == claim));
+            if !used {
+                ground.programs.lose_volume(claim);
+            }
+            used
         });
     }
 

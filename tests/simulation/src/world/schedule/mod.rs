@@ -1,13 +1,17 @@
 //! The scheduler: which node a pod goes to.
 
+mod fit;
+mod quantity;
+
 use std::collections::BTreeMap;
 
 use http::Method;
-use k8s_openapi::api::core::v1::{
-    Node, NodeSelectorRequirement, NodeSelectorTerm, PersistentVolumeClaim, Pod, Taint, Toleration,
-};
+use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod};
 use kube::Resource as _;
 use serde_json::{Value, json};
+
+pub(super) use fit::tolerates;
+use fit::unfit;
 
 use super::{
     Goods,
@@ -88,69 +92,6 @@ fn claims<'a>(objects: &'a Objects, pod: &Pod) -> Result<Vec<&'a PersistentVolum
             Some(claim) => Ok(claim),
         })
         .collect()
-}
-
-/// Why a pod cannot go to a node.
-fn unfit(objects: &Objects, pod: &Pod, node: &Node, claims: &[&PersistentVolumeClaim]) -> Option<&'static str> {
-    let (pod, spec) = (pod.spec.as_ref()?, node.spec.as_ref());
-    let tolerations = pod.tolerations.as_deref().unwrap_or_default();
-    if spec.and_then(|spec| spec.unschedulable) == Some(true) {
-        return Some("node(s) were unschedulable");
-    }
-    let taints = spec.and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
-    let hard = taints.iter().filter(|taint| taint.effect != "PreferNoSchedule");
-    if hard.into_iter().any(|taint| !tolerations.iter().any(|toleration| tolerates(toleration, taint))) {
-        return Some("node(s) had untolerated taint(s)");
-    }
-    if !selected(pod, node) {
-        return Some("node(s) didn't match Pod's node affinity/selector");
-    }
-    let elsewhere = |claim: &&PersistentVolumeClaim| volumes::node(objects, claim).is_some_and(|on| !is(node, on));
-    claims.iter().any(elsewhere).then_some("node(s) had volume node affinity conflict")
-}
-
-fn is(node: &Node, name: &str) -> bool {
-    node.metadata.name.as_deref() == Some(name)
-}
-
-/// Whether a toleration is for a taint.
-pub(super) fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
-    let effect = toleration.effect.as_deref().is_none_or(|effect| effect.is_empty() || effect == taint.effect);
-    let key = toleration.key.as_deref().unwrap_or_default();
-    let exists = toleration.operator.as_deref() == Some("Exists");
-    let value = exists || toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default();
-    effect && (key == taint.key && value || key.is_empty() && exists)
-}
-
-fn selected(pod: &k8s_openapi::api::core::v1::PodSpec, node: &Node) -> bool {
-    let labels = node.metadata.labels.as_ref();
-    let has = |key: &str| labels.and_then(|labels| labels.get(key));
-    let by_labels = pod.node_selector.iter().flatten().all(|(key, value)| has(key) == Some(value));
-    let affinity = pod.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
-    let required = affinity.and_then(|node| node.required_during_scheduling_ignored_during_execution.as_ref());
-    let by_affinity = required.is_none_or(|required| required.node_selector_terms.iter().any(|term| fits(term, node)));
-    by_labels && by_affinity
-}
-
-fn fits(term: &NodeSelectorTerm, node: &Node) -> bool {
-    let label = |key: &str| node.metadata.labels.as_ref().and_then(|labels| labels.get(key)).map(String::as_str);
-    let field = |key: &str| (key == "metadata.name").then_some(node.metadata.name.as_deref()).flatten();
-    let labels = term.match_expressions.iter().flatten().all(|wish| meets(wish, label(&wish.key)));
-    let fields = term.match_fields.iter().flatten().all(|wish| meets(wish, field(&wish.key)));
-    let empty = term.match_expressions.is_none() && term.match_fields.is_none();
-    !empty && labels && fields
-}
-
-fn meets(wish: &NodeSelectorRequirement, value: Option<&str>) -> bool {
-    let listed = |value: &str| wish.values.iter().flatten().any(|wanted| wanted == value);
-    match wish.operator.as_str() {
-        "In" => value.is_some_and(listed),
-        "NotIn" => !value.is_some_and(listed),
-        "Exists" => value.is_some(),
-        "DoesNotExist" => value.is_none(),
-        // "Gt" and "Lt": nobody here numbers nodes.
-        _ => false,
-    }
 }
 
 fn bind(round: &mut Round, key: &Key, pod: &Pod, node: String) {
