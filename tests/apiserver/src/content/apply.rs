@@ -22,8 +22,7 @@ pub fn apply(
     let before = take(&mut bare).unwrap_or(Value::Null);
     let mut entries = read(&before).ok_or_else(|| Refusal::Internal("failed to decode managed fields".to_owned()))?;
     if entries.is_empty() && live.is_some() {
-        let who =
-            Who { manager: "before-first-apply".to_owned(), operation: Operation::Update, subresource: String::new() };
+        let who = Who { manager: "before-first-apply".to_owned(), ..Who::updater(writer) };
         entries = updated(kind, None, &bare, entries, &who, writer);
     }
     let (merged, mut entries) = merged(kind, &bare, applied, entries, writer, force)?;

@@ -3,7 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Kind, Refusal, cannot_be_handled, decode,
+    Kind, Refusal,
+    admit::remove,
+    cannot_be_handled, decode,
     structural::{Nullable, Rules},
     types::{Schema, Shape, TypeId, Types},
 };
@@ -19,6 +21,10 @@ pub(super) fn read(kind: &Kind, object: &mut Value) -> Result<Vec<String>, Refus
     if let Some(value) = object.get_mut("metadata") {
         if value.is_null() {
             *value = Value::Object(Map::new());
+        }
+        if value["managedFields"].as_array().is_some_and(Vec::is_empty) {
+            // Unlike a built-in kind's, a custom resource's metadata is read and written once more.
+            remove(value, "managedFields");
         }
         let strange = decode::typed(&metadata, value).map_err(|words| cannot_be_handled(kind, &words))?;
         unknown.extend(strange.into_iter().map(|path| format!("metadata.{path}")));

@@ -2,14 +2,31 @@
 //!
 //! The order of a request, as the real server has it:
 //!
-//! * **create**: [`decode`] → [`record_update`] (no old object) → admission → name, uid, creationTimestamp and resource
-//!   version's absence are settled → [`admit_create`] → store.
+//! * **create**: [`decode`] → [`record_update`] (no old object) → admission → name, uid and creationTimestamp are
+//!   settled → (services: [`keep_addresses`], then addresses are given out) → [`admit_create`] → store.
 //! * **update, patch**: (patch: [`merge_patch`] or [`strategic_patch`] on the live object) → [`decode`] →
-//!   [`record_update`] → admission → [`admit_update`] → store, unless nothing changed.
+//!   [`record_update`] → admission → the resource version is settled → (services: [`keep_addresses`], addresses) →
+//!   [`admit_update`] → store, unless nothing changed.
 //! * **apply**: [`apply`] (which decodes its result) → as after `record_update` of a create or of an update.
 //!
 //! `record_update` and `apply` leave an object that says nothing new exactly as it was, times of managed fields
 //! included, so that "nothing changed" is `old == new`.
+//!
+//! What the server answers where these functions are not asked:
+//!
+//! * `decode` refuses what a *patch* has made: 422 with one cause (field `patch`, `FieldValueInvalid`), without kind and
+//!   name, so that the message begins with `"" is invalid: patch:`.
+//! * an object that has lost its name by a patch: 400 `the name of the object (x based on URL) was undeterminable: name
+//!   must be provided`.
+//! * an apply with a UID to what is not there: 409 `uid mismatch: the provided object specified uid X, and no existing
+//!   object was found`. One to another UID is refused here, by `admit_update`: 422, `metadata.uid` is immutable. (A PUT
+//!   with another UID is a failed precondition, 409, before that.)
+//! * an apply to `/status` of what is not there: 404; only the resource itself is made by an apply.
+//! * a strategic merge patch of a custom resource: 415.
+//! * a PUT without resource version, where [`Kind::unconditional_update`] is false: 422 of the *resource*
+//!   (`leases.coordination.k8s.io "x" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an
+//!   update`); where it is true, it takes the live object's before `admit_update`.
+//! * growth of a claim whose class does not allow it: 403 of an admission plugin.
 
 mod admit;
 mod apply;
@@ -35,6 +52,7 @@ use serde_json::Value;
 
 pub use admit::{admit_create, admit_update};
 pub use apply::apply;
+pub use builtin::keep_addresses;
 pub use kinds::{Kind, builtin_kinds, kinds_of_crd};
 pub use managed::record_update;
 pub use patch::merge_patch;

@@ -5,14 +5,15 @@ use std::cmp::Ordering;
 const NANO: i128 = 1_000_000_000;
 
 /// A quantity, exact to a billionth.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Quantity {
     nano: i128,
     form: Form,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Form {
+    #[default]
     Decimal,
     Binary,
     Exponent,

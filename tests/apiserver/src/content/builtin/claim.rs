@@ -70,11 +70,9 @@ pub(super) fn judge_change(old: &Value, new: &Value, faults: &mut Faults) {
                      claims\n";
         faults.forbidden("spec", words);
     }
-    let capacity = quantity(&old["status"]["capacity"]["storage"]);
-    if let (Some(was), Some(is)) = (was, is)
-        && is < was
-        && capacity.map_or(is.is_zero() || is.is_negative(), |capacity| is <= capacity)
-    {
+    // A size that is not said counts as none.
+    let (was, is) = (was.unwrap_or_default(), is.unwrap_or_default());
+    if is < was && is <= quantity(&old["status"]["capacity"]["storage"]).unwrap_or_default() {
         faults.forbidden("spec.resources.requests.storage", "field can not be less than status.capacity");
     }
     judge_unchanged(&old["spec"]["volumeMode"], &new["spec"]["volumeMode"], "volumeMode", faults);

@@ -1,5 +1,6 @@
 //! What is particular to each built-in kind: defaults, strategies, validation.
 
+mod addresses;
 mod claim;
 mod container;
 mod defaults;
@@ -13,6 +14,7 @@ mod strategy;
 
 use serde_json::{Map, Value};
 
+pub use addresses::keep_addresses;
 pub(super) use defaults::set_defaults;
 pub(super) use judged::{judge_change, judge_new};
 pub(super) use strategy::{prepare_changed, prepare_new};

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{Endpoint, Kind, admit, quantity::Quantity},
-    Fields, default,
+    Fields, addresses, default,
     defaults::namespace_label,
     fields,
 };
@@ -96,6 +96,7 @@ pub(in super::super) fn prepare_changed(kind: &Kind, endpoint: Endpoint, old: &V
             }
         }
         "Secret" if new["type"] == "" => admit::copy(old.get("type"), new, "type"),
+        "Service" => addresses::drop_unneeded(old, new),
         _ => {}
     }
     let changed = match kind.kind.as_str() {
