@@ -1,5 +1,6 @@
 //! Each member `x` runs in a cluster `x`, on volume `vol-x`, and is reached at host `x`.
 
+mod chaos;
 mod disks;
 mod elections;
 mod gateway;
