@@ -61,6 +61,11 @@ impl Network for Peers {
     fn passes(&self, from: &Place, to: &Place) -> bool {
         self.net.passes(from, to)
     }
+
+    // Runs begin and end only with pods, and with processes of etcd, which knows of those itself.
+    fn generation(&self) -> Option<u64> {
+        Some(self.net.generation())
+    }
 }
 
 impl Processes {

@@ -134,7 +134,10 @@ impl Inner {
                 let home = (places.first()?.clone(), key.0.clone(), key.1.clone());
                 let turn = self.turns.entry(home).or_default();
                 *turn += 1;
-                *turn % several
+                let turn = *turn;
+                // The next one who asks gets another answer.
+                self.changes += 1;
+                turn % several
             }
         };
         let (place, ip, port) = choice.swap_remove(turn);

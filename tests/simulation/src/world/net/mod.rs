@@ -33,6 +33,8 @@ struct Inner {
     clusters: BTreeMap<Place, Cluster>,
     /// Whose turn it is behind a service with several pods.
     turns: BTreeMap<(Place, String, String), usize>,
+    /// How often an answer may have become another.
+    changes: u64,
 }
 
 /// What one cluster's network knows.
@@ -122,9 +124,22 @@ impl Net {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Changes what answers depend on.
+    fn change<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
+        self.with(|inner| {
+            inner.changes += 1;
+            work(inner)
+        })
+    }
+
+    /// A number that changes whenever an answer may be another, for those who remember answers.
+    pub fn generation(&self) -> u64 {
+        self.with(|inner| inner.changes)
+    }
+
     /// A cluster has a network. Its number: the first one has 0. A cluster that joins again keeps it.
     pub(super) fn join(&self, cluster: &str, domain: &str, pod_range: impl FnOnce(u16) -> String) -> u16 {
-        self.with(|inner| {
+        self.change(|inner| {
             let count = u16::try_from(inner.clusters.len()).unwrap_or(u16::MAX);
             let place = place(cluster);
             let joined = inner.clusters.entry(place).or_insert_with(|| Cluster { index: count, ..Cluster::default() });
@@ -136,7 +151,7 @@ impl Net {
 
     /// A pod's processes are these now; none any more if it has no process.
     pub(super) fn set_pod(&self, cluster: &str, pod: Pod) {
-        self.with(|inner| {
+        self.change(|inner| {
             let Some(cluster) = inner.clusters.get_mut(&place(cluster)) else { return };
             if !pod.processes.is_empty() {
                 cluster.pods.insert(pod.ip.clone(), pod);
@@ -148,7 +163,7 @@ impl Net {
 
     /// What a cluster's services lead to.
     pub(super) fn set_services(&self, cluster: &str, services: BTreeMap<(String, String), Service>) {
-        self.with(|inner| {
+        self.change(|inner| {
             if let Some(cluster) = inner.clusters.get_mut(&place(cluster)) {
                 cluster.services = services;
             }
@@ -157,7 +172,7 @@ impl Net {
 
     /// The addresses of a cluster's nodes.
     pub(super) fn set_hosts(&self, cluster: &str, hosts: Vec<String>) {
-        self.with(|inner| {
+        self.change(|inner| {
             if let Some(cluster) = inner.clusters.get_mut(&place(cluster)) {
                 cluster.hosts = hosts;
             }

@@ -53,7 +53,7 @@ impl Net {
 
     /// What crosses from now on.
     pub fn set_mode(&self, mode: Mode) {
-        self.with(|inner| inner.reach.mode = mode);
+        self.change(|inner| inner.reach.mode = mode);
     }
 
     /// Nothing passes between two places from now on.
@@ -64,7 +64,7 @@ impl Net {
 
     /// Nothing arrives from one place in another from now on. A connection needs both ways.
     pub fn cut_one_way(&self, from: &Place, to: &Place) {
-        self.with(|inner| {
+        self.change(|inner| {
             inner.reach.blocked.insert((same(from), same(to)));
         });
     }
@@ -81,7 +81,7 @@ impl Net {
 
     /// Everything passes between two places again.
     pub fn heal(&self, one: &Place, other: &Place) {
-        self.with(|inner| {
+        self.change(|inner| {
             inner.reach.blocked.remove(&(same(one), same(other)));
             inner.reach.blocked.remove(&(same(other), same(one)));
         });
@@ -89,6 +89,6 @@ impl Net {
 
     /// Everything passes between all places again.
     pub fn heal_all(&self) {
-        self.with(|inner| inner.reach.blocked.clear());
+        self.change(|inner| inner.reach.blocked.clear());
     }
 }
