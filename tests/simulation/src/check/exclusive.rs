@@ -1,13 +1,15 @@
-//! S3: no two running processes are the same member. D2: no two processes of one database serve different clusters.
+//! S3: no two running processes are the same member, and nobody makes room for a second one by force. D2: no two processes of one database serve different clusters.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Check, Truth,
+    request::{PODS, Request, body},
     sight::{Sight, process},
 };
 use crate::{
     etcd::{ClusterId, MemberId, View},
+    place::Place,
     tape::Event,
 };
 
@@ -40,6 +42,28 @@ fn exclusive(views: &[View]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// `S3 no force`: a pod whose process may still run is not struck from the list of pods.
+pub struct NoForce;
+
+impl Check for NoForce {
+    fn name(&self) -> &'static str {
+        "S3 no force"
+    }
+
+    fn see(&mut self, _: Duration, event: &Event, truth: &Truth) -> Result<(), String> {
+        let Event::Sent(call) = event else { return Ok(()) };
+        if call.verb != "DELETE" || body(call)["gracePeriodSeconds"] != 0 {
+            return Ok(());
+        }
+        let Some(request) = Request::of(&call.path).filter(|request| request.resource == PODS) else { return Ok(()) };
+        let place = Place::Cluster(truth.addresses.behind(&call.site).to_string());
+        match truth.etcds.inspect().iter().find(|view| view.place == place && view.pod == request.name) {
+            None => Ok(()),
+            Some(view) => Err(format!("{call}: it deletes the pod by force, while {} still runs", process(view))),
+        }
+    }
 }
 
 /// `D2 one database`.
@@ -76,7 +100,7 @@ fn one(views: &[View]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{check::testing::view, place::Place};
+    use crate::check::testing::view;
 
     #[test]
     fn a_member_that_runs_twice_is_told_from_two_members() {

@@ -9,8 +9,8 @@ mod budget;
 mod durable;
 mod exclusive;
 mod fencing;
+mod finalizer;
 mod founding;
-mod leftovers;
 pub mod liveness;
 mod look;
 mod namespaces;
@@ -91,8 +91,10 @@ pub fn all() -> Vec<Box<dyn Check>> {
         Box::new(founding::OneBootstrap::new(sight.clone())),
         Box::new(founding::NeverAgain),
         Box::new(exclusive::ExclusiveIdentity(sight.clone())),
+        Box::new(exclusive::NoForce),
         Box::new(exclusive::OneDatabase(sight.clone())),
         Box::new(volumes::Volumes::default()),
+        Box::new(volumes::RemovalOrder::default()),
         Box::new(takedown::Services::default()),
         Box::new(ownership::Ownership::default()),
         Box::new(right_cluster::RightCluster::default()),
@@ -105,7 +107,7 @@ pub fn all() -> Vec<Box<dyn Check>> {
         Box::new(record::ActBeforeRecord),
         Box::new(record::RecordStays),
         Box::new(volumes::OwnVolume::default()),
-        Box::new(leftovers::Leftovers::default()),
+        Box::new(finalizer::Finalizer::default()),
         Box::new(place::OnePlace),
         Box::new(pace::Pace::default()),
     ]

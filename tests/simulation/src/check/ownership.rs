@@ -84,7 +84,9 @@ fn sent(call: &Call, truth: &Truth) -> Result<(), String> {
             ("PATCH", "") if touches_only_finalizers(&body(call)) => Ok(()),
             _ => Err("of a database, only finalizers and status are the controller's".to_owned()),
         },
-        WORKERS if call.verb == "DELETE" => named_uid(call).map(|_| ()).ok_or_else(|| NAMELESS.to_owned()),
+        WORKERS if call.verb == "DELETE" || request.sub == "status" => {
+            named_uid(call).map(|_| ()).ok_or_else(|| NAMELESS.to_owned())
+        }
         WORKERS => Ok(()),
         _ => Err("the controller has no business with it".to_owned()),
     }
@@ -221,6 +223,7 @@ mod tests {
     fn of_the_master_only_states_and_finalizers_are_written() {
         let mut scene = Scene::new();
         let path = "/apis/apps.kubeblocks.io/v1alpha1/namespaces/default/clusters/a";
+        let workers = "/apis/k8s.oceanbase.com/v1alpha1/k8sclusters/w1/status";
         for (verb, path, body, fine) in [
             ("PUT", format!("{path}/status"), json!({}), true),
             ("PATCH", path.to_owned(), json!({ "metadata": { "uid": "u", "finalizers": [] } }), true),
@@ -228,6 +231,8 @@ mod tests {
             ("DELETE", path.to_owned(), json!({}), false),
             ("POST", "/api/v1/namespaces/default/secrets".to_owned(), json!({}), false),
             ("DELETE", "/api/v1/namespaces/default".to_owned(), json!({}), false),
+            ("PATCH", workers.to_owned(), json!({ "metadata": { "uid": "u" }, "status": {} }), true),
+            ("PATCH", workers.to_owned(), json!({ "status": {} }), false),
         ] {
             let sent = scene.sends(1, "master", verb, &path, &body);
             let verdict = scene.see(&mut Ownership::default(), &sent);

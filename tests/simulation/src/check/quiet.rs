@@ -58,7 +58,7 @@ mod tests {
         write(&mut scene, "/apis/a/v1/things/before");
         quiet.begin();
         write(&mut scene, "/apis/coordination.k8s.io/v1/namespaces/atoll-system/leases/atoll");
-        assert_eq!(quiet.end(), [String::new(); 0]);
+        assert!(quiet.end().is_empty());
         quiet.begin();
         write(&mut scene, "/apis/a/v1/things/during");
         assert!(quiet.end()[0].contains("during"));

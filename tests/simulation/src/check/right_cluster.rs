@@ -1,4 +1,5 @@
-//! S6: nothing is written to a cluster whose identity was not pinned, nor to another one than a member was recorded in.
+//! S6: nothing is written to a cluster whose identity was not pinned, nor to another one than a member was recorded in;
+//! and one registration serves each cluster.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,8 +10,9 @@ use serde_json::Value;
 
 use super::{
     Check, Truth,
-    look::{self, MASTER, all, identity, member, members, object, owner, record, recorded, text, worker},
+    look::{self, MASTER, all, identity, member, members, name, object, owner, record, recorded, text, worker},
     request::{JOBS, NAMESPACES, Request, SERVICES, WORKERS, body},
+    status::condition,
 };
 use crate::tape::{Answer, Call, Event, Life, Site};
 
@@ -38,7 +40,7 @@ impl Check for RightCluster {
             Event::Committed(site, _, commit) if &**site == MASTER && commit.place.resource == WORKERS => {
                 let pinned = commit.after.as_deref().map(|after| text(after, "/status/identity"));
                 self.pinned.extend(pinned.filter(|pinned| !pinned.is_empty()).map(str::to_owned));
-                Ok(())
+                commit.after.as_deref().map_or(Ok(()), |worker| serves_alone(worker, truth))
             }
             Event::Answered(call, Answer::Code(200)) if matches!(call.verb, "GET" | "WATCH") => {
                 self.answers(now, &call.site, truth);
@@ -108,6 +110,21 @@ impl RightCluster {
     }
 }
 
+/// Of several registrations of one cluster, one serves it.
+fn serves_alone(worker: &Value, truth: &Truth) -> Result<(), String> {
+    let serves = |worker: &Value| condition(worker, "Ready").0 == "True";
+    let here = text(worker, "/status/identity");
+    if here.is_empty() || !serves(worker) {
+        return Ok(());
+    }
+    let all = all(truth, MASTER, WORKERS);
+    let same = |other: &Value| name(other) != name(worker) && text(other, "/status/identity") == here && serves(other);
+    match all.iter().find(|other| same(other)) {
+        None => Ok(()),
+        Some(other) => Err(format!("workers {} and {} both serve cluster {here}", name(worker), name(other))),
+    }
+}
+
 /// Whether this cluster is the one that a member was recorded in.
 fn lives_in(member: &Value, here: &str, truth: &Truth) -> Result<(), String> {
     let (called, name) = (text(member, "/name"), text(member, "/worker"));
@@ -164,6 +181,17 @@ mod tests {
             scene.see(check, &event).expect("a list");
         }
         makes(&mut scene, check, "w1", &first).expect_err("it has heard the other cluster");
+    }
+
+    #[test]
+    fn one_registration_serves_a_cluster() {
+        let mut scene = Scene::new();
+        for (ready, fine) in [("False", true), ("True", false)] {
+            let events = scene.register_again("w1", &format!("w1-{}", ready.to_lowercase()), ready);
+            let check = &mut RightCluster::default();
+            let verdict = events.iter().try_for_each(|event| scene.see(check, event));
+            assert_eq!(verdict.is_ok(), fine, "{ready}: {verdict:?}");
+        }
     }
 
     #[test]

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::{
     Check, Truth,
-    look::{MASTER, all, called, engine_id, is_deleting, members, name, record, site_of, text},
-    request::{DATABASES, LEASES, WORKERS},
+    look::{MASTER, Stage, all, called, engine_id, is_deleting, members, name, record, site_of, stage, text},
+    request::{DATABASES, LEASES, PODS, WORKERS},
     sight::{Sight, majority},
 };
 use crate::{
@@ -25,7 +25,7 @@ const QUORUM: Duration = Duration::from_mins(1);
 /// for a while.
 const MEMBER: Duration = Duration::from_mins(2);
 /// How long a worker may be silent until that is told.
-const SILENT: Duration = Duration::from_secs(90);
+const SILENT: Duration = Duration::from_mins(1);
 /// How often workers are looked at.
 const EVERY: Duration = Duration::from_secs(5);
 /// How far apart renewals of the Lease may be while somebody leads.
@@ -72,6 +72,9 @@ impl HonestStatus {
         let record = record(database);
         let cluster = record.and_then(|record| engine_id(text(record, "/stage/cluster"))).map(ClusterId);
         if let (Some(record), Some(cluster)) = (record, cluster) {
+            if stage(record) >= Some(Stage::Founded) && !self.quorums.contains_key(&cluster) {
+                return Err(format!("its record says {}, and it has never served", text(record, "/stage/phase")));
+            }
             self.roles(database, record, cluster)?;
             voters(database, record, cluster, views)?;
         }
@@ -80,6 +83,11 @@ impl HonestStatus {
             return Ok(());
         }
         let told = format!("phase {phase}, Ready={}", ready.0);
+        let members_told = database["status"]["members"].as_array();
+        if let Some(member) = members_told.into_iter().flatten().find(|member| member["state"] != "Ready") {
+            let (name, state) = (text(member, "/name"), text(member, "/state"));
+            return Err(format!("{told}, although {name} is called {state}"));
+        }
         let (observed, generation) = (&database["status"]["observedGeneration"], &database["metadata"]["generation"]);
         if observed != generation {
             return Err(format!("{told}, for generation {observed}; the manifest is at {generation}"));
@@ -146,6 +154,14 @@ impl Check for HonestStatus {
             Event::Glance => {
                 let views = self.sight.at(now, truth);
                 self.look(now, &views);
+                Ok(())
+            }
+            // Somebody has just seen a member serve, for however short a time.
+            Event::Committed(_, Party::World, commit) if commit.place.resource == PODS => {
+                let ready = |pod: &Option<_>| pod.as_deref().is_some_and(|pod| condition(pod, "Ready").0 == "True");
+                if ready(&commit.after) && !ready(&commit.before) {
+                    self.look(now, &truth.etcds.inspect());
+                }
                 Ok(())
             }
             Event::Committed(site, Party::Controller(life), commit)
@@ -282,7 +298,7 @@ mod tests {
         let told = ready(&database());
         let mut check = HonestStatus::new(Sight::default());
         let words = check.judge(seconds(1), &told, &[]).expect_err("nobody ever served");
-        assert!(words.contains("no quorum"), "{words}");
+        assert!(words.contains("never served"), "{words}");
         check.look(seconds(1), &serving(3));
         check.judge(seconds(30), &told, &[]).expect("they served a moment ago");
         check.judge(seconds(70), &told, &[]).expect_err("that is long ago");
@@ -292,7 +308,22 @@ mod tests {
         let mut creating = told.clone();
         creating["status"]["phase"] = json!("Creating");
         creating["status"]["conditions"] = json!([]);
+        check.judge(seconds(200), &creating, &[]).expect("it says no such thing");
+        let words = HonestStatus::new(Sight::default()).judge(seconds(1), &creating, &[]).expect_err("it never served");
+        assert!(words.contains("established"), "{words}");
+        creating["status"]["atoll"]["stage"]["phase"] = json!("founding");
         HonestStatus::new(Sight::default()).judge(seconds(1), &creating, &[]).expect("it says no such thing");
+    }
+
+    #[test]
+    fn ready_is_not_said_beside_a_member_that_is_called_otherwise() {
+        let mut told = ready(&database());
+        let mut check = HonestStatus::new(Sight::default());
+        check.look(seconds(1), &serving(3));
+        for (state, fine) in [("Ready", true), ("Unknown", false), ("NotReady", false)] {
+            told["status"]["members"] = json!([{ "name": "a-etcd-0", "state": state }]);
+            assert_eq!(check.judge(seconds(1), &told, &[]).is_ok(), fine, "{state}");
+        }
     }
 
     #[test]
@@ -322,7 +353,8 @@ mod tests {
         let mut told = database();
         told["status"]["conditions"] =
             json!([{ "type": "IdentityVerified", "status": "False", "reason": "VotersDiffer" }]);
-        let check = HonestStatus::new(Sight::default());
+        let mut check = HonestStatus::new(Sight::default());
+        check.look(seconds(1), &serving(3));
         check.judge(seconds(1), &told, &serving(3)).expect_err("they do not");
         let mut other = serving(3);
         other[1].voters.pop_first();
@@ -350,7 +382,7 @@ mod tests {
                 }
             }
             verdict = scene.see(&mut check, &Event::Glance);
-            assert!(verdict.is_ok() || round > 20, "{round}: {verdict:?}");
+            assert!(verdict.is_ok() || round > 15, "{round}: {verdict:?}");
         }
         let words = verdict.expect_err("silent for two minutes");
         assert!(words.contains("worker w1"), "{words}");

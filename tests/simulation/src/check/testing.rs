@@ -135,20 +135,21 @@ impl Scene {
             scene.create(site, "/api/v1/namespaces/default/serviceaccounts", &account);
         }
         for site in ["w1", "w2"] {
-            scene.register(site);
+            scene.register_again(site, site, "True");
         }
         scene
     }
 
-    fn register(&mut self, site: &str) {
+    /// Registers a cluster under a name, as a worker that is ready or not.
+    pub fn register_again(&mut self, site: &str, called: &str, ready: &str) -> Vec<Event> {
         let path = "/apis/k8s.oceanbase.com/v1alpha1/k8sclusters";
         let worker = json!({ "apiVersion": "k8s.oceanbase.com/v1alpha1", "kind": "K8sCluster",
-            "metadata": { "name": site }, "spec": { "name": site } });
+            "metadata": { "name": called }, "spec": { "name": called } });
         self.create("master", path, &worker);
-        let mut told = self.get("master", WORKERS, "", site).expect("it was made").as_ref().clone();
+        let mut told = self.get("master", WORKERS, "", called).expect("it was made").as_ref().clone();
         told["status"] = json!({ "identity": identity(&self.truth, site), "conditions": [{ "type": "Ready",
-            "status": "True", "reason": "Connected", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z" }] });
-        self.by_admin("master", "PUT", &format!("{path}/{site}/status"), &told);
+            "status": ready, "reason": "Connected", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z" }] });
+        self.by_admin("master", "PUT", &format!("{path}/{called}/status"), &told)
     }
 
     /// Takes a worker's pinned identity away.

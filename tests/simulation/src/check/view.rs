@@ -1,10 +1,24 @@
 //! S9: nothing is deleted in a worker by a view that is older than one acted on before: after a worker was restored from
-//! a backup, a full list comes first.
+//! a backup, a full list comes first. Volumes go only by a list of pods that was made for that.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Check, Truth, request::Request};
+use super::{
+    Check, Truth,
+    request::{CLAIMS, JOBS, PODS, Request},
+};
 use crate::tape::{Answer, Event, Life, Site};
+
+/// How old a list may be by which volumes are deleted: all workers are listed for one decision, and each takes its time.
+const FRESH: Duration = Duration::from_secs(30);
+
+/// The last list of a kind.
+#[derive(Clone, Copy)]
+struct Listed {
+    /// How often the cluster had gone back by then.
+    epoch: u32,
+    at: Duration,
+}
 
 /// See the module.
 #[derive(Default)]
@@ -12,7 +26,7 @@ pub struct MonotoneView {
     /// The last version of each cluster, and how often it went back.
     sites: BTreeMap<Site, (u64, u32)>,
     /// In which of these epochs each life last listed a kind in a cluster.
-    listed: BTreeMap<(Life, Site, String), u32>,
+    listed: BTreeMap<(Life, Site, String), Listed>,
 }
 
 impl Check for MonotoneView {
@@ -20,7 +34,7 @@ impl Check for MonotoneView {
         "S9 monotone view"
     }
 
-    fn see(&mut self, _: Duration, event: &Event, truth: &Truth) -> Result<(), String> {
+    fn see(&mut self, now: Duration, event: &Event, truth: &Truth) -> Result<(), String> {
         match event {
             Event::Committed(site, _, commit) => {
                 self.epoch(site, commit.version);
@@ -34,21 +48,26 @@ impl Check for MonotoneView {
                 let site = truth.addresses.behind(&call.site);
                 let Some(server) = truth.servers.get(&site) else { return Ok(()) };
                 let epoch = self.epoch(&site, server.version());
-                self.listed.insert((call.life, site, request.resource), epoch);
+                self.listed.insert((call.life, site, request.resource), Listed { epoch, at: now });
                 Ok(())
             }
             Event::Sent(call) if call.verb == "DELETE" || call.path.ends_with("/eviction") => {
                 let Some(request) = Request::of(&call.path) else { return Ok(()) };
                 // A job is the controller's own question: it deletes what it has just made.
-                if !request.is_part() || request.resource == super::request::JOBS {
+                if !request.is_part() || request.resource == JOBS {
                     return Ok(());
                 }
                 let site = truth.addresses.behind(&call.site);
                 let Some(server) = truth.servers.get(&site) else { return Ok(()) };
                 let epoch = self.epoch(&site, server.version());
-                let seen = self.listed.get(&(call.life, site.clone(), request.resource.clone()));
-                match seen {
-                    Some(seen) if *seen == epoch => Ok(()),
+                let seen = |resource: &str| self.listed.get(&(call.life, site.clone(), resource.to_owned())).copied();
+                let fresh = |listed: Listed| now.saturating_sub(listed.at) <= FRESH;
+                match seen(&request.resource) {
+                    Some(seen) if seen.epoch == epoch && request.resource != CLAIMS => Ok(()),
+                    Some(listed) if listed.epoch == epoch => match seen(PODS) {
+                        Some(pods) if fresh(pods) => Ok(()),
+                        _ => Err(format!("{call}: the pods of {site} were not listed for that")),
+                    },
                     None if epoch == 0 => Err(format!(
                         "{call}: it deletes {} in {site} without ever having listed them",
                         request.resource
@@ -80,9 +99,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::check::testing::Scene;
+    use crate::check::testing::{Scene, seconds};
 
-    const PODS: &str = "/api/v1/namespaces/default/pods";
+    const PATH: &str = "/api/v1/namespaces/default/pods";
 
     #[test]
     fn after_a_restore_a_list_comes_before_a_delete() {
@@ -93,7 +112,7 @@ mod tests {
             }
         };
         let delete = |scene: &mut Scene, check: &mut MonotoneView| {
-            let sent = scene.sends(1, "w1", "DELETE", &format!("{PODS}/etcd-0"), &json!({}));
+            let sent = scene.sends(1, "w1", "DELETE", &format!("{PATH}/etcd-0"), &json!({}));
             scene.see(check, &sent)
         };
         let backup = scene.truth.servers["w1"].snapshot();
@@ -109,5 +128,21 @@ mod tests {
         assert!(words.contains("restored"), "{words}");
         list(&mut scene, &mut check);
         delete(&mut scene, &mut check).expect("listed again");
+    }
+
+    #[test]
+    fn a_volume_goes_by_a_list_of_its_time() {
+        let (mut scene, mut check) = (Scene::new(), MonotoneView::default());
+        for path in ["/api/v1/pods", "/api/v1/persistentvolumeclaims"] {
+            for event in scene.does(1, "w1", "GET", path, &json!(null)) {
+                scene.see(&mut check, &event).expect("a list");
+            }
+        }
+        for (waited, fine) in [(10, true), (30, false)] {
+            scene.now += seconds(waited);
+            let path = "/api/v1/namespaces/default/persistentvolumeclaims/data";
+            let sent = scene.sends(1, "w1", "DELETE", path, &json!({}));
+            assert_eq!(scene.see(&mut check, &sent).is_ok(), fine, "{waited}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! S4: a volume goes only with its database, by a person's will, after its pods (S8). A3: a member runs on the volume
+//! S4: a volume goes only with its database, by a person's will. S8: and after its pods. A3: a member runs on the volume
 //! that the record names and on no other, and no volume is made anew under an identity.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -21,8 +21,6 @@ use crate::tape::{Call, Event};
 #[derive(Default)]
 pub struct Volumes {
     deletions: Deletions,
-    /// Pods by UID: since when.
-    pods: BTreeMap<String, Duration>,
 }
 
 impl Check for Volumes {
@@ -32,12 +30,7 @@ impl Check for Volumes {
 
     fn see(&mut self, now: Duration, event: &Event, truth: &Truth) -> Result<(), String> {
         self.deletions.hear(now, event);
-        hear_made(&mut self.pods, PODS, now, event);
-        let Event::Sent(call) = event else { return Ok(()) };
-        if call.verb != "DELETE" {
-            return Ok(());
-        }
-        let Some(request) = Request::of(&call.path).filter(|request| request.resource == CLAIMS) else { return Ok(()) };
+        let Some((call, request)) = deletes_claim(event) else { return Ok(()) };
         let site = truth.addresses.behind(&call.site);
         let verdict = self.judge(now, call, &request, &site, truth);
         verdict.map_err(|why| format!("{} deletes volume claim {} in {site}: {why}", call.life, request.name))
@@ -59,15 +52,47 @@ impl Volumes {
                 return Err(format!("it holds the data of database {}, which has taken it over", called(database)));
             }
         }
-        let user = all(truth, site, PODS)
-            .into_iter()
-            .find(|pod| namespace(pod) == request.namespace && mounts(pod, request.name));
-        match user {
-            // One that has come a moment ago, nobody could know of yet.
-            Some(pod) if self.pods.get(uid(&pod)).is_none_or(|since| now.saturating_sub(*since) > HEARD) => {
-                Err(format!("pod {} still uses it", name(&pod)))
+        Ok(())
+    }
+}
+
+fn deletes_claim(event: &Event) -> Option<(&Call, Request<'_>)> {
+    let Event::Sent(call) = event else { return None };
+    if call.verb != "DELETE" {
+        return None;
+    }
+    let request = Request::of(&call.path).filter(|request| request.resource == CLAIMS)?;
+    Some((call, request))
+}
+
+/// `S8 removal order`.
+#[derive(Default)]
+pub struct RemovalOrder {
+    /// Pods by UID: since when.
+    pods: BTreeMap<String, Duration>,
+}
+
+impl Check for RemovalOrder {
+    fn name(&self) -> &'static str {
+        "S8 removal order"
+    }
+
+    fn see(&mut self, now: Duration, event: &Event, truth: &Truth) -> Result<(), String> {
+        hear_made(&mut self.pods, PODS, now, event);
+        let Some((call, request)) = deletes_claim(event) else { return Ok(()) };
+        let site = truth.addresses.behind(&call.site);
+        // One that has come a moment ago, nobody could know of yet.
+        let known = |pod: &Value| self.pods.get(uid(pod)).is_none_or(|since| now.saturating_sub(*since) > HEARD);
+        let uses = |pod: &Value| namespace(pod) == request.namespace && mounts(pod, request.name) && known(pod);
+        match all(truth, &site, PODS).into_iter().find(|pod| uses(pod)) {
+            None => Ok(()),
+            Some(pod) => {
+                let pod = name(&pod);
+                Err(format!(
+                    "{} deletes volume claim {} in {site}, which pod {pod} still uses",
+                    call.life, request.name
+                ))
             }
-            _ => Ok(()),
         }
     }
 }
@@ -213,19 +238,15 @@ mod tests {
     #[test]
     fn a_volume_waits_for_its_pod() {
         let mut scene = Scene::new();
-        let mut check = Volumes::default();
         let database = scene.database_with("a", "established", "Delete", json!({}));
         let claim = scene.create("w1", PATH, &scene.claim(&database, 0));
-        let pod = scene.pod(&database, 0, &[]);
-        scene.create("w1", "/api/v1/namespaces/default/pods", &pod);
-        for event in scene.person_deletes(&database) {
-            scene.see(&mut check, &event).expect("people do as they like");
-        }
-        scene.now += seconds(11);
         let body = json!({ "preconditions": { "uid": uid(&claim) } });
         let sent = scene.sends(1, "w1", "DELETE", &format!("{PATH}/{}", name(&claim)), &body);
-        let words = scene.see(&mut check, &sent).expect_err("its pod is there");
-        assert!(words.contains("still uses it"), "{words}");
+        scene.see(&mut RemovalOrder::default(), &sent).expect("no pod is there");
+        let pod = scene.pod(&database, 0, &[]);
+        scene.create("w1", "/api/v1/namespaces/default/pods", &pod);
+        let words = scene.see(&mut RemovalOrder::default(), &sent).expect_err("its pod is there");
+        assert!(words.contains("still uses"), "{words}");
     }
 
     #[test]

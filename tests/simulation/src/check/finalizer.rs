@@ -1,4 +1,4 @@
-//! A4: a database's resource is let go only when nothing is left of it in any worker, and nothing is made for it later.
+//! F1: a database's resource is let go only when nothing is left of it in any worker, and nothing is made for it later.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,16 +14,16 @@ use crate::tape::{Event, Party};
 
 /// See the module.
 #[derive(Default)]
-pub struct Leftovers {
+pub struct Finalizer {
     /// What is in workers, by UID: since when.
     parts: BTreeMap<String, Duration>,
     /// Databases that were let go, by UID: when.
     released: BTreeMap<String, Duration>,
 }
 
-impl Check for Leftovers {
+impl Check for Finalizer {
     fn name(&self) -> &'static str {
-        "A4 leftovers"
+        "F1 finalizer"
     }
 
     fn see(&mut self, now: Duration, event: &Event, truth: &Truth) -> Result<(), String> {
@@ -73,7 +73,7 @@ fn released(commit: &Commit) -> Option<&Value> {
     (holds(before) && !still).then_some(before)
 }
 
-impl Leftovers {
+impl Finalizer {
     fn nothing_left(&self, now: Duration, database: &Value, truth: &Truth) -> Result<(), String> {
         let id = uid(database);
         if annotation(database, "atoll.dev/keep-data") == id {
@@ -107,7 +107,7 @@ mod tests {
 
     /// The controller lets a database of this policy go while something of it is in a worker.
     fn lets_go(policy: &str, annotations: Value, left: &[&str]) -> Result<(), String> {
-        let (mut scene, mut check) = (Scene::new(), Leftovers::default());
+        let (mut scene, mut check) = (Scene::new(), Finalizer::default());
         let database = scene.database_with("a", "established", policy, annotations);
         if left.contains(&"claim") {
             scene.create("w1", CLAIMS, &scene.claim(&database, 0));
@@ -120,7 +120,7 @@ mod tests {
         release(&mut scene, &mut check)
     }
 
-    fn release(scene: &mut Scene, check: &mut Leftovers) -> Result<(), String> {
+    fn release(scene: &mut Scene, check: &mut Finalizer) -> Result<(), String> {
         let path = format!("{}/a", Scene::DATABASES);
         let patch = json!({ "metadata": { "finalizers": [] } });
         scene.does(1, "master", "PATCH", &path, &patch).iter().try_for_each(|event| scene.see(check, event))
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn nothing_is_made_for_a_database_that_was_let_go() {
-        let (mut scene, mut check) = (Scene::new(), Leftovers::default());
+        let (mut scene, mut check) = (Scene::new(), Finalizer::default());
         let database = scene.database_with("a", "established", "Delete", json!({}));
         let pod = scene.pod(&database, 0, &[]);
         scene.person_deletes(&database);
