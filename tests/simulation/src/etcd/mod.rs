@@ -253,7 +253,7 @@ impl Etcds {
 
     /// Every process that lives.
     pub fn inspect(&self) -> Vec<View> {
-        self.state().inspect()
+        self.state().views()
     }
 
     /// Each time that data came into being by founding, in order.

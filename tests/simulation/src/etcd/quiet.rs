@@ -6,23 +6,41 @@
 use std::time::Duration;
 
 use super::{
+    View,
     ids::ProcessId,
     node::{Node, Part},
     state::{Phase, State},
 };
 
 /// Nothing happens.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Quiet {
     /// What the network said of itself when it began.
     network: u64,
     began: Duration,
+    /// What everybody sees all the time, once somebody has looked.
+    views: Option<Vec<View>>,
 }
 
 impl State {
     /// Whether this tick would change nothing.
     pub(super) fn is_quiet(&self) -> bool {
-        self.quiet.is_some_and(|quiet| self.network.generation() == Some(quiet.network))
+        self.quiet.as_ref().is_some_and(|quiet| self.network.generation() == Some(quiet.network))
+    }
+
+    /// What everybody sees; remembered while nothing happens.
+    pub(super) fn views(&mut self) -> Vec<View> {
+        if !self.is_quiet() {
+            return self.inspect();
+        }
+        if let Some(views) = self.quiet.as_ref().and_then(|quiet| quiet.views.clone()) {
+            return views;
+        }
+        let views = self.inspect();
+        if let Some(quiet) = &mut self.quiet {
+            quiet.views = Some(views.clone());
+        }
+        views
     }
 
     /// Something happens: clocks are set as if every tick had been.
@@ -54,7 +72,7 @@ impl State {
             Phase::Exited(_) => false,
         });
         if !busy {
-            self.quiet = Some(Quiet { network, began: self.now });
+            self.quiet = Some(Quiet { network, began: self.now, views: None });
         }
     }
 

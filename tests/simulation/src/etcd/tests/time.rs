@@ -8,11 +8,11 @@ fn dials(town: &Town) -> u64 {
 fn quiet_time_costs_nothing_and_changes_nothing() {
     let mut town = Town::founded(1);
     town.run(3);
-    let (before, views) = (dials(&town), town.views());
-    let asked = dials(&town) - before;
+    let views = town.views();
+    let before = dials(&town);
     town.run(3_600);
-    assert_eq!(dials(&town) - before, asked, "nobody was dialled but for the views");
     assert_eq!(town.views(), views);
+    assert_eq!(dials(&town), before, "somebody was dialled");
 }
 
 #[test]
@@ -21,7 +21,6 @@ fn after_quiet_time_patience_is_as_long_as_ever() {
     town.run(600);
     let (leader, followers) = (town.leader(), town.followers());
     town.cut(&leader, &followers.concat());
-    town.run(0);
     town.now += Duration::from_millis(500);
     town.etcds.tick(town.now);
     assert_eq!(town.view(&leader).role, Role::Leader, "half a second is not enough to depose it");
