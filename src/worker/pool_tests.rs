@@ -439,3 +439,16 @@ async fn history_that_is_lost_is_listed_again() {
     cluster.accept("WATCH pods");
     world.until_view("k8s-1", |view| view.objects().is_some() && !in_view(view, "etcd-0")).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_stands_and_says_nothing_is_not_believed_for_longer_than_it_may_last() {
+    let (mut world, cluster) = (World::new(Arc::new(Open)), Cluster::new("one"));
+    cluster.put("pods", "default", "etcd-0", serde_json::to_value(pod("etcd-0", "db")).unwrap());
+    world.add("k8s-1", &cluster);
+    world.until_ready("k8s-1").await;
+    world.until_view("k8s-1", |view| in_view(view, "etcd-0")).await;
+    cluster.remove_in_silence("pods", "default", "etcd-0");
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    world.until_view("k8s-1", |view| view.objects().is_some()).await;
+    assert!(!in_view(&world.view("k8s-1"), "etcd-0"));
+}

@@ -105,6 +105,12 @@ impl Cluster {
         self.with(|state| state.remove(&(plural.to_owned(), namespace.to_owned(), name.to_owned())));
     }
 
+    /// The object goes, and no watch says so.
+    pub fn remove_in_silence(&self, plural: &str, namespace: &str, name: &str) {
+        let place = (plural.to_owned(), namespace.to_owned(), name.to_owned());
+        self.with(|state| drop(state.objects.remove(&place)));
+    }
+
     pub fn client(&self) -> Client {
         Client::new(self.clone(), "default")
     }

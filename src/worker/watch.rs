@@ -109,6 +109,9 @@ where
     let silence = Duration::from_secs(scope.seconds.into()) + timing::WATCH_GRACE;
     loop {
         let Ok(next) = timeout(silence, stream.next()).await else {
+            // It has outlived its own end. Whoever opens the next one may be as deaf, and nobody would know what was
+            // missed: only a list tells.
+            *at = None;
             return Err(Fault::Timeout(silence));
         };
         let version = match next {
