@@ -35,6 +35,9 @@ pub const PLACEMENT: &str = "apps.kubeblocks.io/multi-cluster-placement";
 pub const SERVICE_PLACEMENT: &str = "apps.kubeblocks.io/multi-cluster-service-placement";
 /// The service that etcd's members use among themselves.
 const PEER: &str = "peer";
+/// More members than any database here gains by. The record of all of them must fit into one status, and a slip of the
+/// finger must not fill every worker with pods.
+const MOST_MEMBERS: u32 = 99;
 /// What a pod, a service and a label value may be long.
 const LONGEST: usize = 63;
 
@@ -74,6 +77,15 @@ pub fn compile(cluster: &Cluster, settings: &Settings) -> Database {
             "NoMembers",
             "spec.componentSpecs[0].replicas is 0; a database needs at least one member. To stop paying for it and keep \
              its data, delete it with terminationPolicy Halt",
+        ));
+    }
+    if replicas > MOST_MEMBERS {
+        problems.push(problem(
+            "TooManyMembers",
+            format!(
+                "spec.componentSpecs[0].replicas is {replicas}; a database may have {MOST_MEMBERS} members, and etcd is \
+                 best with three or five"
+            ),
         ));
     }
     check_env(component, engine.kind, &mut problems);

@@ -97,6 +97,7 @@ fn what_cannot_be_served_is_a_problem_in_words() {
         (json!({ "componentDef": null }), "UnknownComponentDefinition"),
         (json!({ "serviceVersion": "2.3.8" }), "UnknownVersion"),
         (json!({ "replicas": 0 }), "NoMembers"),
+        (json!({ "replicas": 100_000 }), "TooManyMembers"),
         (json!({ "volumeClaimTemplates": [] }), "NoDataVolume"),
         (json!({ "env": [{ "name": "ETCD_FORCE_NEW_CLUSTER", "value": "true" }] }), "UnsafeEnvironment"),
         (json!({ "name": "a-component-with-a-name-that-is-far-too-long-for-a-pod" }), "NameTooLong"),
