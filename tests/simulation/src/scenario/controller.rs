@@ -2,8 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use atoll::dialect::kubeblocks::Cluster;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Patch, PatchParams};
+use kube::{
+    Api,
+    api::{ApiResource, DynamicObject, Patch, PatchParams},
+};
 use serde_json::json;
 
 use super::tools::{
@@ -15,7 +19,7 @@ use crate::{
     lives::Replica,
     stage::{
         Simulated, Stage,
-        people::{People, Wanted},
+        people::{DATABASES, People, Wanted},
     },
 };
 
@@ -160,7 +164,7 @@ pub async fn manifests_that_cannot_be_served_stop_nobody_else(stage: &impl Stage
     let [w1, ..] = three(stage);
     let poison = [
         ("none", json!({ "replicas": 0 }), "NoMembers"),
-        ("many", json!({ "replicas": 100_000 }), ""),
+        ("many", json!({ "replicas": 100_000 }), "TooManyMembers"),
         ("old", json!({ "componentDef": "etcd-0.0.0-\u{1F480}" }), ""),
         ("blank", json!({ "volumeClaimTemplates": [] }), "NoDataVolume"),
         ("block", json!({ "volumeClaimTemplates": [{ "name": "data", "spec": { "volumeMode": "Block",
@@ -222,7 +226,8 @@ pub async fn what_a_newer_version_has_written_is_left_alone_and_stops_nobody(sta
     let before = standing(stage, "a").await;
     loosen_schema(stage).await;
     stage.say("a newer version of Atoll writes into the record of a");
-    let api = stage.databases();
+    let master = stage.person(&stage.master());
+    let api: Api<DynamicObject> = Api::namespaced_with(master, DATABASES, &ApiResource::erase::<Cluster>(&()));
     let patch = json!({ "status": { "atoll": { "stage": { "phase": "FromTheFuture" } } } });
     let params = PatchParams::default();
     done(stage, "a status is written", async || api.patch_status("a", &params, &Patch::Merge(&patch)).await).await;

@@ -105,7 +105,7 @@ pub async fn a_database_of_the_same_name_does_not_inherit_from_a_worker_that_was
     // Somebody has no patience, and takes the finalizer off.
     stage.edit("a", json!({ "metadata": { "finalizers": null } })).await;
     stage.until_gone("a").await;
-    stage.create(&Wanted::named("a")).await;
+    stage.create(&Wanted::named("a").within(&[&w1, &w2, &w3])).await;
     says(&until_told(stage, "a", "Placed", "False", "WorkerUnseen").await, &w2);
     assert!(things(stage, &w1, "a").await.is_empty(), "nothing is founded over what may be there");
     stage.way(&w2, Way::Open).await;

@@ -90,7 +90,10 @@ pub async fn an_unknown_storage_class_is_waited_for_until_the_database_is_delete
 /// Row 45.
 pub async fn a_volume_on_a_lost_node_is_neither_deleted_nor_made_anew(stage: &impl Stage) {
     begin(stage).await;
-    stage.run(&Wanted::named("a")).await;
+    let mut wanted = Wanted::named("a").manifest();
+    wanted["spec"]["componentSpecs"][0]["volumeClaimTemplates"][0]["spec"]["storageClassName"] = "local-path".into();
+    stage.create_manifest(&wanted).await;
+    stage.until_phase("a", "Running").await;
     let before = standing(stage, "a").await;
     let [_, w2, _] = three(stage);
     let node = node_of(stage, &w2, &pod("a", 1)).await;
@@ -101,6 +104,10 @@ pub async fn a_volume_on_a_lost_node_is_neither_deleted_nor_made_anew(stage: &im
     let claims = |all: &std::collections::BTreeMap<String, String>| {
         all.iter().filter(|(thing, _)| thing.contains(": claim ")).map(|(t, u)| (t.clone(), u.clone())).collect::<Vec<_>>()
     };
+    assert_eq!(claims(&standing(stage, "a").await), claims(&before), "volumes are those from before");
+    by_force(stage, &w2, &pod("a", 1)).await;
+    says(&until_told(stage, "a", "PodsStart", "False", "Unschedulable").await, &pod("a", 1));
+    stage.sleep(Duration::from_mins(1)).await;
     assert_eq!(claims(&standing(stage, "a").await), claims(&before), "volumes are those from before");
     assert_ne!(state(stage, "a", 1).await, "Ready");
     assert_eq!(state(stage, "a", 0).await, "Ready");
@@ -116,12 +123,9 @@ pub async fn a_pod_deleted_by_force_from_a_node_that_is_cut_off_never_runs_twice
     stage.fault("node cut", &format!("{node} of {w2} does not reach its API server; what runs there runs on"));
     stage.world(&w2).cut_node(&node);
     stage.until_phase("a", "Abnormal").await;
-    stage.say("deletes the pod by force");
-    let pods = api::<Pod>(stage, &w2);
-    let force = DeleteParams::default().grace_period(0);
-    done(stage, "a pod is deleted by force", async || pods.delete("a-etcd-1", &force).await).await;
+    by_force(stage, &w2, &pod("a", 1)).await;
     stage.sleep(Duration::from_mins(1)).await;
-    assert_ne!(state(stage, "a", 1).await, "Ready", "its volume is on the node that is cut off");
+    assert_ne!(state(stage, "a", 1).await, "Ready", "its volume is still held by the node that is cut off");
     stage.world(&w2).heal_node(&node);
     stage.until_phase("a", "Running").await;
     assert_eq!(standing(stage, "a").await.len(), 6, "three pods on three volumes");
@@ -184,6 +188,14 @@ pub async fn a_node_selector_that_fits_nowhere_is_told_in_the_schedulers_words(s
     stage.until_gone("a").await;
     nothing_is_left(stage, "a").await;
     stage.run(&Wanted::named("a")).await;
+}
+
+/// A person deletes a pod without waiting for its kubelet.
+async fn by_force(stage: &impl Stage, site: &Site, name: &str) {
+    stage.say(&format!("deletes {name} in {site} by force"));
+    let pods = api::<Pod>(stage, site);
+    let force = DeleteParams::default().grace_period(0);
+    done(stage, "a pod is deleted by force", async || pods.delete(name, &force).await).await;
 }
 
 /// The node that a pod is on.
