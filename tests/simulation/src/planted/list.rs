@@ -36,15 +36,15 @@ pub struct Edit {
 }
 
 /// Runs in which a bug may show.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Play {
     /// So many random seeds, from the first.
     Seeds(u64),
     /// A systematic campaign, by name.
     Campaign(String),
-    /// A scenario of the catalogue, by name.
-    Scenario(String),
+    /// This very script: what random seeds come upon too seldom.
+    Script(serde_json::Value),
 }
 
 /// Where a bug is looked for that does not say.

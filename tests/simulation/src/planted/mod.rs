@@ -96,12 +96,12 @@ fn play(sim: &Path, bug: &Bug, limit: Duration) -> Verdict {
     let mut runs = 0;
     for play in &bug.play {
         let left = limit.saturating_sub(began.elapsed());
-        match trial(sim, play, None, &BTreeSet::new(), left) {
+        match trial(sim, play, &BTreeSet::new(), left) {
             Outcome::Passed => runs += play.least(),
             Outcome::Caught(mut caught) => {
                 caught.runs += runs;
                 let took = began.elapsed();
-                let blind = blind(sim, bug, play, &caught, limit);
+                let blind = blind(sim, bug, &caught, limit);
                 return Verdict::Caught { caught, took, blind };
             }
             Outcome::Endless => return Verdict::Missed(format!("not within {} s", limit.as_secs())),
@@ -120,14 +120,15 @@ pub struct Blind {
     missed: bool,
 }
 
-fn blind(sim: &Path, bug: &Bug, play: &Play, caught: &Caught, limit: Duration) -> Blind {
+fn blind(sim: &Path, bug: &Bug, caught: &Caught, limit: Duration) -> Blind {
     let (mut off, mut seeing) = (Vec::new(), caught.checks.clone());
+    let again = Play::Script(caught.script.clone());
     while off.len() < EYES {
         let expected = seeing.iter().find(|check| bug.expects(check));
         let Some(next) = expected.or_else(|| seeing.first()).cloned() else { break };
         off.push(next);
         let without: BTreeSet<_> = off.iter().cloned().collect();
-        match trial(sim, play, Some(&caught.run), &without, limit) {
+        match trial(sim, &again, &without, limit) {
             Outcome::Passed => return Blind { off, missed: true },
             Outcome::Caught(caught) => seeing = caught.checks.difference(&without).cloned().collect(),
             Outcome::Endless | Outcome::Unreadable(_) => break,
@@ -149,7 +150,7 @@ impl Play {
     fn least(&self) -> u64 {
         match self {
             Self::Seeds(count) => *count,
-            Self::Campaign(_) | Self::Scenario(_) => 1,
+            Self::Campaign(_) | Self::Script(_) => 1,
         }
     }
 }

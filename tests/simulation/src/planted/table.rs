@@ -58,7 +58,7 @@ impl fmt::Display for Row {
                     f,
                     "caught by {} in {} ({} runs, {:.1} s); {blind}\n{:>42} {}",
                     checks.join(", "),
-                    if caught.run.is_empty() { "its scenario" } else { &caught.run },
+                    if caught.run.is_empty() { "its own script" } else { &caught.run },
                     caught.runs.max(1),
                     took.as_secs_f64(),
                     "",
@@ -133,6 +133,7 @@ mod tests {
             run: "seed 3".to_owned(),
             runs: 3,
             words: "words".to_owned(),
+            ..Caught::default()
         };
         let blind = Blind { off: vec![check.to_owned()], missed: true };
         Verdict::Caught { caught, took: Duration::from_secs(1), blind }

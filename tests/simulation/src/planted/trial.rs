@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write as _},
     path::Path,
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
@@ -35,26 +35,30 @@ pub struct Caught {
     pub runs: u64,
     /// What the first of the checks says.
     pub words: String,
+    /// The run itself.
+    pub script: serde_json::Value,
 }
 
-/// Plays until a check sees something. `only` leaves out all runs of a campaign but the one of that name.
-pub fn trial(sim: &Path, play: &Play, only: Option<&str>, without: &BTreeSet<String>, limit: Duration) -> Outcome {
+/// Plays until a check sees something.
+pub fn trial(sim: &Path, play: &Play, without: &BTreeSet<String>, limit: Duration) -> Outcome {
     let mut command = Command::new(sim);
-    match (play, only.and_then(seed)) {
-        (Play::Seeds(_), Some(seed)) => command.args(["run", "--seeds", "1", "--first", &seed.to_string()]),
-        (Play::Seeds(count), None) => command.args(["run", "--seeds", &count.to_string(), "--first", "1"]),
-        (Play::Campaign(name), _) => command.args(["campaign", name]),
-        (Play::Scenario(name), _) => command.args(["scenario", name]),
+    match play {
+        Play::Seeds(count) => command.args(["run", "--first", "1", "--seeds", &count.to_string(), "--brief"]),
+        Play::Campaign(name) => command.args(["campaign", name, "--brief"]),
+        Play::Script(_) => command.args(["replay", "-", "--brief"]),
     };
-    if let (Play::Campaign(_), Some(only)) = (play, only) {
-        command.args(["--only", only]);
-    }
     if !without.is_empty() {
         command.arg("--without").arg(without.iter().map(String::as_str).collect::<Vec<_>>().join(","));
     }
-    command.arg("--stop-at-first").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     match command.spawn() {
-        Ok(child) => follow(child, limit),
+        Ok(mut child) => {
+            if let (Some(mut input), Play::Script(script)) = (child.stdin.take(), play) {
+                // Should it not read to the end, it says so.
+                let _ = input.write_all(script.to_string().as_bytes());
+            }
+            follow(child, limit)
+        }
         Err(error) => Outcome::Unreadable(error.to_string()),
     }
 }
@@ -105,7 +109,8 @@ struct Reading {
 }
 
 impl Reading {
-    /// `FAILED <run>: <check> at <time> s: <words>` tells a run, `VIOLATION <check>: <words>` what else it violated.
+    /// `FAILED <run>: <check> at <time> s: <words>` tells a run, `VIOLATION <check> at <time> s: <words>` all that it
+    /// violated, `SCRIPT <JSON>` the run itself.
     fn line(&mut self, line: &str) {
         let text = line.trim();
         if !text.is_empty() {
@@ -120,13 +125,14 @@ impl Reading {
             if caught.run == run {
                 caught.checks.insert(check.to_owned());
             }
-        } else if let Some((check, words)) = text.strip_prefix("VIOLATION ").and_then(|rest| rest.split_once(": ")) {
-            let check = check.split(" at ").next().unwrap_or(check);
+        } else if let Some((check, words)) = text.strip_prefix("VIOLATION ").and_then(violation) {
             let caught = self.caught.get_or_insert_with(Caught::default);
             if caught.words.is_empty() {
                 words.clone_into(&mut caught.words);
             }
             caught.checks.insert(check.to_owned());
+        } else if let (Some(caught), Some(script)) = (&mut self.caught, text.strip_prefix("SCRIPT ")) {
+            caught.script = serde_json::from_str(script).unwrap_or_default();
         } else if let (Some(caught), Some(runs)) = (&mut self.caught, runs(text)) {
             caught.runs = runs;
         }
@@ -140,14 +146,15 @@ fn failed(rest: &str) -> Option<(&str, &str, &str)> {
     Some((run, check, words))
 }
 
+fn violation(rest: &str) -> Option<(&str, &str)> {
+    let (before, words) = rest.split_once(" s: ")?;
+    Some((before.rsplit_once(" at ")?.0, words))
+}
+
 /// `17 runs (…)` is how the closing line begins.
 fn runs(text: &str) -> Option<u64> {
     let (number, rest) = text.split_once(' ')?;
     rest.starts_with("runs (").then(|| number.parse().ok())?
-}
-
-fn seed(run: &str) -> Option<u64> {
-    run.strip_prefix("seed ")?.parse().ok()
 }
 
 #[cfg(test)]
@@ -164,15 +171,16 @@ mod tests {
     fn what_a_failing_run_says_is_understood() {
         let text = "  FAILED seed 17: S4 volumes at 12.250 s: claim data-a-etcd-0 in w1: too soon\n\
                     some history\n\
-                    VIOLATION S4 volumes: claim data-a-etcd-0 in w1: too soon\n\
-                    VIOLATION L1 settled: a is not Running\n\
+                    VIOLATION S4 volumes at 12.250 s: claim data-a-etcd-0 in w1: too soon\n\
+                    VIOLATION L1 settled at 600.000 s: a is not Running\n\
+                    SCRIPT {\"seed\":17}\n\
                     18 runs (17 counted seeds), 9 requests\n";
         let caught = read(text).expect("caught");
         assert_eq!(caught.run, "seed 17");
         assert_eq!(caught.checks.into_iter().collect::<Vec<_>>(), ["L1 settled", "S4 volumes"]);
         assert_eq!(caught.words, "claim data-a-etcd-0 in w1: too soon");
         assert_eq!(caught.runs, 18);
-        assert_eq!(seed(&caught.run), Some(17));
+        assert_eq!(caught.script["seed"], 17);
     }
 
     #[test]
