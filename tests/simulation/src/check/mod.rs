@@ -27,6 +27,8 @@ mod status;
 mod takedown;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod together;
 mod view;
 mod volumes;
 

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     addresses::Addresses,
-    etcd::{ClusterId, Etcds, Founding, MemberId, Network, ProcessId, Role, View},
+    etcd::{ClusterId, Etcds, Founding, MemberId, Network, ProcessId, Role, Start, View},
     place,
     tape::{Answer, Call, Event, Life, Party, Site},
 };
@@ -75,15 +75,19 @@ pub fn founding(member: u8, cluster: u64, at: Duration) -> Founding {
     }
 }
 
-struct Nowhere;
+/// Which process answers at which host. Nothing is ever cut.
+#[derive(Default)]
+struct Wires(Mutex<BTreeMap<String, ProcessId>>);
 
-impl Network for Nowhere {
-    fn dial(&self, _: &place::Place, _: &str) -> Option<(ProcessId, u16)> {
-        None
+impl Network for Wires {
+    fn dial(&self, _: &place::Place, address: &str) -> Option<(ProcessId, u16)> {
+        let (host, port) = address.rsplit_once(':')?;
+        let process = *self.0.lock().expect("no panic").get(host)?;
+        Some((process, port.parse().ok()?))
     }
 
     fn passes(&self, _: &place::Place, _: &place::Place) -> bool {
-        false
+        true
     }
 }
 
@@ -94,6 +98,7 @@ pub struct Scene {
     /// What time it is.
     pub now: Duration,
     commits: Arc<Mutex<Vec<(Site, Commit)>>>,
+    wires: Arc<Wires>,
     calls: u64,
 }
 
@@ -118,13 +123,14 @@ impl Scene {
             (site, server)
         };
         let servers: BTreeMap<_, _> = (1..).zip(["master", "w1", "w2", "w3"]).map(server).collect();
+        let wires = Arc::new(Wires::default());
         let truth = Truth {
             servers,
-            etcds: Etcds::new(Arc::new(Nowhere), 1),
+            etcds: Etcds::new(wires.clone(), 1),
             canaries: Vec::new(),
             addresses: Addresses::default(),
         };
-        let mut scene = Self { truth, now: seconds(100), commits, calls: 0 };
+        let mut scene = Self { truth, now: seconds(100), commits, wires, calls: 0 };
         for crd in CRDS.iter() {
             scene.create("master", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd);
         }
@@ -300,6 +306,57 @@ impl Scene {
             "spec": { "containers": [{ "name": "etcd", "image": "etcd:3.5.35", "args": all }], "volumes": [{ "name": "data",
                 "persistentVolumeClaim": { "claimName": format!("data-{called}") } }] },
         })
+    }
+
+    /// Starts what a member's pod runs.
+    pub fn starts(&mut self, database: &Value, member: u8, state: &str) -> ProcessId {
+        let pod = self.pod(database, member, &[&format!("--initial-cluster-state={state}")]);
+        let mut args: Vec<String> = super::founding::args(&pod).map(str::to_owned).collect();
+        args.extend(
+            [2380, 2379, 2381]
+                .into_iter()
+                .zip(["peer", "client", "metrics"])
+                .map(|(port, what)| format!("--listen-{what}-urls=http://0.0.0.0:{port}")),
+        );
+        args.push("--data-dir=/var/run/etcd/default.etcd".to_owned());
+        args.push(format!("--advertise-client-urls=http://10.0.0.{member}:2379"));
+        let start = Start {
+            place: place::Place::Cluster(home(member).to_owned()),
+            volume: text(database, &format!("/status/atoll/members/{member}/volume")).to_owned(),
+            owner: uid(database).to_owned(),
+            pod: name(&pod).to_owned(),
+            version: "3.5.35".to_owned(),
+            args,
+            env: BTreeMap::new(),
+        };
+        let process = self.truth.etcds.start(self.now, start);
+        self.wires.0.lock().expect("no panic").insert(format!("10.0.0.{member}"), process);
+        process
+    }
+
+    /// Time passes for processes.
+    pub fn passes(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now += Duration::from_millis(100);
+            self.truth.etcds.tick(self.now);
+        }
+    }
+
+    /// Writes the identities that processes really have into a database's record.
+    pub fn records_identities(&mut self, database: &Value) -> Arc<Value> {
+        let mut told = database.clone();
+        for view in self.truth.etcds.inspect() {
+            let (Some(cluster), Some(member)) = (view.cluster_id, view.member_id) else { continue };
+            told["status"]["atoll"]["stage"]["cluster"] = json!(cluster.to_string());
+            for recorded in told["status"]["atoll"]["members"].as_array_mut().into_iter().flatten() {
+                if recorded["name"] == view.pod.as_str() {
+                    recorded["engineId"] = json!(member.to_string());
+                }
+            }
+        }
+        self.by_admin("master", "PUT", &format!("{}/{}/status", Self::DATABASES, name(database)), &told);
+        self.get("master", DATABASES, "default", name(database)).expect("it is there")
     }
 
     /// A member's volume claim.
