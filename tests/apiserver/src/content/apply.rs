@@ -4,8 +4,10 @@ use serde_json::Value;
 
 use super::{
     Cause, Force, Kind, Refusal, Writer, decode,
-    managed::{Entry, Operation, Who, ignored, keep_times, never_owned, put, read, take, updated, written_time},
-    ownership::{Fields, compare, fields_of, fit, merge, remove},
+    managed::{
+        Entry, Operation, Who, ignored, keep_times, never_owned, put, read, take, take_away, updated, written_time,
+    },
+    ownership::{Difference, Fields, compare, fields_of, fit, merge, remove},
 };
 
 /// The object that comes of applying `applied` by this manager to `live`, or to nothing. It is read as its type, and
@@ -18,7 +20,7 @@ pub fn apply(
     force: Force,
 ) -> Result<Value, Refusal> {
     judge(kind, applied)?;
-    let mut bare = live.cloned().unwrap_or_else(|| kind.empty());
+    let mut bare = live.cloned().unwrap_or_else(|| kind.empty.as_ref().clone());
     let before = take(&mut bare).unwrap_or(Value::Null);
     let mut entries = read(&before).ok_or_else(|| Refusal::Internal("failed to decode managed fields".to_owned()))?;
     if entries.is_empty() && live.is_some() {
@@ -35,7 +37,7 @@ pub fn apply(
     }
     let mut object = if changed { merged } else { bare };
     decode(kind, &mut object)?;
-    put(&mut object, &entries);
+    put(&mut object, entries);
     if let Some(live) = live {
         keep_times(live, &mut object);
     }
@@ -89,8 +91,8 @@ fn merged(
     if let Some(last) = &last {
         object = prune(kind, object, &last.fields, &wanted, &entries);
     }
-    let difference = compare(types, root, live, &object).without(&ignored);
-    let touched = difference.added.union(&difference.changed);
+    let Difference { added, changed, removed } = compare(types, root, live, &object).without(&ignored);
+    let touched = added.union(changed);
     let conflicts: Vec<(&Entry, Fields)> = entries
         .iter()
         .map(|entry| (entry, entry.fields.intersection(&touched)))
@@ -99,12 +101,9 @@ fn merged(
     if force == Force::No && !conflicts.is_empty() {
         return Err(conflict(&conflicts));
     }
-    let gone = touched.union(&difference.removed);
-    for entry in &mut entries {
-        entry.fields = entry.fields.difference(&gone);
-    }
-    entries.retain(|entry| !entry.fields.is_empty());
-    let mine = wanted.difference(&never_owned());
+    take_away(&mut entries, &touched);
+    take_away(&mut entries, &removed);
+    let mine = wanted.difference(never_owned());
     if !mine.is_empty() {
         let time = last.and_then(|last| last.time);
         entries.push(Entry { who, api_version: kind.api_version(), time, fields: mine });
@@ -122,9 +121,9 @@ fn prune(kind: &Kind, merged: Value, last: &Fields, wanted: &Fields, others: &[E
     let last = full(last);
     let mut pruned = remove(types, root, &merged, &last);
     let everything = full(&fields_of(types, root, &merged));
-    let owned = others.iter().fold(wanted.clone(), |all, entry| all.union(&entry.fields));
-    let kept = full(&fields_of(types, root, &pruned)).union(&full(&owned));
-    pruned = remove(types, root, &merged, &everything.difference(&kept));
+    let owned = others.iter().fold(wanted.clone(), |all, entry| all.union(entry.fields.clone()));
+    let kept = full(&fields_of(types, root, &pruned)).union(full(&owned));
+    pruned = remove(types, root, &merged, &everything.clone().difference(&kept));
     // What goes must have been applied the last time.
     let kept = full(&fields_of(types, root, &pruned));
     remove(types, root, &merged, &everything.difference(&kept).intersection(&last))

@@ -34,20 +34,14 @@ pub struct Kind {
     pub custom: bool,
     /// The types of its fields.
     pub schema: Arc<Schema>,
+    /// The object of which nothing is said: what a new one is compared with.
+    pub(super) empty: Arc<Value>,
 }
 
 impl Kind {
     /// `v1` or `apps/v1`.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
-    }
-
-    /// The object of which nothing is said: what a new one is compared with.
-    pub(super) fn empty(&self) -> Value {
-        let mut empty = if self.custom { Value::Object(Map::new()) } else { decode::empty(&self.schema) };
-        empty["apiVersion"] = self.api_version().into();
-        empty["kind"] = self.kind.as_str().into();
-        empty
     }
 }
 
@@ -122,6 +116,7 @@ pub fn builtin_kinds() -> Vec<Kind> {
 fn built_in(Row(api_version, kind, plural, scope, status, on_put): &Row) -> Option<Kind> {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     let name = if group == "events.k8s.io" { "EventsEvent" } else { kind };
+    let schema = table::schema(name)?;
     Some(Kind {
         group: group.to_owned(),
         version: version.to_owned(),
@@ -134,8 +129,15 @@ fn built_in(Row(api_version, kind, plural, scope, status, on_put): &Row) -> Opti
         create_on_update: matches!(on_put, Makes | MakesVersioned),
         unconditional_update: matches!(on_put, Changes | Makes),
         custom: false,
-        schema: Arc::new(table::schema(name)?),
+        empty: Arc::new(empty(decode::empty(&schema), api_version, kind)),
+        schema: Arc::new(schema),
     })
+}
+
+fn empty(mut object: Value, api_version: &str, kind: &str) -> Value {
+    object["apiVersion"] = api_version.into();
+    object["kind"] = kind.into();
+    object
 }
 
 /// The kinds that a CustomResourceDefinition adds: one for each version that is served.
@@ -156,19 +158,23 @@ pub fn kinds_of_crd(crd: &Value) -> Result<Vec<Kind>, Refusal> {
         if version["served"] != Value::Bool(true) {
             continue;
         }
+        let group = word(&spec["group"], "spec.group")?;
+        let name = word(&version["name"], "spec.versions[0].name")?;
+        let api_version = format!("{group}/{name}");
         kinds.push(Kind {
-            group: word(&spec["group"], "spec.group")?,
-            version: word(&version["name"], "spec.versions[0].name")?,
+            group,
+            version: name,
             list_kind: names["listKind"].as_str().map_or_else(|| format!("{kind}List"), str::to_owned),
             plural: word(&names["plural"], "spec.names.plural")?,
             singular: names["singular"].as_str().map_or_else(|| kind.to_lowercase(), str::to_owned),
+            empty: Arc::new(empty(Value::Object(Map::new()), &api_version, &kind)),
             kind: kind.clone(),
             namespaced: spec["scope"] == "Namespaced",
             status: version["subresources"]["status"].is_object(),
             create_on_update: false,
             unconditional_update: false,
             custom: true,
-            schema: Arc::new(structural::compile(version["schema"].get("openAPIV3Schema"))),
+            schema: structural::compiled(version["schema"].get("openAPIV3Schema")),
         });
     }
     Ok(kinds)

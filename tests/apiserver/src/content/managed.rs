@@ -1,5 +1,7 @@
 //! Who owns which field: `metadata.managedFields`.
 
+use std::sync::OnceLock;
+
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -119,7 +121,7 @@ pub fn record_update(kind: &Kind, old: Option<&Value>, new: &mut Value, writer: 
     }
     let who = Who::updater(writer);
     let entries = updated(kind, old, new, entries, &who, writer);
-    put(new, &entries);
+    put(new, entries);
     if let Some(old) = old {
         keep_times(old, new);
     }
@@ -146,20 +148,21 @@ pub(super) fn updated(
     writer: &Writer<'_>,
 ) -> Vec<Entry> {
     let schema = &kind.schema;
-    let all = match old {
+    let difference = match old {
         Some(old) => without_managed(old, |old| compare(&schema.types, schema.root, old, new)),
-        None => compare(&schema.types, schema.root, &kind.empty(), new),
+        None => compare(&schema.types, schema.root, &kind.empty, new),
     };
-    let difference = all.without(&ignored(kind, &who.subresource));
-    let touched = difference.added.union(&difference.changed);
-    take_away(&mut entries, &difference);
-    let mine = touched.difference(&never_owned());
+    let Difference { added, changed, removed } = difference.without(&ignored(kind, &who.subresource));
+    let touched = added.union(changed);
+    take_away(&mut entries, &touched);
+    take_away(&mut entries, &removed);
+    let mine = touched.difference(never_owned());
     if !mine.is_empty() {
         let api_version = kind.api_version();
         let time = Some(written_time(writer));
         match entries.iter_mut().find(|entry| entry.is_of(who, &api_version)) {
             Some(entry) => {
-                entry.fields = entry.fields.union(&mine);
+                entry.fields = std::mem::take(&mut entry.fields).union(mine);
                 entry.time = time;
             }
             None => entries.push(Entry { who: who.clone(), api_version, time, fields: mine }),
@@ -169,14 +172,13 @@ pub(super) fn updated(
     entries
 }
 
-/// Takes from everybody what was changed or removed.
-fn take_away(entries: &mut Vec<Entry>, difference: &Difference) {
-    let gone = difference.added.union(&difference.changed).union(&difference.removed);
-    if gone.is_empty() {
+/// Takes fields from everybody.
+pub(super) fn take_away(entries: &mut Vec<Entry>, fields: &Fields) {
+    if fields.is_empty() {
         return;
     }
     for entry in entries.iter_mut() {
-        entry.fields = entry.fields.difference(&gone);
+        entry.fields = std::mem::take(&mut entry.fields).difference(fields);
     }
     entries.retain(|entry| !entry.fields.is_empty());
 }
@@ -200,7 +202,7 @@ fn cap(entries: &mut Vec<Entry>) {
         }
         match first.iter_mut().find(|(version, _)| *version == entry.api_version) {
             Some((_, oldest)) => {
-                oldest.fields = oldest.fields.union(&entry.fields);
+                oldest.fields = std::mem::take(&mut oldest.fields).union(entry.fields);
                 oldest.time = entry.time;
                 oldest.who = bucket.clone();
                 count -= 1;
@@ -212,21 +214,24 @@ fn cap(entries: &mut Vec<Entry>) {
 }
 
 /// Fields of which nobody asks whose they are.
-pub(super) fn never_owned() -> Fields {
-    let metadata = [
-        "name",
-        "namespace",
-        "creationTimestamp",
-        "selfLink",
-        "uid",
-        "clusterName",
-        "generation",
-        "managedFields",
-        "resourceVersion",
-    ];
-    let start =
-        Fields::of_path(&["apiVersion"]).union(&Fields::of_path(&["kind"])).union(&Fields::of_path(&["metadata"]));
-    metadata.iter().fold(start, |set, name| set.union(&Fields::of_path(&["metadata", name])))
+pub(super) fn never_owned() -> &'static Fields {
+    static FIELDS: OnceLock<Fields> = OnceLock::new();
+    FIELDS.get_or_init(|| {
+        let metadata = [
+            "name",
+            "namespace",
+            "creationTimestamp",
+            "selfLink",
+            "uid",
+            "clusterName",
+            "generation",
+            "managedFields",
+            "resourceVersion",
+        ];
+        let whole = [&["apiVersion"], &["kind"], &["metadata"]].map(|path| Fields::of_path(path));
+        let parts = metadata.map(|name| Fields::of_path(&["metadata", name]));
+        whole.into_iter().chain(parts).fold(Fields::default(), Fields::union)
+    })
 }
 
 /// Fields that an endpoint puts back and that count for nothing there.
@@ -242,7 +247,7 @@ pub(super) fn ignored(kind: &Kind, subresource: &str) -> Fields {
         _ if kind.status => &[&["status"]],
         _ => &[],
     };
-    names.iter().fold(Fields::default(), |set, path| set.union(&Fields::of_path(path)))
+    names.iter().fold(Fields::default(), |set, path| set.union(Fields::of_path(path)))
 }
 
 /// Nothing for what cannot be read.
@@ -267,8 +272,7 @@ pub(super) fn take(object: &mut Value) -> Option<Value> {
     object.get_mut("metadata")?.as_object_mut()?.remove("managedFields").filter(|sent| !sent.is_null())
 }
 
-pub(super) fn put(object: &mut Value, entries: &[Entry]) {
-    let mut entries = entries.to_vec();
+pub(super) fn put(object: &mut Value, mut entries: Vec<Entry>) {
     sort(&mut entries);
     let written: Vec<Value> = entries.iter().map(Entry::write).collect();
     let Some(object) = object.as_object_mut() else { return };
@@ -281,14 +285,12 @@ pub(super) fn put(object: &mut Value, entries: &[Entry]) {
 }
 
 fn sort(entries: &mut [Entry]) {
-    entries.sort_by(|one, other| {
-        let key = |entry: &Entry| {
-            let who = &entry.who;
-            let time = entry.time.clone().unwrap_or_default();
-            (who.operation, time, who.manager.clone(), entry.api_version.clone(), who.subresource.clone())
-        };
-        key(one).cmp(&key(other))
-    });
+    fn key(entry: &Entry) -> (Operation, &str, &str, &str, &str) {
+        let who = &entry.who;
+        let time = entry.time.as_deref().unwrap_or_default();
+        (who.operation, time, &who.manager, &entry.api_version, &who.subresource)
+    }
+    entries.sort_by(|one, other| key(one).cmp(&key(other)));
 }
 
 pub(super) fn written_time(writer: &Writer<'_>) -> String {
@@ -309,16 +311,11 @@ pub(super) fn without_managed<T>(object: &Value, then: impl FnOnce(&Value) -> T)
 pub(super) fn keep_times(old: &Value, new: &mut Value) {
     let (before, after) = (&old["metadata"]["managedFields"], &new["metadata"]["managedFields"]);
     let (Some(before), Some(after)) = (before.as_array(), after.as_array()) else { return };
-    let same = |one: &Value, other: &Value| {
-        let timeless = |entry: &Value| {
-            let mut entry = entry.clone();
-            if let Some(entry) = entry.as_object_mut() {
-                entry.remove("time");
-            }
-            entry
-        };
-        one == other || timeless(one) == timeless(other)
+    let rest = |entry: &'_ Value, other: &Value| {
+        let fields = entry.as_object().into_iter().flatten();
+        fields.filter(|(name, _)| *name != "time").all(|(name, value)| other.get(name) == Some(value))
     };
+    let same = |one: &Value, other: &Value| rest(one, other) && rest(other, one);
     if before.len() != after.len() || before == after || !before.iter().zip(after).all(|(old, new)| same(old, new)) {
         return;
     }

@@ -1,6 +1,9 @@
 //! Compiles the schema of a CustomResourceDefinition.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use serde_json::{Map, Value};
 
@@ -9,6 +12,9 @@ use super::{
     table,
     types::{Field, List, ListType, Merge, Patch, Presence, Scalar, Schema, Shape, Struct, TypeId, Types},
 };
+
+/// More schemas than these are compiled again when they are needed.
+const MOST_KNOWN: usize = 64;
 
 /// What a schema says about a value beyond its shape.
 #[derive(Debug, Default)]
@@ -26,8 +32,23 @@ pub(super) enum Nullable {
     No,
 }
 
+/// As [`compile`], once for all servers that have the same definition.
+pub(super) fn compiled(schema: Option<&Value>) -> Arc<Schema> {
+    static KNOWN: Mutex<Vec<(Option<Value>, Arc<Schema>)>> = Mutex::new(Vec::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, compiled)) = known.iter().find(|(source, _)| source.as_ref() == schema) {
+        return Arc::clone(compiled);
+    }
+    let compiled = Arc::new(compile(schema));
+    if known.len() >= MOST_KNOWN {
+        known.remove(0);
+    }
+    known.push((schema.cloned(), Arc::clone(&compiled)));
+    compiled
+}
+
 /// The schema of one version of a custom kind; of anything at all where the definition has none.
-pub(super) fn compile(schema: Option<&Value>) -> Schema {
+fn compile(schema: Option<&Value>) -> Schema {
     let mut types = Types::default();
     let any = Value::Object(Map::from_iter([("x-kubernetes-preserve-unknown-fields".to_owned(), Value::Bool(true))]));
     let schema = schema.unwrap_or(&any);

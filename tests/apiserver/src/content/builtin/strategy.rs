@@ -23,7 +23,7 @@ const COUNTED: [&str; 7] = [
 /// Before a new object is judged.
 pub(in super::super) fn prepare_new(kind: &Kind, object: &mut Value) {
     if kind.status && kind.kind != "Node" {
-        admit::copy(kind.empty().get("status"), object, "status");
+        admit::copy(kind.empty.get("status"), object, "status");
     }
     if COUNTED.contains(&kind.kind.as_str()) {
         admit::set_generation(object, 1);

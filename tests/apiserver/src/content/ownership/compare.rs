@@ -16,149 +16,144 @@ pub(in super::super) struct Difference {
 
 impl Difference {
     /// Without fields that count for nothing.
-    pub fn without(&self, ignored: &Fields) -> Self {
+    pub fn without(self, ignored: &Fields) -> Self {
         Self {
             added: self.added.without(ignored),
             changed: self.changed.without(ignored),
             removed: self.removed.without(ignored),
         }
     }
+
+    fn put(&mut self, step: Box<str>, below: Self) {
+        let Self { added, changed, removed } = below;
+        let sets = [(&mut self.added, added), (&mut self.changed, changed), (&mut self.removed, removed)];
+        for (set, below) in sets.into_iter().filter(|(_, below)| below.here || !below.is_empty()) {
+            match set.below.get_mut(&step) {
+                Some(known) => *known = std::mem::take(known).union(below),
+                None => {
+                    set.below.insert(step.clone(), below);
+                }
+            }
+        }
+    }
 }
 
 /// Compares two objects of a type.
 pub(in super::super) fn compare(types: &Types, id: TypeId, old: &Value, new: &Value) -> Difference {
-    let mut walk = Walk { types, path: Vec::new(), found: Difference::default() };
-    walk.compare(id, Some(old), Some(new));
-    walk.found
+    let mut found = difference(types, id, Some(old), Some(new));
+    // Nobody owns the whole object.
+    for set in [&mut found.added, &mut found.changed, &mut found.removed] {
+        set.here = false;
+    }
+    found
 }
 
-struct Walk<'a> {
-    types: &'a Types,
-    path: Vec<Box<str>>,
-    found: Difference,
+fn difference(types: &Types, id: TypeId, old: Option<&Value>, new: Option<&Value>) -> Difference {
+    let mut found = Difference::default();
+    if old == new {
+        return found;
+    }
+    let shape = types.shape(id);
+    let whole = match (old.map(|old| form(shape, old)), new.map(|new| form(shape, new))) {
+        (Some(one), Some(other)) if one != other => {
+            // A value without a type that has become another kind of value.
+            let first = compare_as(types, id, one, old, new, &mut found);
+            compare_as(types, id, other, old, new, &mut found) || first
+        }
+        (Some(one), _) | (None, Some(one)) => compare_as(types, id, one, old, new, &mut found),
+        (None, None) => true,
+    };
+    if !whole {
+        found.added.here |= old.is_none();
+        found.removed.here |= new.is_none();
+    }
+    found
 }
 
-impl Walk<'_> {
-    fn compare(&mut self, id: TypeId, old: Option<&Value>, new: Option<&Value>) {
-        if old == new {
-            return;
+/// Whether the value was compared as a whole.
+fn compare_as(
+    types: &Types,
+    id: TypeId,
+    form: Form,
+    old: Option<&Value>,
+    new: Option<&Value>,
+    found: &mut Difference,
+) -> bool {
+    match form {
+        Form::Leaf => {
+            compare_whole(old, new, found);
+            true
         }
-        let shape = self.types.shape(id);
-        let mut leaf = false;
-        match (old.map(|old| form(shape, old)), new.map(|new| form(shape, new))) {
-            (Some(one), None) | (None, Some(one)) => leaf = self.compare_as(id, one, old, new),
-            (Some(one), Some(other)) if one == other => leaf = self.compare_as(id, one, old, new),
-            (Some(one), Some(other)) => {
-                // A value without a type that has become another kind of value.
-                for form in [one, other] {
-                    leaf |= self.compare_as(id, form, old, new);
+        Form::Fields => {
+            let (old_map, new_map) = (map(old), map(new));
+            if old_map.is_none_or(Map::is_empty) && new_map.is_none_or(Map::is_empty) {
+                compare_whole(old, new, found);
+                return true;
+            }
+            let mut step = |name: &str, old: Option<&Value>, new: Option<&Value>| {
+                if old != new {
+                    found.put(field(name), difference(types, child(types, id, name), old, new));
+                }
+            };
+            for (name, old) in old_map.into_iter().flatten() {
+                step(name, Some(old), new_map.and_then(|new| new.get(name)));
+            }
+            for (name, new) in new_map.into_iter().flatten() {
+                if old_map.is_none_or(|old| !old.contains_key(name)) {
+                    step(name, None, Some(new));
                 }
             }
-            (None, None) => {}
+            false
         }
-        if !leaf {
-            if old.is_none() {
-                self.found.added.insert(&self.path);
-            } else if new.is_none() {
-                self.found.removed.insert(&self.path);
+        Form::Items => {
+            let (old_items, new_items) = (items(old), items(new));
+            let Shape::List(list) = types.shape(id) else { return false };
+            if old_items.is_empty() && new_items.is_empty() {
+                compare_whole(old, new, found);
+                return true;
             }
-        }
-    }
-
-    /// Whether the value was compared as a whole.
-    fn compare_as(&mut self, id: TypeId, form: Form, old: Option<&Value>, new: Option<&Value>) -> bool {
-        match form {
-            Form::Fields => {
-                let (old_map, new_map) = (map(old), map(new));
-                if old_map.is_none_or(Map::is_empty) && new_map.is_none_or(Map::is_empty) {
-                    self.leaf(old, new);
-                    return true;
-                }
-                for (name, old) in old_map.into_iter().flatten() {
-                    self.step(
-                        field(name),
-                        child(self.types, id, name),
-                        Some(old),
-                        new_map.and_then(|new| new.get(name)),
-                    );
-                }
-                for (name, new) in new_map.into_iter().flatten() {
-                    if old_map.is_none_or(|old| !old.contains_key(name)) {
-                        self.step(field(name), child(self.types, id, name), None, Some(new));
-                    }
-                }
-                false
-            }
-            Form::Items => {
-                let (old_items, new_items) = (items(old), items(new));
-                let Shape::List(list) = self.types.shape(id) else { return false };
-                if old_items.is_empty() && new_items.is_empty() {
-                    self.leaf(old, new);
-                    return true;
-                }
-                self.compare_items(list, old_items, new_items);
-                false
-            }
-            Form::Leaf => {
-                self.leaf(old, new);
-                true
-            }
+            compare_items(types, list, old_items, new_items, found);
+            false
         }
     }
+}
 
-    fn leaf(&mut self, old: Option<&Value>, new: Option<&Value>) {
-        let set = match (old, new) {
-            (None, _) => &mut self.found.added,
-            (_, None) => &mut self.found.removed,
-            _ => &mut self.found.changed,
+fn compare_whole(old: Option<&Value>, new: Option<&Value>, found: &mut Difference) {
+    match (old, new) {
+        (None, _) => found.added.here = true,
+        (_, None) => found.removed.here = true,
+        _ => found.changed.here = true,
+    }
+}
+
+fn compare_items(types: &Types, list: &List, old: &[Value], new: &[Value], found: &mut Difference) {
+    let (old, new) = (by_key(types, list, old), by_key(types, list, new));
+    let nothing = Vec::new();
+    for key in old.keys().chain(new.keys().filter(|key| !old.contains_key(*key))) {
+        let (mine, theirs) = (old.get(key).unwrap_or(&nothing), new.get(key).unwrap_or(&nothing));
+        let one = |items: &[&Value], others: &[&Value]| {
+            difference(types, list.item, items.first().copied(), others.first().copied())
         };
-        set.insert(&self.path);
-    }
-
-    fn step(&mut self, step: Box<str>, id: TypeId, old: Option<&Value>, new: Option<&Value>) {
-        self.path.push(step);
-        self.compare(id, old, new);
-        self.path.pop();
-    }
-
-    fn compare_items(&mut self, list: &List, old: &[Value], new: &[Value]) {
-        let (old, new) = (by_key(self.types, list, old), by_key(self.types, list, new));
-        let nothing = Vec::new();
-        for key in old.keys().chain(new.keys().filter(|key| !old.contains_key(*key))) {
-            let (mine, theirs) = (old.get(key).unwrap_or(&nothing), new.get(key).unwrap_or(&nothing));
-            match (mine.as_slice(), theirs.as_slice()) {
-                ([] | [_], [] | [_]) => {
-                    self.step(key.clone(), list.item, mine.first().copied(), theirs.first().copied());
-                }
-                // Items of one key are one thing, for as long as there are several of them.
-                ([_, _, ..], [_, _, ..]) => {
-                    if mine != theirs {
-                        let path = self.at(key);
-                        self.found.changed.insert(&path);
-                    }
-                }
-                ([_, _, ..], _) => {
-                    if let Some(only) = theirs.first() {
-                        self.step(key.clone(), list.item, None, Some(only));
-                    }
-                    let path = self.at(key);
-                    self.found.removed.insert(&path);
-                }
-                (_, [_, _, ..]) => {
-                    if let Some(only) = mine.first() {
-                        self.step(key.clone(), list.item, Some(only), None);
-                    }
-                    let path = self.at(key);
-                    self.found.added.insert(&path);
-                }
+        let below = match (mine.as_slice(), theirs.as_slice()) {
+            ([] | [_], [] | [_]) => one(mine, theirs),
+            // Items of one key are one thing, for as long as there are several of them.
+            ([_, _, ..], [_, _, ..]) => {
+                let mut below = Difference::default();
+                below.changed.here = mine != theirs;
+                below
             }
-        }
-    }
-
-    fn at(&self, key: &str) -> Vec<Box<str>> {
-        let mut path = self.path.clone();
-        path.push(key.into());
-        path
+            ([_, _, ..], _) => {
+                let mut below = one(&[], theirs);
+                below.removed.here = true;
+                below
+            }
+            (_, [_, _, ..]) => {
+                let mut below = one(mine, &[]);
+                below.added.here = true;
+                below
+            }
+        };
+        found.put(key.clone(), below);
     }
 }
 
