@@ -1,10 +1,11 @@
-//! L1–L4, at the end of a run: every database that can run runs, every other one says what keeps it, and what is gone
+//! L1–L4 and D1, at the end of a run: every database that can run runs, every other one says what keeps it, and what is gone
 //! has left nothing behind.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+pub use super::durable::durable;
 use super::{
     Truth,
     look::{

@@ -1,5 +1,5 @@
 //! Checks: what must hold after every event (`S…`, `A…`, `D…`), each a small machine that sees the tape and the truth;
-//! and what must hold in the end ([`liveness`], [`durable`]).
+//! and what must hold in the end ([`liveness`]).
 //!
 //! A check believes nothing that the controller says of itself: it looks at what API servers hold, at what processes do,
 //! and at what was sent. It is strict about what the controller could have known, and allows for what it could not
@@ -36,7 +36,6 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use apiserver::ApiServer;
 
-pub use durable::durable;
 pub use quiet::Quiet;
 pub use secrecy::leak;
 
@@ -120,10 +119,14 @@ pub fn names() -> Vec<&'static str> {
     all().iter().map(|check| check.name()).collect()
 }
 
-/// Every check but those whose name is, or begins with, one of these words: `S4` is `S4 volumes`.
+/// Every check but those that are named ([`is_named`]).
 pub fn all_but(without: &[&str]) -> Vec<Box<dyn Check>> {
-    let off = |name: &str| without.iter().any(|word| name == *word || name.split(' ').next() == Some(*word));
-    all().into_iter().filter(|check| !off(check.name())).collect()
+    all().into_iter().filter(|check| !is_named(check.name(), without)).collect()
+}
+
+/// Whether a check is named by one of these words, whole or by its letter and number: `S4` names all that begin with it.
+pub fn is_named(check: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| check == *word || check.split(' ').next() == Some(*word))
 }
 
 #[cfg(test)]
@@ -142,6 +145,7 @@ mod tests {
             assert!(!left.contains(name));
         }
         let left = all_but(&["S4"]);
-        assert!(left.iter().all(|check| check.name() != "S4 volumes") && left.len() < names.len());
+        assert!(left.iter().all(|check| !check.name().starts_with("S4 ")) && left.len() < names.len());
+        assert!(is_named("S12 honest status", &["S12"]) && !is_named("S12 honest status", &["S1"]));
     }
 }

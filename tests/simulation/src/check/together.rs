@@ -10,6 +10,7 @@ use super::{
     durable,
     exclusive::NoForce,
     founding::OneBootstrap,
+    liveness::durable,
     look::uid,
     sight::Sight,
     status::HonestStatus,

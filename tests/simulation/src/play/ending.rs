@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    check::liveness,
+    check::{self, liveness},
     stage::{people::PATIENCE, simulated::Simulated},
 };
 
@@ -44,8 +44,7 @@ pub(super) async fn look(stage: &Simulated) {
     for words in liveness::durable(&stage.truth, &tape.acknowledged()) {
         tape.violate("D1 durability", words);
     }
-    let metrics = stage.lives.metrics();
-    if let Some(canary) = stage.truth.canaries.iter().find(|canary| metrics.contains(canary.as_str())) {
+    if let Some(canary) = check::leak(&stage.lives.metrics(), &stage.truth) {
         tape.violate("S13 secrecy", format!("the metrics show {canary}"));
     }
 }
