@@ -188,6 +188,11 @@ impl Programs for Processes {
         }
     }
 
+    fn lose_volume(&self, claim: &str) {
+        self.etcds.lose_volume(claim);
+        self.tell(format!("the data of claim {claim} is lost"));
+    }
+
     fn probe(&self, id: RunId, port: u16, path: &str) -> bool {
         self.http(id, port, "GET", path, "").is_some_and(|reply| reply.status == 200)
     }

@@ -114,9 +114,9 @@ async fn cluster(stage: &Simulated, act: &Act, lasts: Duration) {
             let namespace: Namespace = serde_json::from_value(namespace).expect("a namespace");
             tried(stage, async || api.create(&PostParams::default(), &namespace).await).await;
         }
-        Act::WithholdVolumes(site) => withhold(stage, site, crate::world::Withheld::Volumes, lasts).await,
-        Act::WithholdLoadBalancers(site) => withhold(stage, site, crate::world::Withheld::LoadBalancers, lasts).await,
-        Act::WithholdScheduling(site) => withhold(stage, site, crate::world::Withheld::Scheduling, lasts).await,
+        Act::WithholdVolumes(site) => withhold(stage, site, crate::world::Goods::Volumes, lasts).await,
+        Act::WithholdLoadBalancers(site) => withhold(stage, site, crate::world::Goods::LoadBalancers, lasts).await,
+        Act::WithholdScheduling(site) => withhold(stage, site, crate::world::Goods::Scheduling, lasts).await,
         Act::Partition(one, other) => {
             stage.net().cut(&place(one), &place(other));
             stage.sleep(lasts).await;
@@ -126,11 +126,11 @@ async fn cluster(stage: &Simulated, act: &Act, lasts: Duration) {
     }
 }
 
-async fn withhold(stage: &Simulated, site: &str, what: crate::world::Withheld, lasts: Duration) {
+async fn withhold(stage: &Simulated, site: &str, what: crate::world::Goods, lasts: Duration) {
     let world = stage.world(&Site::from(site));
     world.withhold(what);
     stage.sleep(lasts).await;
-    world.give(what);
+    world.provide(what);
 }
 
 /// What befalls single members.

@@ -27,7 +27,7 @@ use crate::{
     script::Network,
     tape::{Event, Party, Site, Tape},
     world::{
-        Pace, World,
+        Addresses, Flavour, World,
         net::{Mode, Net},
     },
 };
@@ -75,6 +75,9 @@ impl Drop for Simulated {
         }
     }
 }
+
+/// How many nodes each cluster has.
+const NODES: u8 = 2;
 
 /// The cluster that Atoll runs in.
 pub const MASTER: &str = "master";
@@ -234,11 +237,12 @@ fn prepare_master(server: &ApiServer) {
 
 fn world(links: &Links, site: &Site, network: &Network, processes: &Processes, net: &Net, seed: u64) -> World {
     let client = links.client(Party::World, site, Who::Admin);
-    let settings = crate::world::Settings {
-        pace: Pace::default(),
-        equal_pod_addresses: *network == Network::EqualIslands,
-        ..crate::world::Settings::of(site, seed)
+    let addresses = match network {
+        Network::EqualIslands => Addresses::Alike,
+        Network::Flat | Network::Islands => Addresses::Distinct,
     };
+    let mut settings = crate::world::Settings::new(&**site, NODES, seed, Arc::new(entropy::wall));
+    settings.flavour = Flavour { addresses, ..Flavour::default() };
     World::start(client, settings, Arc::new(processes.clone()), net.clone())
 }
 
