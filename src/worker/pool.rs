@@ -90,6 +90,24 @@ struct Entry {
     task: AbortHandle,
 }
 
+impl Entry {
+    /// Why nothing may be decided about this worker, or written there, although it is in contact: which cluster it is
+    /// does not stand in its `K8sCluster` yet. A successor of this process must find what we knew when we wrote.
+    fn unrecorded(&self) -> Option<String> {
+        let Link::Up { identity, .. } = self.slot.link() else { return None };
+        let recorded = self.registration.borrow().pinned.as_ref() == Some(&identity);
+        (!recorded).then(|| "its identity is still being recorded in its K8sCluster".to_owned())
+    }
+
+    fn view(&self, key: &DatabaseKey) -> Worker {
+        let worker = self.slot.view(key);
+        match self.unrecorded() {
+            None => worker,
+            Some(why) => Worker { view: WorkerView::Unseen { since: None, why }, ..worker },
+        }
+    }
+}
+
 impl Drop for Entry {
     fn drop(&mut self) {
         self.task.abort();
@@ -109,6 +127,11 @@ impl Shared {
     fn slot(&self, name: &WorkerName) -> Option<Arc<Slot>> {
         let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
         workers.get(name).map(|entry| entry.slot.clone())
+    }
+
+    fn unrecorded(&self, name: &WorkerName) -> Option<String> {
+        let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
+        workers.get(name).and_then(Entry::unrecorded)
     }
 }
 
@@ -164,13 +187,18 @@ impl Pool {
         self.shared.claims.lock().unwrap_or_else(PoisonError::into_inner).remember(&registration);
         let mut workers = self.shared.workers.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = workers.get(&registration.name) {
+            let mut pinned = false;
             entry.registration.send_if_modified(|known| {
                 let news = **known != registration;
                 if news {
+                    pinned = known.pinned != registration.pinned;
                     *known = Arc::new(registration);
                 }
                 news
             });
+            if pinned {
+                entry.slot.wake_all();
+            }
             return;
         }
         let name = registration.name.clone();
@@ -206,7 +234,7 @@ impl Pool {
     #[must_use]
     pub fn view(&self, key: &DatabaseKey) -> BTreeMap<WorkerName, Worker> {
         let workers = self.shared.workers.read().unwrap_or_else(PoisonError::into_inner);
-        workers.iter().map(|(name, entry)| (name.clone(), entry.slot.view(key))).collect()
+        workers.iter().map(|(name, entry)| (name.clone(), entry.view(key))).collect()
     }
 
     /// What one worker holds of one database right now: the identity checked, then everything listed, at the most
@@ -217,6 +245,9 @@ impl Pool {
             let view = unseen("it is not registered".to_owned());
             return Worker { aliases: Vec::new(), domain: None, view };
         };
+        if let Some(why) = self.shared.unrecorded(name) {
+            return slot.with_view(unseen(why));
+        }
         let view = match slot.link() {
             Link::Down(_) => slot.view(key).view,
             Link::Up { client, identity } => {
@@ -237,6 +268,9 @@ impl Pool {
     pub async fn carry_out(&self, act: &Act) -> Result<Done, ActError> {
         let worker = &act.worker;
         let slot = self.shared.slot(worker).ok_or_else(|| ActError::NotRegistered(worker.clone()))?;
+        if let Some(why) = self.shared.unrecorded(worker) {
+            return Err(ActError::Unseen { worker: worker.clone(), why });
+        }
         let client = match slot.link() {
             Link::Up { client, .. } => client,
             Link::Down(why) => return Err(ActError::Unseen { worker: worker.clone(), why }),

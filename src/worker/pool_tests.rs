@@ -64,8 +64,12 @@ impl World {
         timeout(Duration::from_mins(2), wait).await.expect("the health that is waited for")
     }
 
+    /// Waits for it, and records which cluster it is, as the registrar does.
     async fn until_ready(&mut self, name: &str) {
-        self.until_health(name, |health| matches!(health, Health::Ready { .. })).await;
+        let health = self.until_health(name, |health| matches!(health, Health::Ready { .. })).await;
+        if let Health::Ready { identity, .. } = health {
+            self.pool.apply(Registration { pinned: Some(identity), ..registration(name) });
+        }
     }
 
     fn view(&self, name: &str) -> WorkerView {
@@ -201,6 +205,21 @@ async fn a_silent_worker_delays_no_other() {
     world.add("k8s-2", &alive);
     world.until_ready("k8s-2").await;
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_believed_or_written_before_the_identity_is_recorded() {
+    let (mut world, cluster) = (World::new(Arc::new(Open)), Cluster::new("one"));
+    world.clusters.add("k8s-1", &cluster);
+    world.pool.apply(registration("k8s-1"));
+    world.until_health("k8s-1", |health| matches!(health, Health::Ready { .. })).await;
+    cluster.requests();
+    let refused = world.pool.carry_out(&create("k8s-1", pod("etcd-0", "db"))).await;
+    assert!(matches!(refused, Err(ActError::Unseen { .. })), "{refused:?}");
+    assert!(matches!(world.view("k8s-1"), WorkerView::Unseen { since: None, .. }));
+    assert!(!cluster.requests().iter().any(|request| request.starts_with("POST")));
+    world.until_ready("k8s-1").await;
+    assert_eq!(world.pool.carry_out(&create("k8s-1", pod("etcd-0", "db"))).await, Ok(Done::Changed));
 }
 
 #[tokio::test(start_paused = true)]
@@ -387,13 +406,14 @@ async fn bad_new_credentials_leave_the_old_ones_in_use() {
     world.add("k8s-1", &cluster);
     world.until_ready("k8s-1").await;
     let broken = Trouble::InvalidKubeconfig("broken".to_owned());
-    world.pool.apply(Registration { access: Access::Refused(broken.clone()), ..registration("k8s-1") });
+    let known = || Registration { pinned: Some(Uid::from("one")), ..registration("k8s-1") };
+    world.pool.apply(Registration { access: Access::Refused(broken.clone()), ..known() });
     let doubted = |health: &Health| matches!(health, Health::Ready { doubt: Some(_), .. });
     world.until_health("k8s-1", doubted).await;
     assert_eq!(world.pool.carry_out(&create("k8s-1", pod("etcd-0", "db"))).await, Ok(Done::Changed));
     // The same cluster at another address: proved first, then used.
     world.clusters.add("new", &cluster);
-    let moved = Registration { access: Access::Credentials(Box::new(credentials("new"))), ..registration("k8s-1") };
+    let moved = Registration { access: Access::Credentials(Box::new(credentials("new"))), ..known() };
     world.pool.apply(moved);
     world.until_health("k8s-1", |health| matches!(health, Health::Ready { doubt: None, .. })).await;
     world.until_view("k8s-1", |view| in_view(view, "etcd-0")).await;
