@@ -3,9 +3,9 @@
 //! The order of a request, as the real server has it:
 //!
 //! * **create**: [`decode`] → [`record_update`] (no old object) → admission → name, uid and creationTimestamp are
-//!   settled → (services: [`keep_addresses`], then addresses are given out) → [`admit_create`] → store.
+//!   settled → (services are given addresses) → [`admit_create`] → store.
 //! * **update, patch**: (patch: [`merge_patch`] or [`strategic_patch`] on the live object) → [`decode`] →
-//!   [`record_update`] → admission → the resource version is settled → (services: [`keep_addresses`], addresses) →
+//!   [`record_update`] → admission → the resource version is settled → (services are given addresses) →
 //!   [`admit_update`] → store, unless nothing changed.
 //! * **apply**: [`apply`] (which decodes its result) → as after `record_update` of a create or of an update.
 //!
@@ -45,6 +45,8 @@ mod quantity;
 mod strategic;
 mod structural;
 mod table;
+#[cfg(test)]
+mod tests;
 mod types;
 
 use jiff::Timestamp;
@@ -52,7 +54,6 @@ use serde_json::Value;
 
 pub use admit::{admit_create, admit_update};
 pub use apply::apply;
-pub use builtin::keep_addresses;
 pub use kinds::{Kind, builtin_kinds, kinds_of_crd};
 pub use managed::record_update;
 pub use patch::merge_patch;

@@ -14,7 +14,6 @@ mod strategy;
 
 use serde_json::{Map, Value};
 
-pub use addresses::keep_addresses;
 pub(super) use defaults::set_defaults;
 pub(super) use judged::{judge_change, judge_new};
 pub(super) use strategy::{prepare_changed, prepare_new};
