@@ -1,0 +1,109 @@
+//! What two transcripts say differently.
+
+use serde_json::Value;
+
+use crate::normalise::{Normal, normalise};
+use crate::run::Transcript;
+use crate::step::Step;
+
+/// One thing that the sides say differently about the same step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// The step.
+    pub step: usize,
+    /// Where: `status`, a JSON pointer into the answer, or one into the list of events (`events/2/object/…`).
+    pub place: String,
+    /// What the real side says; [`NOTHING`] where it says nothing.
+    pub real: Value,
+    /// What the other one says.
+    pub simulated: Value,
+}
+
+/// Stands for what is not there.
+pub const NOTHING: &str = "(nothing)";
+
+/// All differences, in the order of steps.
+pub fn compare(real: &Transcript, simulated: &Transcript) -> Vec<Difference> {
+    let (real, simulated) = (normalise(real), normalise(simulated));
+    let mut differences = Vec::new();
+    for (step, (status, body)) in &real.answers {
+        let Some((other_status, other_body)) = simulated.answers.get(step) else { continue };
+        let mut found = Finder { step: *step, differences: &mut differences };
+        found.look("status", &(*status).into(), &(*other_status).into());
+        found.look("", body, other_body);
+    }
+    for step in real.events.keys().chain(simulated.events.keys()).copied().collect::<std::collections::BTreeSet<_>>() {
+        // A watch that only one side opened has a different answer already.
+        if let (Some(one), Some(other)) = (events(&real, step), events(&simulated, step)) {
+            Finder { step, differences: &mut differences }.look("events", &one, &other);
+        }
+    }
+    differences.sort_by_key(|difference| difference.step);
+    differences
+}
+
+fn events(normal: &Normal, step: usize) -> Option<Value> {
+    normal.events.get(&step).map(|events| events.clone().into())
+}
+
+struct Finder<'a> {
+    step: usize,
+    differences: &'a mut Vec<Difference>,
+}
+
+impl Finder<'_> {
+    fn look(&mut self, place: &str, real: &Value, simulated: &Value) {
+        match (real, simulated) {
+            (Value::Object(one), Value::Object(other)) => {
+                let nothing = Value::from(NOTHING);
+                for (name, value) in one {
+                    self.look(&format!("{place}/{name}"), value, other.get(name).unwrap_or(&nothing));
+                }
+                for (name, value) in other.iter().filter(|(name, _)| !one.contains_key(*name)) {
+                    self.look(&format!("{place}/{name}"), &nothing, value);
+                }
+            }
+            (Value::Array(one), Value::Array(other)) => {
+                for index in 0..one.len().max(other.len()) {
+                    let item = |list: &[Value]| list.get(index).cloned().unwrap_or(NOTHING.into());
+                    self.look(&format!("{place}/{index}"), &item(one), &item(other));
+                }
+            }
+            _ if real == simulated => {}
+            _ => self.differences.push(Difference {
+                step: self.step,
+                place: place.to_owned(),
+                real: real.clone(),
+                simulated: simulated.clone(),
+            }),
+        }
+    }
+}
+
+impl Difference {
+    /// What differences of one cause have in common: the kind of request and the place.
+    pub fn signature(&self, step: &Step) -> String {
+        let place: Vec<_> = self
+            .place
+            .split('/')
+            .map(|part| if part.bytes().all(|byte| byte.is_ascii_digit()) && !part.is_empty() { "*" } else { part })
+            .collect();
+        format!("{:?} {} {}", step.verb, subject(&step.path), place.join("/"))
+    }
+}
+
+/// The resource and the subresource of a path, without names.
+fn subject(path: &str) -> String {
+    let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let skip = if parts.first() == Some(&"api") { 2 } else { 3 };
+    let mut rest = parts.get(skip..).unwrap_or_default();
+    if rest.len() > 2
+        && rest[0] == "namespaces"
+        && rest[1].starts_with("{{ns}}")
+        && !["status", "finalize"].contains(&rest[2])
+    {
+        rest = &rest[2..];
+    }
+    let subresource = rest.get(2).map(|name| format!("/{name}")).unwrap_or_default();
+    format!("{}{subresource}", rest.first().copied().unwrap_or_default())
+}

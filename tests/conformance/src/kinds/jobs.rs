@@ -1,0 +1,81 @@
+//! Jobs.
+
+use super::{Kind, NOTHING};
+
+pub(super) const JOBS: Kind = Kind {
+    kind: "Job",
+    api: "batch/v1",
+    plural: "jobs",
+    bodies: &[
+        r#"{"spec":{"template":{"spec":{"restartPolicy":"Never","containers":[{"name":"main","image":"img:1"}]}}}}"#,
+        r#"{"spec":{"backoffLimit":0,"ttlSecondsAfterFinished":60,"activeDeadlineSeconds":30,
+            "template":{"metadata":{"labels":{"app":"x"}},"spec":{"restartPolicy":"OnFailure","automountServiceAccountToken":false,
+            "containers":[{"name":"main","image":"img:1","command":["x"],"env":[{"name":"A","value":"1"}]}]}}}}"#,
+        r#"{"spec":{"completions":3,"parallelism":2,"completionMode":"Indexed","suspend":true,
+            "template":{"spec":{"restartPolicy":"Never","containers":[{"name":"main","image":"img:1"}]}}}}"#,
+    ],
+    variations: &[
+        ("/spec/completions", "2"),
+        ("/spec/parallelism", "0"),
+        ("/spec/suspend", "true"),
+        ("/spec/backoffLimit", "1"),
+        ("/spec/template/metadata/labels/app", r#""y""#),
+        ("/spec/template/metadata/annotations", r#"{"a":"b"}"#),
+        ("/spec/podReplacementPolicy", r#""Failed""#),
+        ("/spec/podFailurePolicy", r#"{"rules":[{"action":"FailJob","onExitCodes":{"operator":"In","values":[1]}}]}"#),
+        ("/status", r#"{"active":1}"#),
+        ("/metadata/generateName", r#""gen-""#),
+    ],
+    changes: &[
+        ("/spec/parallelism", "3"),
+        ("/spec/suspend", "true"),
+        ("/spec/suspend", "false"),
+        ("/spec/activeDeadlineSeconds", "99"),
+        ("/spec/ttlSecondsAfterFinished", "5"),
+        ("/spec/backoffLimit", "2"),
+    ],
+    mistakes: &[
+        ("/spec/template", "null"),
+        ("/spec", "null"),
+        ("/spec/template/spec/restartPolicy", r#""Always""#),
+        ("/spec/template/spec/restartPolicy", "null"),
+        ("/spec/template/spec/containers", "[]"),
+        ("/spec/completions", "-1"),
+        ("/spec/completions", "5"),
+        ("/spec/parallelism", "-1"),
+        ("/spec/backoffLimit", "-1"),
+        ("/spec/backoffLimit", r#""1""#),
+        ("/spec/selector", r#"{"matchLabels":{"a":"b"}}"#),
+        ("/spec/manualSelector", "true"),
+        ("/spec/template/spec/containers/0/image", r#""img:2""#),
+        ("/spec/template/metadata/labels/late", r#""x""#),
+        ("/spec/completionMode", r#""Odd""#),
+        ("/spec/ttlSecondsAfterFinished", "-5"),
+        ("/spec/unknownField", "1"),
+    ],
+    strategic: &[
+        r#"{"spec":{"parallelism":4}}"#,
+        r#"{"spec":{"template":{"spec":{"containers":[{"name":"main","image":"img:2"}]}}}}"#,
+        r#"{"metadata":{"labels":{"tier":"2"}}}"#,
+    ],
+    applied: &[
+        r#"{"spec":{"template":{"spec":{"restartPolicy":"Never","containers":[{"name":"main","image":"img:1"}]}}}}"#,
+        r#"{"spec":{"backoffLimit":3,"template":{"spec":{"restartPolicy":"Never","containers":[{"name":"main","image":"img:1"}]}}}}"#,
+        r#"{"metadata":{"labels":{"seq":"{{ns}}","applied":"yes"}},"spec":{"parallelism":2}}"#,
+        r#"{"metadata":{"annotations":{"note":"mine"}}}"#,
+    ],
+    statuses: &[
+        r#"{"active":1,"ready":0,"startTime":"2024-01-01T00:00:00Z"}"#,
+        r#"{"succeeded":1,"startTime":"2024-01-01T00:00:00Z","completionTime":"2024-01-01T00:01:00Z",
+            "conditions":[{"type":"SuccessCriteriaMet","status":"True"},{"type":"Complete","status":"True","lastTransitionTime":"2024-01-01T00:01:00Z"}]}"#,
+        r#"{"failed":1,"startTime":"2024-01-01T00:00:00Z","conditions":[{"type":"FailureTarget","status":"True"},{"type":"Failed","status":"True","reason":"BackoffLimitExceeded"}]}"#,
+        "{}",
+    ],
+    bad_statuses: &[
+        r#"{"active":-1}"#,
+        r#"{"succeeded":"1"}"#,
+        r#"{"conditions":[{"type":"Complete","status":"True"},{"type":"Failed","status":"True"}]}"#,
+        r#"{"conditions":[{"type":"Complete","status":"True"}]}"#,
+    ],
+    ..NOTHING
+};

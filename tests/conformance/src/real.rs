@@ -1,0 +1,135 @@
+//! A kube-apiserver.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use kube::Client;
+use kube::client::Body;
+use lab::bare::{Options, Server};
+use serde_json::Value;
+
+use crate::side::{Flow, Side, flow, whole};
+use crate::{Trouble, crds};
+
+/// A real API server with Atoll's resources, and nothing else.
+pub struct Real {
+    server: Server,
+    client: Client,
+    name: &'static str,
+}
+
+impl std::fmt::Debug for Real {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Real").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+impl Real {
+    /// Starts one, building the programs if they are not there.
+    pub async fn start(name: &'static str) -> Result<Self, Trouble> {
+        let server = Server::start(Options::named("real")).await?;
+        let real = Self { client: server.client().await?, server, name };
+        for crd in crds() {
+            real.define(&crd).await?;
+        }
+        Ok(real)
+    }
+
+    /// Defines a resource and waits until it is served.
+    async fn define(&self, crd: &Value) -> Result<(), Trouble> {
+        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        let request = Request::post(path).header("content-type", "application/json");
+        let answer = whole(self.send(request.body(crd.to_string().into())?).await?).await;
+        if answer.status != 201 {
+            return Err(Trouble::Server(format!("a resource was refused: {}", answer.body)));
+        }
+        let text = |pointer: &str| crd.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let (group, plural) = (text("/spec/group"), text("/spec/names/plural"));
+        let path = format!("/apis/{group}/{}/{plural}", text("/spec/versions/0/name"));
+        let mut last = 0;
+        for _ in 0..600 {
+            let answer = whole(self.send(Request::get(&path).body(Bytes::new())?).await?).await;
+            // A write is possible a little later than a read.
+            let name = format!("{plural}.{group}");
+            let established = self.established(&name).await?;
+            if answer.status == 200 && established {
+                return Ok(());
+            }
+            last = answer.status;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Err(Trouble::Server(format!("{path} answers {last} after half a minute")))
+    }
+
+    /// A handler that panics closes its connection. If the server lives on, that is its answer.
+    async fn unanswered(&self, what: String, error: &kube::Error) -> Result<Response<Flow>, Trouble> {
+        let words = chain(error);
+        let ready = self.client.send(Request::get("/readyz").body(Body::empty())?).await;
+        match ready {
+            Ok(ready) if ready.status() == 200 && words.contains(CLOSED) => {
+                Ok(Response::builder().status(PANICKED).body(flow(http_body_util::Full::from(CLOSED)))?)
+            }
+            _ => Err(Trouble::Unanswered(what, words)),
+        }
+    }
+
+    async fn established(&self, name: &str) -> Result<bool, Trouble> {
+        let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
+        let answer = whole(self.send(Request::get(path).body(Bytes::new())?).await?).await;
+        let conditions = answer.body["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        Ok(conditions.iter().any(|condition| condition["type"] == "Established" && condition["status"] == "True"))
+    }
+}
+
+/// What stands for an answer that a panicking handler does not give.
+pub const PANICKED: u16 = 599;
+const CLOSED: &str = "connection closed before message completed";
+
+impl Side for Real {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn quiet(&self) -> Duration {
+        Duration::from_millis(150)
+    }
+
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Flow>, Trouble> {
+        let what = format!("{} {}", request.method(), request.uri());
+        let response = match self.client.send(request.map(Body::from)).await {
+            Ok(response) => response,
+            Err(error) => return self.unanswered(what, &error).await,
+        };
+        Ok(response.map(|body| flow(body.map_err(drop))))
+    }
+
+    async fn settle(&self, collection: &str) -> Result<(), Trouble> {
+        // A list of the newest state waits until the memory has it.
+        let uri = format!("{collection}?labelSelector=seq%3Dnone");
+        whole(self.send(Request::get(uri).body(Bytes::new())?).await?).await;
+        Ok(())
+    }
+
+    async fn tidy(&self, namespace: &str) -> Result<(), Trouble> {
+        // Node ports are few.
+        let uri = format!("/api/v1/namespaces/{namespace}/services");
+        let services = whole(self.send(Request::get(&uri).body(Bytes::new())?).await?).await;
+        for service in services.body["items"].as_array().into_iter().flatten() {
+            let path = format!("{uri}/{}", service["metadata"]["name"].as_str().unwrap_or_default());
+            let bare = r#"{"metadata":{"finalizers":null}}"#;
+            let patch =
+                Request::patch(&path).header("content-type", "application/merge-patch+json").body(bare.into())?;
+            whole(self.send(patch).await?).await;
+            whole(self.send(Request::delete(&path).body(Bytes::new())?).await?).await;
+        }
+        Ok(())
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

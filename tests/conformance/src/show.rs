@@ -1,0 +1,63 @@
+//! Sequences and answers for people.
+
+use serde_json::Value;
+
+use crate::campaign::Verdict;
+use crate::run::{Exchange, Transcript};
+
+/// All requests of a sequence and both answers to each.
+pub fn everything(verdict: &Verdict, other: &str) -> String {
+    text(verdict, other, true)
+}
+
+/// All requests, and the answers where they differ.
+pub fn differing(verdict: &Verdict, other: &str) -> String {
+    text(verdict, other, false)
+}
+
+fn text(verdict: &Verdict, other: &str, all: bool) -> String {
+    let mut text = String::new();
+    for (step, (real, simulated)) in
+        verdict.sequence.steps.iter().zip(verdict.real.exchanges.iter().zip(&verdict.simulated.exchanges))
+    {
+        let differences: Vec<_> = verdict.differences.iter().filter(|difference| difference.step == step.id).collect();
+        text.push_str(&format!(
+            "  {:2}  {} {} {}\n",
+            step.id,
+            step.method,
+            real.words.uri,
+            step.content.unwrap_or_default()
+        ));
+        if !real.words.body.is_empty() {
+            text.push_str(&format!("        {}\n", real.words.body));
+        }
+        if all || !differences.is_empty() {
+            answer(&mut text, "real", real, &verdict.real);
+            answer(&mut text, other, simulated, &verdict.simulated);
+        } else {
+            text.push_str(&format!("        → {}\n", real.status));
+        }
+        for difference in differences {
+            text.push_str(&format!(
+                "      ≠ {}\n          real: {}\n          {other}: {}\n",
+                difference.place, difference.real, difference.simulated
+            ));
+        }
+    }
+    text
+}
+
+fn answer(text: &mut String, side: &str, exchange: &Exchange, transcript: &Transcript) {
+    text.push_str(&format!("        {side} → {} {}\n", exchange.status, clip(&exchange.body)));
+    for event in transcript.events.get(&exchange.id).into_iter().flat_map(|told| &told.events) {
+        text.push_str(&format!("          event {}\n", clip(event)));
+    }
+}
+
+fn clip(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(6000) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}

@@ -1,0 +1,62 @@
+//! The simulated API server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apiserver::{ApiServer, Who};
+use bytes::Bytes;
+use http::{Request, Response};
+use jiff::Timestamp;
+
+use crate::side::{Flow, Side, flow, whole};
+use crate::{Trouble, crds};
+
+/// A simulated API server with Atoll's resources, and nothing else.
+#[derive(Debug)]
+pub struct Simulated {
+    server: ApiServer,
+}
+
+impl Simulated {
+    /// Starts one.
+    pub async fn start() -> Result<Self, Trouble> {
+        let server = ApiServer::new(apiserver::Options {
+            identity: "5e5f3c52-0c3c-4b4f-9a39-2f6d8f1b7d11".to_owned(),
+            version: "v1.34.4".to_owned(),
+            clock: Arc::new(Timestamp::now),
+            seed: 1,
+        });
+        let simulated = Self { server };
+        for crd in crds() {
+            let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+            let request = Request::post(path).header("content-type", "application/json");
+            let answer = whole(simulated.send(request.body(crd.to_string().into())?).await?).await;
+            if answer.status != 201 {
+                return Err(Trouble::Server(format!("a resource was refused: {}", answer.body)));
+            }
+        }
+        Ok(simulated)
+    }
+}
+
+impl Side for Simulated {
+    fn name(&self) -> &'static str {
+        "simulated"
+    }
+
+    fn quiet(&self) -> Duration {
+        Duration::from_millis(10)
+    }
+
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Flow>, Trouble> {
+        Ok(self.server.answer(&Who::Admin, request).map(flow))
+    }
+
+    async fn settle(&self, _: &str) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    async fn tidy(&self, _: &str) -> Result<(), Trouble> {
+        Ok(())
+    }
+}
