@@ -7,7 +7,7 @@ use futures::{StreamExt as _, stream};
 
 use crate::Trouble;
 use crate::accepted::{ACCEPTED, Context, covered};
-use crate::compare::{Difference, compare};
+use crate::compare::{Difference, compare, subject};
 use crate::generate::{Sequence, sequence};
 use crate::run::{Transcript, play};
 use crate::side::Side;
@@ -35,6 +35,8 @@ pub struct Verdict {
     pub differences: Vec<Difference>,
     /// How often each entry of the table of accepted differences was needed.
     pub accepted: BTreeMap<usize, usize>,
+    /// Whether the real server answered differently the first time.
+    pub unsteady: bool,
 }
 
 impl Verdict {
@@ -53,8 +55,20 @@ impl<'a, R: Side, S: Side> Judge<'a, R, S> {
         Self { real, simulated, played: AtomicUsize::new(0) }
     }
 
-    /// Plays a sequence to both sides.
+    /// Plays a sequence to both sides. If they differ, and do not when it is played again, then it is the real server
+    /// that must differ from itself: it does when a second ends between two requests.
     pub async fn judge(&self, sequence: &Sequence) -> Result<Verdict, Trouble> {
+        let first = self.once(sequence).await?;
+        if first.differences.is_empty() {
+            return Ok(first);
+        }
+        let second = self.once(sequence).await?;
+        let unsteady = second.differences.is_empty() && !compare(&first.real, &second.real).is_empty();
+        Ok(if unsteady { Verdict { unsteady, ..second } } else { first })
+    }
+
+    /// Plays a sequence to both sides.
+    pub async fn once(&self, sequence: &Sequence) -> Result<Verdict, Trouble> {
         let namespace = format!("ns{:05}q", self.played.fetch_add(1, Ordering::Relaxed));
         let simulated = play(self.simulated, sequence, &namespace, None).await?;
         let real = play(self.real, sequence, &namespace, Some(&simulated)).await?;
@@ -70,7 +84,7 @@ impl<'a, R: Side, S: Side> Judge<'a, R, S> {
                 None => differences.push(difference),
             }
         }
-        Ok(Verdict { sequence: sequence.clone(), real, simulated, differences, accepted })
+        Ok(Verdict { sequence: sequence.clone(), real, simulated, differences, accepted, unsteady: false })
     }
 }
 
@@ -81,6 +95,8 @@ pub struct Report {
     pub sequences: usize,
     /// How many requests of each kind, and how many of them were accepted by the real server.
     pub verbs: BTreeMap<Verb, (usize, usize)>,
+    /// The same by resource, and verb.
+    pub resources: BTreeMap<(String, Verb), (usize, usize)>,
     /// How many answers of each HTTP status.
     pub statuses: BTreeMap<u16, usize>,
     /// How many events of watches.
@@ -91,6 +107,8 @@ pub struct Report {
     pub differences: BTreeMap<String, (usize, u64)>,
     /// How many sequences show such a difference.
     pub failed: usize,
+    /// How many sequences the real server answered in two ways, of which one was that of the other side.
+    pub unsteady: usize,
 }
 
 impl Report {
@@ -98,6 +116,9 @@ impl Report {
         self.sequences += 1;
         for (step, exchange) in verdict.sequence.steps.iter().zip(&verdict.real.exchanges) {
             let (all, well) = self.verbs.entry(step.verb).or_default();
+            *all += 1;
+            *well += usize::from(exchange.status < 300);
+            let (all, well) = self.resources.entry((subject(&step.path), step.verb)).or_default();
             *all += 1;
             *well += usize::from(exchange.status < 300);
             *self.statuses.entry(exchange.status).or_default() += 1;
@@ -109,7 +130,16 @@ impl Report {
         for signature in verdict.signatures() {
             self.differences.entry(signature).or_insert((0, verdict.sequence.number)).0 += 1;
         }
+        self.unsteady += usize::from(verdict.unsteady);
         self.failed += usize::from(!verdict.differences.is_empty());
+    }
+
+    /// Requests by resource and verb.
+    pub fn table(&self) -> String {
+        let line = |((resource, verb), (all, well)): (&(String, Verb), &(usize, usize))| {
+            format!("{resource:32} {:18} {all:6} {well:6} accepted\n", format!("{verb:?}"))
+        };
+        self.resources.iter().map(line).collect()
     }
 
     /// How many requests there were.
@@ -126,6 +156,7 @@ impl std::fmt::Display for Report {
         writeln!(f, "requests: {}", verbs.join(", "))?;
         let statuses: Vec<_> = self.statuses.iter().map(|(status, times)| format!("{status}: {times}")).collect();
         writeln!(f, "answers: {}", statuses.join(", "))?;
+        writeln!(f, "sequences that the real server answers differently from run to run: {}", self.unsteady)?;
         for (place, times) in &self.accepted {
             if let Some(accepted) = ACCEPTED.get(*place) {
                 writeln!(f, "listed difference: {} ({times} times): {}", accepted.name, accepted.why)?;

@@ -93,7 +93,7 @@ impl Difference {
 }
 
 /// The resource and the subresource of a path, without names.
-fn subject(path: &str) -> String {
+pub fn subject(path: &str) -> String {
     let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
     let skip = if parts.first() == Some(&"api") { 2 } else { 3 };
     let mut rest = parts.get(skip..).unwrap_or_default();

@@ -41,6 +41,7 @@ pub fn crds() -> Vec<serde_json::Value> {
     let texts = [
         include_str!("../../../crds/k8sclusters.k8s.oceanbase.com.yaml"),
         include_str!("../../../crds/clusters.apps.kubeblocks.io.yaml"),
+        include_str!("things.yaml"),
     ];
     // A test reads them all.
     texts.into_iter().filter_map(|text| serde_saphyr::from_str(text).ok()).collect()
@@ -50,6 +51,6 @@ pub fn crds() -> Vec<serde_json::Value> {
 mod tests {
     #[test]
     fn all_definitions_can_be_read() {
-        assert_eq!(super::crds().len(), 2);
+        assert_eq!(super::crds().len(), 3);
     }
 }

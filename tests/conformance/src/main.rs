@@ -33,6 +33,9 @@ struct Arguments {
     /// How many kinds of differences are shrunk and printed.
     #[arg(long, default_value_t = 3)]
     show: usize,
+    /// Print how many requests there were by resource and verb.
+    #[arg(long)]
+    table: bool,
     /// What the real server is compared with.
     #[arg(long, value_enum, default_value_t = Against::Simulated)]
     against: Against,
@@ -94,6 +97,9 @@ async fn compare<S: Side>(real: &Real, other: &S, arguments: &Arguments) -> Resu
     let seconds = begun.elapsed().as_secs_f32();
     for verdict in first_of_each(&failed, &report, arguments.show) {
         shrunk(&judge, verdict, 1, other.name()).await?;
+    }
+    if arguments.table {
+        println!("{}", report.table());
     }
     println!("{report}, seed {seed}, {seconds:.0} s");
     Ok(report.failed == 0)

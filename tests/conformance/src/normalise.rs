@@ -96,6 +96,8 @@ struct Seen {
     uids: Vec<String>,
     addresses: Vec<String>,
     ports: Vec<u64>,
+    /// Whether finalizers come in any order: a deletion that adds its own shuffles them.
+    shuffled: bool,
     time: (i64, i64),
 }
 
@@ -112,6 +114,7 @@ impl Seen {
         Self {
             namespace: transcript.namespace.clone(),
             versions: versions.into_iter().enumerate().map(|(rank, version)| (version, rank)).collect(),
+            shuffled: transcript.exchanges.iter().any(|exchange| shuffles(&exchange.body)),
             time: (begun.as_second() - SLACK, ended.as_second() + SLACK),
             ..Self::default()
         }
@@ -135,6 +138,12 @@ impl Seen {
             },
             Value::Array(items) => {
                 let mut items: Vec<_> = items.iter().map(|item| self.value("", item)).collect();
+                if key == "finalizers" && self.shuffled {
+                    items.sort_by_cached_key(Value::to_string);
+                }
+                if key == "causes" && items.iter().all(|cause| cause["reason"] == "FieldManagerConflict") {
+                    items.sort_by_cached_key(Value::to_string);
+                }
                 if key == "managedFields" {
                     // Entries of one second are ordered by name, and seconds end when they like.
                     items.sort_by_cached_key(|entry| {
@@ -255,6 +264,11 @@ fn object_in_words(text: &str) -> String {
         }
         _ => text.to_owned(),
     }
+}
+
+fn shuffles(answer: &Value) -> bool {
+    let text = answer.to_string();
+    text.contains("foregroundDeletion") || text.contains(r#""orphan""#)
 }
 
 /// The place of something among those seen, which it joins if it is new.

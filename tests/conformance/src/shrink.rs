@@ -17,7 +17,7 @@ pub async fn shrink<R: Side, S: Side>(
     sequence: &Sequence,
     signature: &str,
 ) -> Result<Verdict, Trouble> {
-    let mut shrinker = Shrinker { judge, signature, best: judge.judge(sequence).await?, tries: 0 };
+    let mut shrinker = Shrinker { judge, signature, best: judge.once(sequence).await?, tries: 0 };
     loop {
         let before = shrinker.tries;
         let changed = shrinker.round().await?;
@@ -41,7 +41,7 @@ impl<R: Side, S: Side> Shrinker<'_, '_, R, S> {
             return Ok(false);
         }
         self.tries += 1;
-        let verdict = self.judge.judge(&sequence).await?;
+        let verdict = self.judge.once(&sequence).await?;
         let same = verdict.signatures().any(|signature| signature == self.signature);
         if same {
             self.best = verdict;

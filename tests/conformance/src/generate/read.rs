@@ -103,7 +103,8 @@ impl Writer {
             2 => self.query("resourceVersionMatch", "NotOlderThan"),
             _ => {}
         }
-        if self.dice.percent(35) {
+        // In other places, whether there is more depends on what other sequences have made.
+        if !everywhere && self.dice.percent(35) {
             let limit = self.dice.choose(&["1", "1", "2", "500", "0", "-1", "x"]);
             self.query("limit", limit);
             if self.dice.percent(70) {

@@ -80,6 +80,7 @@ pub const KINDS: &[(usize, &Kind)] = &[
     (6, &plain::LEASES),
     (8, &custom::K8S_CLUSTERS),
     (8, &custom::CLUSTERS),
+    (12, &custom::THINGS),
 ];
 
 /// Metadata that any object may have.
