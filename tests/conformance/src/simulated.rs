@@ -12,9 +12,14 @@ use crate::side::{Flow, Side, flow, whole};
 use crate::{Trouble, crds};
 
 /// A simulated API server with Atoll's resources, and nothing else.
-#[derive(Debug)]
 pub struct Simulated {
     server: ApiServer,
+}
+
+impl std::fmt::Debug for Simulated {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Simulated").field("version", &self.server.version()).finish_non_exhaustive()
+    }
 }
 
 impl Simulated {
