@@ -1,4 +1,5 @@
 //! A Kubernetes API server in memory.
 
 pub mod content;
-mod server; pub use server::*;
+mod server;
+pub use server::*;

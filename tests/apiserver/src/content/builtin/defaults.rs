@@ -72,6 +72,16 @@ pub(in super::super) fn set_defaults(kind: &str, object: &mut Value) {
             }
         }
         "CustomResourceDefinition" => definition(object),
+        "Endpoints" => {
+            for subset in items(object, "subsets") {
+                items(subset, "ports").for_each(|port| default(port, "protocol", "TCP"));
+            }
+        }
+        "LimitRange" => {
+            if let Some(spec) = fields(object, "spec") {
+                items(spec, "limits").for_each(limit);
+            }
+        }
         "EndpointSlice" => {
             for port in items(object, "ports") {
                 default(port, "name", "");
@@ -210,6 +220,21 @@ fn match_resources(resources: &mut Fields) {
     for name in ["resourceRules", "excludeResourceRules"] {
         for rule in items(resources, name) {
             default(rule, "scope", "*");
+        }
+    }
+}
+
+/// A container's limits follow from the most that it may have, and its requests from its limits.
+fn limit(limit: &mut Fields) {
+    if word(limit, "type") != "Container" {
+        return;
+    }
+    for (from, to) in [("max", "default"), ("default", "defaultRequest"), ("min", "defaultRequest")] {
+        if let Some(Value::Object(amounts)) = limit.get(from).cloned() {
+            default(limit, to, json!({}));
+            if let Some(defaults) = fields(limit, to) {
+                amounts.into_iter().for_each(|(name, amount)| default(defaults, &name, amount));
+            }
         }
     }
 }

@@ -45,6 +45,12 @@ pub(super) fn judge_change(kind: &Kind, old: &Value, new: &Value, faults: &mut F
             }
             return;
         }
+        "PriorityClass" => {
+            if old["value"] != new["value"] {
+                faults.forbidden("value", "may not be changed in an update.");
+            }
+        }
+        "ResourceQuota" => judge_unchanged(&old["spec"]["scopes"], &new["spec"]["scopes"], "spec.scopes", faults),
         "PersistentVolume" => {
             let source = |object: &Value| ["csi", "hostPath", "local", "nfs"].map(|name| object["spec"][name].clone());
             if source(old) != source(new) {

@@ -7,10 +7,11 @@ use super::{
     Fields, addresses, default,
     defaults::namespace_label,
     fields,
+    judged::list,
 };
 
 /// Kinds that count their generations.
-const COUNTED: [&str; 7] = [
+const COUNTED: [&str; 8] = [
     "Pod",
     "Job",
     "PodDisruptionBudget",
@@ -18,6 +19,7 @@ const COUNTED: [&str; 7] = [
     "ValidatingAdmissionPolicy",
     "ValidatingAdmissionPolicyBinding",
     "EndpointSlice",
+    "PriorityClass",
 ];
 
 /// Before a new object is judged.
@@ -62,6 +64,18 @@ pub(in super::super) fn prepare_new(kind: &Kind, object: &mut Value) {
             namespace_label(map);
         }
         "Job" => select_own_pods(map),
+        "CustomResourceDefinition" => {
+            let stored: Vec<Value> = map
+                .get("spec")
+                .into_iter()
+                .flat_map(|spec| list(&spec["versions"]))
+                .filter(|version| version["storage"] == true)
+                .map(|version| version["name"].clone())
+                .collect();
+            if let Some(status) = fields(map, "status") {
+                status.insert("storedVersions".to_owned(), stored.into());
+            }
+        }
         _ => {}
     }
 }
@@ -100,7 +114,10 @@ pub(in super::super) fn prepare_changed(kind: &Kind, endpoint: Endpoint, old: &V
         _ => {}
     }
     let changed = match kind.kind.as_str() {
-        "EndpointSlice" => old["endpoints"] != new["endpoints"] || old["ports"] != new["ports"],
+        "EndpointSlice" => {
+            let labels = |slice: &Value| slice["metadata"]["labels"].clone();
+            old["endpoints"] != new["endpoints"] || old["ports"] != new["ports"] || labels(old) != labels(new)
+        }
         _ => old["spec"] != new["spec"],
     };
     if changed && COUNTED.contains(&kind.kind.as_str()) {

@@ -86,7 +86,7 @@ fn pods_that_make_no_sense_are_refused() {
 fn little_of_a_pod_may_change() {
     let mut object = Object::of("Pod");
     object.create("a", pod(json!({ "tolerations": [{ "key": "a", "operator": "Exists" }] }))).unwrap();
-    let mut change = |spec: Value| object.merge("a", Endpoint::Main, json!({ "spec": spec })).map(Value::clone);
+    let mut change = |spec: Value| object.merge("a", Endpoint::Main, json!({ "spec": spec })).cloned();
     for (spec, field) in [
         (json!({ "nodeSelector": { "a": "b" } }), "spec"),
         (json!({ "hostNetwork": true }), "spec"),
