@@ -43,6 +43,8 @@ pub enum Play {
     Seeds(u64),
     /// A systematic campaign, by name.
     Campaign(String),
+    /// A scenario of the catalogue, by name.
+    Scenario(String),
     /// This very script: what random seeds come upon too seldom.
     Script(serde_json::Value),
 }

@@ -1,7 +1,8 @@
 //! Planted bugs: a harness that misses none of them is worth trusting.
 //!
 //! The list is data in `tests/simulation/planted`. Each bug is put into a copy of the workspace, which is built and
-//! played until a check sees it; then the same run is played without that check, to show that it was the one.
+//! played until a check sees it. The same run is then played on the healthy sources, to show that it is the bug which is
+//! seen, and without that check, to show that it is the check which sees it.
 
 mod list;
 mod table;
@@ -64,9 +65,10 @@ fn plant_all(args: &Args) -> Result<bool, Unplantable> {
         return Ok(true);
     }
     let began = Instant::now();
+    let healthy = if args.build { None } else { Some(tree.healthy()?) };
     let mut rows = Vec::new();
     for bug in &bugs {
-        let row = one(&tree, bug, args)?;
+        let row = one(&tree, healthy.as_deref(), bug, args)?;
         println!("{row}");
         rows.push(row);
     }
@@ -74,41 +76,77 @@ fn plant_all(args: &Args) -> Result<bool, Unplantable> {
     Ok(rows.iter().all(|row| row.verdict.is_caught()))
 }
 
-fn one(tree: &Tree, bug: &Bug, args: &Args) -> Result<Row, Unplantable> {
+fn one(tree: &Tree, healthy: Option<&Path>, bug: &Bug, args: &Args) -> Result<Row, Unplantable> {
     tree.plant(Some(bug))?;
-    let row = |verdict, took| Row { bug: bug.clone(), verdict, took };
+    let row = |verdict| Row { bug: bug.clone(), verdict };
     let began = Instant::now();
-    let sim = match tree.build() {
-        Ok(sim) => sim,
-        Err(error) => return Ok(row(Verdict::NotBuilt(error.to_string()), began.elapsed())),
+    let sick = match tree.build() {
+        Ok(sick) => sick,
+        Err(error) => return Ok(row(Verdict::NotBuilt(error.to_string()))),
     };
-    if args.build {
-        return Ok(row(Verdict::Built, began.elapsed()));
-    }
-    let began = Instant::now();
-    let verdict = play(&sim, bug, Duration::from_secs(args.limit));
-    Ok(row(verdict, began.elapsed()))
+    let Some(healthy) = healthy else { return Ok(row(Verdict::Built(began.elapsed()))) };
+    let sims = Sims { sick: &sick, healthy, limit: Duration::from_secs(args.limit) };
+    Ok(row(sims.play(bug)))
 }
 
-/// Plays one place after the other until a check sees the bug.
-fn play(sim: &Path, bug: &Bug, limit: Duration) -> Verdict {
-    let began = Instant::now();
-    let mut runs = 0;
-    for play in &bug.play {
-        let left = limit.saturating_sub(began.elapsed());
-        match trial(sim, play, &BTreeSet::new(), left) {
-            Outcome::Passed => runs += play.least(),
-            Outcome::Caught(mut caught) => {
-                caught.runs += runs;
-                let took = began.elapsed();
-                let blind = blind(sim, bug, &caught, limit);
-                return Verdict::Caught { caught, took, blind };
+/// The simulation with a bug in it, and the one without.
+struct Sims<'a> {
+    sick: &'a Path,
+    healthy: &'a Path,
+    limit: Duration,
+}
+
+impl Sims<'_> {
+    /// Plays one place after the other until a check sees the bug.
+    fn play(&self, bug: &Bug) -> Verdict {
+        let began = Instant::now();
+        let mut runs = 0;
+        for play in &bug.play {
+            let left = self.limit.saturating_sub(began.elapsed());
+            let mut caught = match trial(self.sick, play, &BTreeSet::new(), left) {
+                Outcome::Caught(caught) => caught,
+                Outcome::Passed => {
+                    runs += play.least();
+                    continue;
+                }
+                Outcome::Endless => return Verdict::Missed(format!("not within {} s", self.limit.as_secs())),
+                Outcome::Unreadable(words) => return Verdict::Unplayable(words),
+            };
+            caught.runs += runs;
+            let took = began.elapsed();
+            let again = if caught.script.is_null() { play.clone() } else { Play::Script(caught.script.clone()) };
+            // What a check also says of the healthy sources is not about the bug.
+            match trial(self.healthy, &again, &BTreeSet::new(), self.limit) {
+                Outcome::Passed => {}
+                Outcome::Caught(well) => caught.checks.retain(|check| !well.checks.contains(check)),
+                Outcome::Endless => return Verdict::Unplayable("the healthy sources do not end".to_owned()),
+                Outcome::Unreadable(words) => return Verdict::Unplayable(words),
             }
-            Outcome::Endless => return Verdict::Missed(format!("not within {} s", limit.as_secs())),
-            Outcome::Unreadable(words) => return Verdict::Unplayable(words),
+            if caught.checks.is_empty() {
+                return Verdict::Missed(format!("and the healthy sources fail in {}", caught.run));
+            }
+            let blind = self.blind(bug, &again, &caught);
+            return Verdict::Caught { caught, took, blind };
         }
+        Verdict::Missed(format!("not in {runs} runs"))
     }
-    Verdict::Missed(format!("not in {runs} runs"))
+
+    /// Switches the checks off that made a catch, one after the other, the expected ones first.
+    fn blind(&self, bug: &Bug, again: &Play, caught: &Caught) -> Blind {
+        let (mut off, mut seeing) = (Vec::new(), caught.checks.clone());
+        while off.len() < EYES {
+            let expected = seeing.iter().find(|check| bug.expects(check));
+            let Some(next) = expected.or_else(|| seeing.first()).cloned() else { break };
+            off.push(next);
+            let without: BTreeSet<_> = off.iter().cloned().collect();
+            match trial(self.sick, again, &without, self.limit) {
+                Outcome::Passed => return Blind { off, missed: true },
+                Outcome::Caught(caught) => seeing = caught.checks.difference(&without).cloned().collect(),
+                Outcome::Endless | Outcome::Unreadable(_) => break,
+            }
+        }
+        Blind { off, missed: false }
+    }
 }
 
 /// What is left of a catch when the checks that made it are switched off, one after the other, the expected ones first.
@@ -118,23 +156,6 @@ pub struct Blind {
     off: Vec<String>,
     /// Whether the bug is missed without them.
     missed: bool,
-}
-
-fn blind(sim: &Path, bug: &Bug, caught: &Caught, limit: Duration) -> Blind {
-    let (mut off, mut seeing) = (Vec::new(), caught.checks.clone());
-    let again = Play::Script(caught.script.clone());
-    while off.len() < EYES {
-        let expected = seeing.iter().find(|check| bug.expects(check));
-        let Some(next) = expected.or_else(|| seeing.first()).cloned() else { break };
-        off.push(next);
-        let without: BTreeSet<_> = off.iter().cloned().collect();
-        match trial(sim, &again, &without, limit) {
-            Outcome::Passed => return Blind { off, missed: true },
-            Outcome::Caught(caught) => seeing = caught.checks.difference(&without).cloned().collect(),
-            Outcome::Endless | Outcome::Unreadable(_) => break,
-        }
-    }
-    Blind { off, missed: false }
 }
 
 impl Bug {
@@ -150,7 +171,7 @@ impl Play {
     fn least(&self) -> u64 {
         match self {
             Self::Seeds(count) => *count,
-            Self::Campaign(_) | Self::Script(_) => 1,
+            Self::Campaign(_) | Self::Scenario(_) | Self::Script(_) => 1,
         }
     }
 }

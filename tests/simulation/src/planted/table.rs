@@ -11,15 +11,13 @@ pub struct Row {
     pub bug: Bug,
     /// What came of it.
     pub verdict: Verdict,
-    /// How long that took, without the build.
-    pub took: Duration,
 }
 
 /// What came of one bug.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It was only built.
-    Built,
+    /// It was only built, which took so long.
+    Built(Duration),
     /// It does not compile.
     NotBuilt(String),
     /// The simulation with the bug in it says nothing that can be read.
@@ -40,7 +38,7 @@ pub enum Verdict {
 impl Verdict {
     /// Whether all is as it should be.
     pub fn is_caught(&self) -> bool {
-        matches!(self, Self::Built | Self::Caught { .. })
+        matches!(self, Self::Built(_) | Self::Caught { .. })
     }
 }
 
@@ -48,7 +46,7 @@ impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:<32} {:<9} ", self.bug.name, first_words(&self.bug.rule))?;
         match &self.verdict {
-            Verdict::Built => write!(f, "built in {:.0} s", self.took.as_secs_f64()),
+            Verdict::Built(took) => write!(f, "built in {:.0} s", took.as_secs_f64()),
             Verdict::NotBuilt(why) => write!(f, "DOES NOT COMPILE\n{why}"),
             Verdict::Unplayable(why) => write!(f, "CANNOT BE PLAYED: {why}"),
             Verdict::Missed(how) => write!(f, "MISSED, {how}"),
@@ -124,7 +122,7 @@ mod tests {
             play: Vec::new(),
             edits: Vec::new(),
         };
-        Row { bug, verdict, took: Duration::from_secs(2) }
+        Row { bug, verdict }
     }
 
     fn caught(check: &str) -> Verdict {

@@ -74,6 +74,14 @@ impl Tree {
         Ok(())
     }
 
+    /// The simulation without any bug, built in the same way, kept beside the copy.
+    pub fn healthy(&self) -> Result<PathBuf, Unplantable> {
+        self.plant(None)?;
+        let (built, kept) = (self.build()?, self.target.join("healthy"));
+        fs::copy(&built, &kept).map_err(|why| fault("healthy", &why))?;
+        Ok(kept)
+    }
+
     /// Builds the simulation in the copy, and says where it is.
     pub fn build(&self) -> Result<PathBuf, Unplantable> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

@@ -45,6 +45,7 @@ pub fn trial(sim: &Path, play: &Play, without: &BTreeSet<String>, limit: Duratio
     match play {
         Play::Seeds(count) => command.args(["run", "--first", "1", "--seeds", &count.to_string(), "--brief"]),
         Play::Campaign(name) => command.args(["campaign", name, "--brief"]),
+        Play::Scenario(name) => command.args(["scenario", name, "--brief"]),
         Play::Script(_) => command.args(["replay", "-", "--brief"]),
     };
     if !without.is_empty() {
