@@ -11,6 +11,7 @@ use super::{
     act::{Act, Change, MissingNamespace, Object, Reason},
     address::{self, Address},
     database::Database,
+    keep::ours,
     name::{MemberName, ObjectName, Uid, WorkerName},
     network::{Exposure, Network},
     record::{Identity, Member, Record, Recorded, Stage},
@@ -172,6 +173,10 @@ fn claims(view: &View, record: &Recorded) -> Vec<Act> {
 /// The data volume of every member, once all of its volumes are there: a pod would wait for the others for ever.
 fn volumes(view: &View, record: &Recorded) -> Result<Vec<Uid>, Wait> {
     let claimed = |member: &Member, volume: &str| match view.claim(member, volume) {
+        Sight::Present(claim) if !ours(view, &claim.meta) => {
+            let claim = claim.meta.name.clone();
+            Err(Wait::VolumeTaken { claim, worker: member.worker.clone() })
+        }
         Sight::Present(claim) if claim.meta.deleting.is_none() => Ok(claim.meta.uid.clone()),
         Sight::Unknown(Doubt::WorkerUnseen) => Err(view.unseen(&member.worker)),
         _ => {

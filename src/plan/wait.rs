@@ -83,6 +83,13 @@ pub enum Wait {
         /// Where.
         worker: WorkerName,
     },
+    /// A volume claim of that name is another database's: it came back with a worker, or from a backup.
+    VolumeTaken {
+        /// The claim.
+        claim: ObjectName,
+        /// Where.
+        worker: WorkerName,
+    },
     /// Members have pods that do not serve yet.
     Members {
         /// How many serve.
@@ -111,6 +118,7 @@ impl Wait {
             Self::NodeAddress { .. } => "WaitingForNodeAddress",
             Self::DomainsAlike { .. } => "ClusterDomainsAlike",
             Self::Volume { .. } => "WaitingForVolumeClaim",
+            Self::VolumeTaken { .. } => "NameTaken",
             Self::Members { .. } => "WaitingForMembers",
         }
     }
@@ -162,6 +170,12 @@ impl Wait {
             ),
             Self::Volume { claim, worker } => {
                 format!("volume claim {claim} in worker {worker} is not in view yet")
+            }
+            Self::VolumeTaken { claim, worker } => {
+                format!(
+                    "volume claim {claim} in worker {worker} belongs to another database of this name; nothing is founded \
+                     on it. Remove it there, and this goes on by itself"
+                )
             }
             Self::Members { ready, total, first } if first.is_empty() => format!("{ready} of {total} members serve"),
             Self::Members { ready, total, first } => format!("{ready} of {total} members serve; {first}"),

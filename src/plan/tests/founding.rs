@@ -114,6 +114,18 @@ fn a_founding_that_lost_one_volume_before_it_served_waits_for_a_person() {
 }
 
 #[test]
+fn a_volume_that_came_back_from_an_earlier_database_is_not_founded_on() {
+    let mut world = World::new(testing::database());
+    world.settle();
+    world.record = Some(world.records[0].clone());
+    let claim = testing::objects(&mut world.seen, "b").claims.values_mut().next().unwrap();
+    claim.meta.database = Some(Uid::from("uid-old"));
+    let decision = world.decide();
+    assert_eq!(condition(&decision, "AddressesKnown"), Some((Truth::False, "NameTaken")));
+    assert!(matches!(decision.step, Step::Act(_)), "{:?}", decision.step);
+}
+
+#[test]
 fn names_that_are_taken_found_nothing_until_a_person_has_them_taken_over() {
     let mut world = World::running(testing::database());
     let old = world.record.clone().unwrap();
