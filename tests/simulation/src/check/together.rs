@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::{
     Check,
     budget::Budget,
-    durable,
     exclusive::NoForce,
     founding::OneBootstrap,
     liveness::durable,
