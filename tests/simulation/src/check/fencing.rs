@@ -116,6 +116,8 @@ mod tests {
         let taken = format!("{LEASE}/atoll");
         let there = scene.get("master", LEASES, "atoll-system", "atoll");
         let mut wanted = lease(holder);
+        let renewed = jiff::Timestamp::UNIX_EPOCH + scene.now;
+        wanted["spec"]["renewTime"] = json!(renewed.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string());
         let (verb, path) = match there {
             None => ("POST", LEASE),
             Some(there) => {

@@ -11,6 +11,7 @@ use super::{
     founding::OneBootstrap,
     liveness::durable,
     look::uid,
+    request::DATABASES,
     sight::Sight,
     status::HonestStatus,
     testing::{Scene, seconds},
@@ -105,11 +106,12 @@ fn a_volume_that_was_lost_under_a_pod_that_founds_is_a_second_founding() {
 
 #[test]
 fn ready_is_believed_while_processes_serve() {
-    let (mut scene, database, processes) = whole();
+    let (mut scene, _, processes) = whole();
     let mut check = HonestStatus::new(Sight::default());
     scene.see(&mut check, &Event::Glance).expect("they serve");
     let says = |scene: &mut Scene, check: &mut dyn Check, phase: &str| {
-        let mut told = database.as_ref().clone();
+        let there = scene.get("master", DATABASES, "default", "a").expect("it is there");
+        let mut told = there.as_ref().clone();
         told["status"]["phase"] = json!(phase);
         told["status"]["message"] = json!(format!("at {:?}", scene.now));
         told["status"]["observedGeneration"] = told["metadata"]["generation"].clone();
