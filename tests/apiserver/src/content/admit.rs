@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Endpoint, Kind, Refusal, builtin, faults::Faults, metadata};
+use super::{Endpoint, Kind, Refusal, builtin, custom, faults::Faults, metadata};
 
 /// What a kind's strategy does to a new object, `metadata.generation` included, and its validation.
 pub fn admit_create(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
@@ -14,6 +14,7 @@ pub fn admit_create(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
         set_generation(object, 1);
         metadata::judge_new(kind, object, &mut faults);
         judge_custom(kind, object, None, &mut faults);
+        custom::settle(kind, object);
     } else {
         builtin::prepare_new(kind, object);
         metadata::judge_new(kind, object, &mut faults);
@@ -39,6 +40,7 @@ pub fn admit_update(kind: &Kind, endpoint: Endpoint, old: &Value, new: &mut Valu
             Endpoint::Status => judge_custom_status(kind, old, new, &mut faults),
             Endpoint::Main | Endpoint::Finalize => judge_custom(kind, new, Some(old), &mut faults),
         }
+        custom::settle(kind, new);
     } else {
         builtin::judge_change(kind, endpoint, old, new, &mut faults);
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    Cause, Force, Kind, Refusal, Writer, decode,
+    Cause, Force, Kind, Refusal, Writer, custom, decode,
     managed::{
         Entry, Operation, Who, ignored, keep_times, never_owned, put, read, take, take_away, updated, written_time,
     },
@@ -36,7 +36,11 @@ pub fn apply(
         }
     }
     let mut object = if changed { merged } else { bare };
-    decode(kind, &mut object)?;
+    if kind.custom {
+        custom::read_applied(kind, &mut object)?;
+    } else {
+        decode(kind, &mut object)?;
+    }
     put(&mut object, entries);
     if let Some(live) = live {
         keep_times(live, &mut object);

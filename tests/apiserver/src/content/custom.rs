@@ -17,19 +17,35 @@ pub(super) fn read(kind: &Kind, object: &mut Value) -> Result<Vec<String>, Refus
     let mut unknown = Vec::new();
     prune(&schema.types, schema.root, object, &mut Path::new(&mut unknown));
     drop_nulls(&schema.types, schema.root, object);
-    let metadata = Schema { types: schema.types.clone(), root: metadata_type(schema), check: None };
-    if let Some(value) = object.get_mut("metadata") {
-        if value.is_null() {
-            *value = Value::Object(Map::new());
-        }
-        if value["managedFields"].as_array().is_some_and(Vec::is_empty) {
-            // Unlike a built-in kind's, a custom resource's metadata is read and written once more.
-            remove(value, "managedFields");
-        }
-        let strange = decode::typed(&metadata, value).map_err(|words| cannot_be_handled(kind, &words))?;
-        unknown.extend(strange.into_iter().map(|path| format!("metadata.{path}")));
-    }
+    unknown.extend(read_metadata(kind, object)?);
     Ok(unknown)
+}
+
+/// Reads what an apply has made: nothing in it is unknown, and nulls that are no values are for the judges.
+pub(super) fn read_applied(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
+    let schema = &kind.schema;
+    set_defaults(&schema.types, schema.root, object);
+    read_metadata(kind, object).map(drop)
+}
+
+/// As an object comes back from the store.
+pub(super) fn settle(kind: &Kind, object: &mut Value) {
+    drop_nulls(&kind.schema.types, kind.schema.root, object);
+}
+
+fn read_metadata(kind: &Kind, object: &mut Value) -> Result<Vec<String>, Refusal> {
+    let schema = &kind.schema;
+    let Some(value) = object.get_mut("metadata") else { return Ok(Vec::new()) };
+    if value.is_null() {
+        *value = Value::Object(Map::new());
+    }
+    if value["managedFields"].as_array().is_some_and(Vec::is_empty) {
+        // Unlike a built-in kind's, a custom resource's metadata is read and written once more.
+        remove(value, "managedFields");
+    }
+    let metadata = Schema { types: schema.types.clone(), root: metadata_type(schema), check: None };
+    let strange = decode::typed(&metadata, value).map_err(|words| cannot_be_handled(kind, &words))?;
+    Ok(strange.into_iter().map(|path| format!("metadata.{path}")).collect())
 }
 
 fn metadata_type(schema: &Schema) -> TypeId {

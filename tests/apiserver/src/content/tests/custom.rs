@@ -121,6 +121,20 @@ fn conditions_are_applied_one_by_one() {
 }
 
 #[test]
+fn nulls_are_dropped_from_a_patch_and_refused_in_an_apply() {
+    let mut object = Object::custom(schema());
+    object.create("a", thing(json!({ "name": "a", "size": 1 }))).unwrap();
+    object.merge("a", Endpoint::Main, thing(json!({ "words": { "k": null } }))).unwrap();
+    assert_eq!(
+        causes(object.apply("b", Force::Yes, thing(json!({ "size": null })))),
+        ["spec.size: Invalid value: \"null\": spec.size in body must be of type integer: \"null\""]
+    );
+    object.apply("b", Force::Yes, thing(json!({ "note": null }))).unwrap();
+    assert_eq!(object.live()["spec"]["note"], Value::Null);
+    assert!(object.live()["spec"].as_object().unwrap().contains_key("note"), "here null is a value");
+}
+
+#[test]
 fn metadata_is_read_as_that_of_any_object() {
     let mut object = Object::custom(schema());
     object.create("a", json!({ "metadata": { "bogus": 1, "labels": {} }, "spec": { "name": "a" } })).unwrap();
