@@ -57,6 +57,7 @@ fn deserted<K: Kept>(round: &mut Round, all: &All<K>) {
                 match hand.send::<Value>(Method::GET, &path, None).await {
                     Err(Fault::Missing) => {}
                     Ok(found) if found["metadata"]["uid"] != uid.as_str() => {}
+                    Ok(found) if takes_down(&found["metadata"]) => {}
                     Ok(_) => return Ok(None),
                     Err(fault) => return Err(fault),
                 }
@@ -64,6 +65,12 @@ fn deserted<K: Kept>(round: &mut Round, all: &All<K>) {
             hand.delete::<K>(&key, &uid, None).await
         });
     }
+}
+
+/// Whether an owner is deleted together with what is its own.
+fn takes_down(meta: &Value) -> bool {
+    let mut finalizers = meta["finalizers"].as_array().into_iter().flatten();
+    meta["deletionTimestamp"].is_string() && finalizers.any(|held| held == FOREGROUND)
 }
 
 /// Where an owner is looked for; nowhere for a kind that the world does not follow.

@@ -34,6 +34,8 @@ pub(super) fn run(round: &mut Round) {
 /// How a job's pods fare.
 struct Tally {
     active: Vec<(Key, String)>,
+    /// They are being deleted.
+    leaving: usize,
     failed: i32,
     succeeded: i32,
 }
@@ -47,15 +49,16 @@ fn go_on(round: &mut Round, key: &Key, job: &Job) {
         spec.active_deadline_seconds.zip(began).map(|(seconds, began)| began + SignedDuration::from_secs(seconds));
     let end = if pods.succeeded >= wanted {
         Some(("Complete", "CompletionsReached", "Reached expected number of succeeded pods"))
-    } else if pods.failed > spec.backoff_limit.unwrap_or(6) {
-        Some(("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit"))
     } else if deadline.is_some_and(|deadline| deadline <= round.wall) {
         Some(("Failed", "DeadlineExceeded", "Job was active longer than specified deadline"))
+    } else if pods.failed > spec.backoff_limit.unwrap_or(6) {
+        Some(("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit"))
     } else {
         wake(round, "deadline", job, deadline);
         None
     };
-    if end.is_some() && !pods.active.is_empty() {
+    // A job has not ended before its pods have.
+    if end.is_some() && (!pods.active.is_empty() || pods.leaving > 0) {
         for (key, uid) in pods.active {
             round.act(format!("end of pod {}/{}", key.0, key.1), move |hand| async move {
                 hand.delete::<Pod>(&key, &uid, None).await
@@ -80,13 +83,16 @@ fn go_on(round: &mut Round, key: &Key, job: &Job) {
 }
 
 fn pods(round: &Round, key: &Key, job: &Job) -> Tally {
-    let mut tally = Tally { active: Vec::new(), failed: 0, succeeded: 0 };
+    let mut tally = Tally { active: Vec::new(), leaving: 0, failed: 0, succeeded: 0 };
     let owned = |pod: &Pod| pod.metadata.owner_references.iter().flatten().any(|owner| owner.uid == id(job));
     for (at, pod) in round.objects.pods.iter().filter(|((namespace, _), pod)| *namespace == key.0 && owned(pod)) {
         match pod.status.as_ref().and_then(|status| status.phase.as_deref()) {
             Some("Succeeded") => tally.succeeded += 1,
             Some("Failed") => tally.failed += 1,
-            _ if leaving(pod) => tally.failed += 1,
+            _ if leaving(pod) => {
+                tally.failed += 1;
+                tally.leaving += 1;
+            }
             _ => tally.active.push((at.clone(), id(pod).to_owned())),
         }
     }

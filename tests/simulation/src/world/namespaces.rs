@@ -76,9 +76,14 @@ async fn empty(hand: &Hand, key: &Key, uid: &str) -> Done {
         let Some(items) = list["items"].as_array().filter(|items| !items.is_empty()) else { continue };
         left = true;
         // What is on its way already needs no second word.
-        if items.iter().any(|item| item["metadata"]["deletionTimestamp"].is_null()) {
-            let options = json!({ "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background" });
-            hand.send::<Value>(Method::DELETE, &path, Some(options)).await?;
+        for item in items.iter().filter(|item| item["metadata"]["deletionTimestamp"].is_null()) {
+            let (name, uid) = (item["metadata"]["name"].as_str().unwrap_or_default(), &item["metadata"]["uid"]);
+            let options = json!({ "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background",
+                "preconditions": { "uid": uid } });
+            match hand.send::<Value>(Method::DELETE, &format!("{path}/{name}"), Some(options)).await {
+                Ok(_) | Err(Fault::Missing | Fault::Conflict) => {}
+                Err(fault) => return Err(fault),
+            }
         }
     }
     if left {
