@@ -45,10 +45,8 @@ pub(super) fn judge_change(kind: &Kind, old: &Value, new: &Value, faults: &mut F
             }
             return;
         }
-        "PriorityClass" => {
-            if old["value"] != new["value"] {
-                faults.forbidden("value", "may not be changed in an update.");
-            }
+        "PriorityClass" if old["value"] != new["value"] => {
+            faults.forbidden("value", "may not be changed in an update.");
         }
         "ResourceQuota" => judge_unchanged(&old["spec"]["scopes"], &new["spec"]["scopes"], "spec.scopes", faults),
         "PersistentVolume" => {
