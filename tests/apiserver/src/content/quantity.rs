@@ -109,6 +109,14 @@ impl Ord for Quantity {
     }
 }
 
+impl std::ops::Sub for Quantity {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self { nano: self.nano.saturating_sub(other.nano), form: self.form }
+    }
+}
+
 impl std::ops::Add for Quantity {
     type Output = Self;
 

@@ -1,0 +1,158 @@
+//! CustomResourceDefinitions: what they add to what is served, and how they go.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::{
+    content,
+    delete::{Options, check_preconditions},
+    eviction::set_condition,
+    failure::Failure,
+    state::{Ask, State, shelf_of, text, texts},
+};
+
+const SHELF: &str = "customresourcedefinitions.apiextensions.k8s.io";
+const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+impl State {
+    /// Serves what the CRDs that are there say, and nothing else.
+    pub(crate) fn serve_crds(&mut self) {
+        self.served.retain(|_, served| !served.kind.custom);
+        for crd in self.objects(SHELF, "") {
+            self.serve_crd(&crd);
+        }
+    }
+
+    fn serve_crd(&mut self, crd: &Value) {
+        let group = text(crd, &["spec", "group"]);
+        let versions = crd["spec"]["versions"].as_array().into_iter().flatten();
+        let stored = versions.into_iter().find(|version| version["storage"] == true);
+        let stored_as = format!("{group}/{}", stored.map_or("", |version| text(version, &["name"])));
+        // One that does not say what it serves serves nothing.
+        for kind in content::kinds_of_crd(crd).unwrap_or_default() {
+            self.serve(kind, stored_as.clone());
+        }
+    }
+
+    /// What the controllers of the real server do when a CRD is made or changed: accept its names, and serve it.
+    pub(crate) fn crd_written(&mut self, crd: &Arc<Value>) {
+        let mut changed = (**crd).clone();
+        let names = &crd["spec"]["names"];
+        let mut accepted = names.clone();
+        if accepted["singular"].is_null() {
+            accepted["singular"] = text(names, &["kind"]).to_lowercase().into();
+        }
+        if accepted["listKind"].is_null() {
+            accepted["listKind"] = format!("{}List", text(names, &["kind"])).into();
+        }
+        let versions = crd["spec"]["versions"].as_array().into_iter().flatten();
+        let storage = versions.into_iter().find(|version| version["storage"] == true);
+        let storage = storage.map_or("", |version| text(version, &["name"])).to_owned();
+        let mut stored: Vec<String> = texts(crd, &["status", "storedVersions"]).map(str::to_owned).collect();
+        if !storage.is_empty() && !stored.contains(&storage) {
+            stored.push(storage);
+        }
+        if !changed["status"].is_object() {
+            changed["status"] = json!({});
+        }
+        changed["status"]["acceptedNames"] = accepted;
+        changed["status"]["storedVersions"] = stored.into();
+        let now = self.stamp();
+        for (kind, reason, message) in [
+            ("NamesAccepted", "NoConflicts", "no conflicts found"),
+            ("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+        ] {
+            let conditions = changed["status"]["conditions"].as_array().into_iter().flatten();
+            let there = conditions.into_iter().any(|there| there["type"] == kind && there["status"] == "True");
+            if !there {
+                let condition = json!({
+                    "type": kind, "status": "True", "lastTransitionTime": now, "reason": reason, "message": message,
+                });
+                set_condition(&mut changed, &condition);
+            }
+        }
+        let name = text(crd, &["metadata", "name"]).to_owned();
+        if changed != **crd {
+            self.put(&SHELF.into(), &name, "update", changed);
+        }
+        self.serve_crds();
+    }
+
+    /// The first deletion of a CRD deletes its objects; it goes when they have gone. `None`: it can go at once.
+    pub(crate) fn delete_crd(
+        &mut self,
+        ask: &Ask<'_>,
+        name: &str,
+        live: &Value,
+        options: &Options,
+    ) -> Result<Option<Value>, Failure> {
+        check_preconditions(ask, name, live, options)?;
+        if live["metadata"]["deletionTimestamp"].is_string() {
+            return Ok(None);
+        }
+        let mut crd = live.clone();
+        self.mark(&mut crd);
+        let mut finalizers: Vec<String> = texts(live, &["metadata", "finalizers"]).map(str::to_owned).collect();
+        if !finalizers.iter().any(|name| name == CLEANUP) {
+            finalizers.push(CLEANUP.to_owned());
+        }
+        crd["metadata"]["finalizers"] = finalizers.into();
+        if let Some(metadata) = crd["metadata"].as_object_mut() {
+            metadata.remove("deletionGracePeriodSeconds");
+        }
+        let condition = json!({
+            "type": "Terminating", "status": "True", "lastTransitionTime": self.stamp(),
+            "reason": "InstanceDeletionPending", "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+        });
+        set_condition(&mut crd, &condition);
+        if options.dry_run {
+            return Ok(Some(crd));
+        }
+        let stored = self.put(&SHELF.into(), name, "delete", crd);
+        let object = (*stored.value).clone();
+        self.delete_instances(ask, &object);
+        self.finish_crds();
+        Ok(Some(object))
+    }
+
+    fn delete_instances(&mut self, ask: &Ask<'_>, crd: &Value) {
+        let shelf = shelf_of(text(crd, &["spec", "group"]), text(crd, &["spec", "names", "plural"]));
+        let Some(served) = self.of_shelf(&shelf) else { return };
+        for object in self.objects(&shelf, "") {
+            let target = crate::route::Target {
+                namespace: text(&object, &["metadata", "namespace"]).to_owned(),
+                name: text(&object, &["metadata", "name"]).to_owned(),
+                ..ask.target.clone()
+            };
+            let one = Ask { served: served.clone(), target: &target, ..ask.clone() };
+            // One that cannot be deleted holds its CRD.
+            let _ = self.delete_one(&one, &target.name, &Options::default());
+        }
+    }
+
+    /// Lets those CRDs go whose last object has gone.
+    pub(crate) fn finish_crds(&mut self) {
+        for crd in self.objects(SHELF, "") {
+            let held = texts(&crd, &["metadata", "finalizers"]).any(|name| name == CLEANUP);
+            if !held || !crd["metadata"]["deletionTimestamp"].is_string() {
+                continue;
+            }
+            let shelf = shelf_of(text(&crd, &["spec", "group"]), text(&crd, &["spec", "names", "plural"]));
+            if !self.objects(&shelf, "").is_empty() {
+                continue;
+            }
+            let name = text(&crd, &["metadata", "name"]).to_owned();
+            let rest: Vec<String> =
+                texts(&crd, &["metadata", "finalizers"]).filter(|name| *name != CLEANUP).map(str::to_owned).collect();
+            if rest.is_empty() {
+                self.remove(&SHELF.into(), &name);
+            } else {
+                let mut crd = (*crd).clone();
+                crd["metadata"]["finalizers"] = rest.into();
+                self.put(&SHELF.into(), &name, "update", crd);
+            }
+        }
+        self.serve_crds();
+    }
+}

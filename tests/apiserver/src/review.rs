@@ -1,0 +1,78 @@
+//! Questions about what somebody may do.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::{
+    account::{Attributes, Rights},
+    failure::Failure,
+    route::Target,
+    state::{State, text},
+    store::bytes_of,
+};
+
+const GROUP: &str = "authorization.k8s.io";
+const OF_ONESELF: &str = "selfsubjectaccessreviews";
+const OF_OTHERS: &str = "subjectaccessreviews";
+
+/// Whether everybody who is known may do this.
+pub(crate) fn is_for_everybody(wanted: &Attributes<'_>) -> bool {
+    wanted.group == GROUP && wanted.resource == OF_ONESELF && wanted.verb == "create"
+}
+
+/// The answer to such a question, if the request is one.
+pub(crate) fn answer(
+    state: &State,
+    verb: &str,
+    target: &Target,
+    user: &str,
+    rights: &Rights,
+    body: &Bytes,
+) -> Option<Result<Bytes, Failure>> {
+    if target.group != GROUP || target.version != "v1" || !matches!(target.resource.as_str(), OF_ONESELF | OF_OTHERS) {
+        return None;
+    }
+    if verb != "create" || !target.name.is_empty() {
+        return Some(Err(Failure::method_not_allowed()));
+    }
+    Some(judge(state, target, user, rights, body))
+}
+
+fn judge(state: &State, target: &Target, user: &str, rights: &Rights, body: &Bytes) -> Result<Bytes, Failure> {
+    let mut review: Value = serde_json::from_slice(body).map_err(|error| Failure::bad_request(error.to_string()))?;
+    let spec = &review["spec"];
+    let about_user = match target.resource.as_str() {
+        OF_ONESELF => user,
+        _ => text(spec, &["user"]),
+    };
+    let of_user;
+    let rights = if target.resource == OF_ONESELF {
+        Some(rights)
+    } else {
+        of_user = state.accounts.values().find(|account| account.user == about_user);
+        of_user.map(|account| &account.rights)
+    };
+    let asked = &spec["resourceAttributes"];
+    let word = |name: &str| text(asked, &[name]);
+    let wanted = Attributes {
+        verb: word("verb"),
+        group: word("group"),
+        resource: word("resource"),
+        subresource: word("subresource"),
+        namespace: word("namespace"),
+        name: word("name"),
+    };
+    let allowed = match rights {
+        Some(Rights::All) => true,
+        Some(rights) if asked.is_object() => rights.allow(&wanted) || is_for_everybody(&wanted),
+        _ => false,
+    };
+    let kind = if target.resource == OF_ONESELF { "SelfSubjectAccessReview" } else { "SubjectAccessReview" };
+    if !review["metadata"].is_object() {
+        review["metadata"] = json!({ "creationTimestamp": null });
+    }
+    review["kind"] = kind.into();
+    review["apiVersion"] = format!("{GROUP}/v1").into();
+    review["status"] = json!({ "allowed": allowed });
+    Ok(bytes_of(&review))
+}

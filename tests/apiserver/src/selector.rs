@@ -1,0 +1,327 @@
+//! Label and field selectors.
+
+use serde_json::Value;
+
+use crate::{content::Kind, failure::Failure};
+
+/// Which objects are meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Selector {
+    labels: Vec<Requirement>,
+    fields: Vec<Term>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Requirement {
+    key: String,
+    test: Test,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Test {
+    In(Vec<String>),
+    NotIn(Vec<String>),
+    Exists,
+    Missing,
+    More(i64),
+    Less(i64),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Term {
+    /// Split at dots.
+    path: Vec<String>,
+    value: String,
+    equal: bool,
+}
+
+impl Selector {
+    /// Of a list or a watch of this kind.
+    pub(crate) fn parse(kind: &Kind, labels: &str, fields: &str) -> Result<Self, Failure> {
+        Ok(Self { labels: parse_labels(labels)?, fields: parse_fields(kind, fields)? })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+
+    /// Only the object of this name.
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        let path = vec!["metadata".to_owned(), "name".to_owned()];
+        self.fields.push(Term { path, value: name.to_owned(), equal: true });
+        self
+    }
+
+    pub(crate) fn matches(&self, object: &Value) -> bool {
+        self.is_empty()
+            || (self.labels.iter().all(|requirement| requirement.matches(&object["metadata"]["labels"]))
+                && self.fields.iter().all(|term| term.matches(object)))
+    }
+}
+
+impl Requirement {
+    fn matches(&self, labels: &Value) -> bool {
+        let value = labels.get(&self.key).and_then(Value::as_str);
+        let number = || value.and_then(|value| value.parse::<i64>().ok());
+        match &self.test {
+            Test::In(values) => value.is_some_and(|value| values.iter().any(|one| one == value)),
+            Test::NotIn(values) => value.is_none_or(|value| values.iter().all(|one| one != value)),
+            Test::Exists => value.is_some(),
+            Test::Missing => value.is_none(),
+            Test::More(than) => number().is_some_and(|number| number > *than),
+            Test::Less(than) => number().is_some_and(|number| number < *than),
+        }
+    }
+}
+
+impl Term {
+    fn matches(&self, object: &Value) -> bool {
+        let found = self.path.iter().try_fold(object, |value, part| value.get(part));
+        let same = match found {
+            None | Some(Value::Null) => {
+                self.value.is_empty()
+                    || (self.value == "false" && self.is_truth())
+                    || (self.value == "0" && self.is_count())
+            }
+            Some(Value::String(text)) => *text == self.value,
+            Some(other) => other.to_string() == self.value,
+        };
+        same == self.equal
+    }
+
+    fn last(&self) -> &str {
+        self.path.last().map_or("", String::as_str)
+    }
+
+    /// A boolean that is missing is false.
+    fn is_truth(&self) -> bool {
+        matches!(self.last(), "unschedulable" | "hostNetwork")
+    }
+
+    fn is_count(&self) -> bool {
+        matches!(self.last(), "successful")
+    }
+}
+
+/// The fields beside name and namespace by which objects of a kind can be selected.
+fn selectable(kind: &Kind) -> &'static [&'static str] {
+    if kind.custom {
+        return &[];
+    }
+    match kind.kind.as_str() {
+        "Pod" => &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.podIPs",
+            "status.nominatedNodeName",
+        ],
+        "Namespace" => &["status.phase"],
+        "Node" => &["spec.unschedulable"],
+        "Secret" => &["type"],
+        "Service" => &["spec.clusterIP", "spec.type"],
+        "Job" => &["status.successful"],
+        "Event" => &[
+            "involvedObject.kind",
+            "involvedObject.namespace",
+            "involvedObject.name",
+            "involvedObject.uid",
+            "involvedObject.apiVersion",
+            "involvedObject.resourceVersion",
+            "involvedObject.fieldPath",
+            "regarding.kind",
+            "regarding.namespace",
+            "regarding.name",
+            "regarding.uid",
+            "reason",
+            "reportingComponent",
+            "reportingController",
+            "source",
+            "type",
+        ],
+        _ => &[],
+    }
+}
+
+/// Whether a selector as it stands in objects (`matchLabels`, `matchExpressions`) selects these labels. One that is
+/// missing selects nothing, one that is empty everything.
+pub(crate) fn selects(selector: &Value, labels: &Value) -> bool {
+    if !selector.is_object() {
+        return false;
+    }
+    let exact = selector["matchLabels"].as_object().into_iter().flatten();
+    let mut expressions = selector["matchExpressions"].as_array().into_iter().flatten();
+    exact.into_iter().all(|(key, value)| labels.get(key) == Some(value))
+        && expressions.all(|expression| {
+            let key = expression["key"].as_str().unwrap_or_default().to_owned();
+            let values = || {
+                let values = expression["values"].as_array().into_iter().flatten();
+                values.filter_map(Value::as_str).map(str::to_owned).collect()
+            };
+            let test = match expression["operator"].as_str().unwrap_or_default() {
+                "In" => Test::In(values()),
+                "NotIn" => Test::NotIn(values()),
+                "Exists" => Test::Exists,
+                "DoesNotExist" => Test::Missing,
+                _ => return false,
+            };
+            Requirement { key, test }.matches(labels)
+        })
+}
+
+fn parse_fields(kind: &Kind, text: &str) -> Result<Vec<Term>, Failure> {
+    let mut terms = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let (field, value, equal) = if let Some((field, value)) = part.split_once("!=") {
+            (field, value, false)
+        } else if let Some((field, value)) = part.split_once("==") {
+            (field, value, true)
+        } else if let Some((field, value)) = part.split_once('=') {
+            (field, value, true)
+        } else {
+            return Err(Failure::bad_request(format!(
+                "unable to parse selector {text:?}: invalid selector: '{part}'; can't understand '{part}'"
+            )));
+        };
+        let known = selectable(kind);
+        if !matches!(field, "metadata.name" | "metadata.namespace") && !known.contains(&field) {
+            return Err(Failure::bad_request(if known.is_empty() && !kind.custom {
+                format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+            } else {
+                format!("field label not supported: {field}")
+            }));
+        }
+        let path = field.split('.').map(str::to_owned).collect();
+        terms.push(Term { path, value: value.to_owned(), equal });
+    }
+    Ok(terms)
+}
+
+fn parse_labels(text: &str) -> Result<Vec<Requirement>, Failure> {
+    let mut requirements = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let (requirement, behind) = requirement(rest)
+            .ok_or_else(|| Failure::bad_request(format!("unable to parse requirement: found '{rest}' in {text:?}")))?;
+        requirements.push(requirement);
+        rest = behind.trim_start();
+        match rest.strip_prefix(',') {
+            Some(behind) if !behind.trim().is_empty() => rest = behind.trim_start(),
+            None if rest.is_empty() => {}
+            _ => {
+                let words = format!("unable to parse requirement: found '{rest}', expected: identifier");
+                return Err(Failure::bad_request(words));
+            }
+        }
+    }
+    Ok(requirements)
+}
+
+/// One requirement, and what is behind it.
+fn requirement(text: &str) -> Option<(Requirement, &str)> {
+    if let Some(behind) = text.strip_prefix('!') {
+        let (key, rest) = word(behind.trim_start())?;
+        return Some((Requirement { key: key.to_owned(), test: Test::Missing }, rest));
+    }
+    let (key, rest) = word(text)?;
+    let key = key.to_owned();
+    let rest = rest.trim_start();
+    if rest.is_empty() || rest.starts_with(',') {
+        return Some((Requirement { key, test: Test::Exists }, rest));
+    }
+    for (operator, make) in [
+        ("!=", (|value| Some(Test::NotIn(vec![value]))) as fn(String) -> Option<Test>),
+        ("==", |value| Some(Test::In(vec![value]))),
+        ("=", |value| Some(Test::In(vec![value]))),
+        (">", |value| Some(Test::More(value.parse().ok()?))),
+        ("<", |value| Some(Test::Less(value.parse().ok()?))),
+    ] {
+        if let Some(behind) = rest.strip_prefix(operator) {
+            let behind = behind.trim_start();
+            let (value, rest) = word(behind).unwrap_or(("", behind));
+            return Some((Requirement { key, test: make(value.to_owned())? }, rest));
+        }
+    }
+    let (operator, behind) = word(rest)?;
+    let list = behind.trim_start().strip_prefix('(')?;
+    let (inside, rest) = list.split_once(')')?;
+    let values: Vec<String> = inside.split(',').map(|value| value.trim().to_owned()).collect();
+    let test = match operator {
+        "in" => Test::In(values),
+        "notin" => Test::NotIn(values),
+        _ => return None,
+    };
+    Some((Requirement { key, test }, rest))
+}
+
+/// A key or a value, and what is behind it.
+fn word(text: &str) -> Option<(&str, &str)> {
+    let end = text.find(|letter: char| letter.is_whitespace() || ",=!()<>".contains(letter)).unwrap_or(text.len());
+    (end > 0).then(|| text.split_at(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::content::builtin_kinds;
+
+    fn pods() -> Kind {
+        builtin_kinds().into_iter().find(|kind| kind.plural == "pods").expect("pods")
+    }
+
+    #[test]
+    fn label_selectors_select_as_the_real_ones_do() {
+        let object = json!({ "metadata": { "labels": { "a": "1", "b": "x", "e": "" } } });
+        for (text, selected) in [
+            ("", true),
+            ("a", true),
+            ("!a", false),
+            ("z", false),
+            ("!z", true),
+            ("a=1", true),
+            ("a==1,b=x", true),
+            ("a = 1 , b in (y, x)", true),
+            ("a!=1", false),
+            ("z!=1", true),
+            ("b notin (x)", false),
+            ("z notin (x)", true),
+            ("e=", true),
+            ("a>0", true),
+            ("a<1", false),
+            ("a=1,b=y", false),
+        ] {
+            let selector = Selector::parse(&pods(), text, "").expect(text);
+            assert_eq!(selector.matches(&object), selected, "{text}");
+        }
+    }
+
+    #[test]
+    fn selectors_that_say_nothing_are_bad_requests() {
+        for (labels, fields) in [("a in x", ""), ("a,,b", ""), ("=", ""), ("", "spec.foo=1"), ("", "metadata.name")] {
+            let refused = Selector::parse(&pods(), labels, fields).expect_err("a refusal");
+            assert_eq!(refused.code(), 400, "{labels} {fields}");
+        }
+    }
+
+    #[test]
+    fn field_selectors_look_at_fields() {
+        let object =
+            json!({ "metadata": { "name": "p" }, "spec": { "nodeName": "n" }, "status": { "phase": "Running" } });
+        for (text, selected) in [
+            ("metadata.name=p", true),
+            ("metadata.name!=p", false),
+            ("spec.nodeName=n,status.phase!=Failed", true),
+            ("spec.nodeName=", false),
+            ("spec.hostNetwork=false", true),
+        ] {
+            let selector = Selector::parse(&pods(), "", text).expect(text);
+            assert_eq!(selector.matches(&object), selected, "{text}");
+        }
+    }
+}

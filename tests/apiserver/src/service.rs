@@ -1,0 +1,286 @@
+//! What services are given: cluster addresses and node ports, each to one at a time.
+
+use std::{collections::BTreeSet, net::Ipv4Addr};
+
+use serde_json::{Value, json};
+
+use crate::{
+    content::Cause,
+    failure::Failure,
+    state::{Ask, State, take, text, texts},
+};
+
+/// 10.96.0.0/12, as most clusters have it.
+const FIRST_ADDRESS: u32 = 0x0a60_0000;
+const ADDRESSES: u32 = 1 << 20;
+const FIRST_PORT: u64 = 30_000;
+const LAST_PORT: u64 = 32_767;
+
+impl State {
+    /// What a new object is given before it is judged.
+    pub(crate) fn begin_create(&mut self, ask: &Ask<'_>, object: &mut Value) -> Result<(), Failure> {
+        if &*ask.served.shelf != "services" || !object["spec"].is_object() {
+            return Ok(());
+        }
+        let address = text(object, &["spec", "clusterIP"]).to_owned();
+        if !address.is_empty() && !has_addresses(object) {
+            object["spec"]["clusterIPs"] = json!([address]);
+        }
+        self.families(None, object)?;
+        self.give_address(None, object)?;
+        self.give_ports(None, object)
+    }
+
+    /// What a changed object keeps, and is given.
+    pub(crate) fn begin_update(&mut self, ask: &Ask<'_>, live: &Value, object: &mut Value) -> Result<(), Failure> {
+        if &*ask.served.shelf != "services" || !ask.target.subresource.is_empty() || !object["spec"].is_object() {
+            return Ok(());
+        }
+        keep_given(live, object);
+        let (before, after) = (text(live, &["spec", "clusterIP"]), text(object, &["spec", "clusterIP"]).to_owned());
+        if has_addresses(live) && !has_addresses(object) && before == after {
+            object["spec"]["clusterIPs"] = live["spec"]["clusterIPs"].clone();
+        }
+        if before != after && live["spec"]["clusterIPs"] == object["spec"]["clusterIPs"] {
+            if after.is_empty() {
+                take(object, &["spec"], "clusterIPs");
+            } else {
+                object["spec"]["clusterIPs"] = json!([after]);
+            }
+        }
+        self.families(Some(live), object)?;
+        self.give_address(Some(live), object)?;
+        self.give_ports(Some(live), object)
+    }
+
+    /// This cluster speaks IPv4 only.
+    fn families(&self, live: Option<&Value>, object: &mut Value) -> Result<(), Failure> {
+        if text(object, &["spec", "type"]) == "ExternalName" {
+            return Ok(());
+        }
+        let selects = object["spec"]["selector"].as_object().is_some_and(|selector| !selector.is_empty());
+        let for_others = is_headless(object) && !selects;
+        if text(object, &["spec", "ipFamilyPolicy"]).is_empty() {
+            let before = live.map_or("", |live| text(live, &["spec", "ipFamilyPolicy"]));
+            let policy = match before {
+                "" if for_others => "RequireDualStack",
+                "" => "SingleStack",
+                before => before,
+            };
+            object["spec"]["ipFamilyPolicy"] = policy.into();
+        }
+        let policy = text(object, &["spec", "ipFamilyPolicy"]).to_owned();
+        let mut families: Vec<String> = texts(object, &["spec", "ipFamilies"]).map(str::to_owned).collect();
+        let name = text(object, &["metadata", "name"]).to_owned();
+        if policy == "SingleStack" {
+            let same = live.is_some_and(|live| live["spec"]["ipFamilies"] == object["spec"]["ipFamilies"]);
+            if families.len() > 1 && same {
+                families.truncate(1);
+            } else if families.len() > 1 {
+                let words = "Invalid value: \"SingleStack\": must be 'RequireDualStack' or 'PreferDualStack' when multiple \
+                             IP families are specified";
+                return Err(refuse(&name, "spec.ipFamilyPolicy", words));
+            }
+        }
+        if families.is_empty() {
+            families.push("IPv4".to_owned());
+        }
+        if for_others {
+            if families.len() == 1 && policy != "SingleStack" {
+                families.push(if families[0] == "IPv4" { "IPv6" } else { "IPv4" }.to_owned());
+            }
+        } else {
+            if policy == "RequireDualStack" {
+                let words =
+                    "Invalid value: \"RequireDualStack\": this cluster is not configured for dual-stack services";
+                return Err(refuse(&name, "spec.ipFamilyPolicy", words));
+            }
+            if let Some(at) = families.iter().position(|family| family != "IPv4") {
+                let words = format!("Invalid value: {:?}: not configured on this cluster", families[at]);
+                return Err(refuse(&name, &format!("spec.ipFamilies[{at}]"), &words));
+            }
+        }
+        object["spec"]["ipFamilies"] = families.into();
+        Ok(())
+    }
+
+    fn give_address(&mut self, live: Option<&Value>, object: &mut Value) -> Result<(), Failure> {
+        if text(object, &["spec", "type"]) == "ExternalName" || is_headless(object) {
+            return Ok(());
+        }
+        let wanted = texts(object, &["spec", "clusterIPs"]).next().unwrap_or_default().to_owned();
+        let had = live.map_or("", |live| text(live, &["spec", "clusterIP"]));
+        if !wanted.is_empty() && wanted == had {
+            return Ok(());
+        }
+        let name = text(object, &["metadata", "name"]).to_owned();
+        let taken: BTreeSet<String> = self
+            .objects("services", "")
+            .iter()
+            .flat_map(|service| texts(service, &["spec", "clusterIPs"]).map(str::to_owned).collect::<Vec<_>>())
+            .collect();
+        if wanted.is_empty() {
+            let address = self.free_address(&taken);
+            object["spec"]["clusterIP"] = address.as_str().into();
+            object["spec"]["clusterIPs"] = json!([address]);
+            return Ok(());
+        }
+        // What is no address at all is told by the judges of the whole object.
+        let Ok(address) = wanted.parse::<Ipv4Addr>() else { return Ok(()) };
+        let refusal = |words: &str| {
+            let words = format!("Invalid value: [{wanted:?}]: failed to allocate IP {wanted}: {words}");
+            Err(refuse(&name, "spec.clusterIPs", &words))
+        };
+        if !(FIRST_ADDRESS..FIRST_ADDRESS + ADDRESSES).contains(&u32::from(address)) {
+            return refusal("the provided IP is not in the valid range. The range of valid IPs is 10.96.0.0/12");
+        }
+        if taken.contains(&wanted) {
+            return refusal("provided IP is already allocated");
+        }
+        if text(object, &["spec", "clusterIP"]).is_empty() {
+            return Ok(());
+        }
+        object["spec"]["clusterIP"] = wanted.into();
+        Ok(())
+    }
+
+    fn free_address(&mut self, taken: &BTreeSet<String>) -> String {
+        loop {
+            let offset = u32::try_from(self.random.below(u64::from(ADDRESSES - 2))).unwrap_or(0) + 1;
+            let address = Ipv4Addr::from(FIRST_ADDRESS + offset).to_string();
+            if !taken.contains(&address) {
+                return address;
+            }
+        }
+    }
+
+    fn give_ports(&mut self, live: Option<&Value>, object: &mut Value) -> Result<(), Failure> {
+        if !has_node_ports(object) {
+            return Ok(());
+        }
+        let name = text(object, &["metadata", "name"]).to_owned();
+        let own: BTreeSet<u64> = live.into_iter().flat_map(ports_of).collect();
+        let uid = live.map(|live| &live["metadata"]["uid"]);
+        let mut taken: BTreeSet<u64> = BTreeSet::new();
+        for service in self.objects("services", "") {
+            if uid.is_none_or(|uid| *uid != service["metadata"]["uid"]) {
+                taken.extend(ports_of(&service));
+            }
+        }
+        let mut given: Vec<(u64, u64)> = Vec::new();
+        let allocate = object["spec"]["allocateLoadBalancerNodePorts"] != false
+            || text(object, &["spec", "type"]) != "LoadBalancer";
+        let count = object["spec"]["ports"].as_array().map_or(0, Vec::len);
+        let asked: BTreeSet<u64> = ports_of(object).collect();
+        for at in 0..count {
+            let port = &object["spec"]["ports"][at];
+            let (number, wanted) = (port["port"].as_u64().unwrap_or(0), port["nodePort"].as_u64().unwrap_or(0));
+            if wanted == 0 {
+                if !allocate {
+                    continue;
+                }
+                // The same port by another protocol may have the same node port.
+                let same = given.iter().find(|(port, _)| *port == number && live.is_none()).map(|(_, given)| *given);
+                let node_port = match same {
+                    Some(node_port) => node_port,
+                    None => self.free_port(&taken, &asked),
+                };
+                object["spec"]["ports"][at]["nodePort"] = node_port.into();
+                given.push((number, node_port));
+                taken.insert(node_port);
+                continue;
+            }
+            let field = format!("spec.ports[{at}].nodePort");
+            let again = given.iter().any(|(_, given)| *given == wanted);
+            if !(FIRST_PORT..=LAST_PORT).contains(&wanted) && !own.contains(&wanted) {
+                let words = format!(
+                    "Invalid value: {wanted}: provided port is not in the valid range. The range of valid ports is \
+                     {FIRST_PORT}-{LAST_PORT}"
+                );
+                return Err(refuse(&name, &field, &words));
+            }
+            if taken.contains(&wanted) && !own.contains(&wanted) && !again {
+                let words = format!("Invalid value: {wanted}: provided port is already allocated");
+                return Err(refuse(&name, &field, &words));
+            }
+            given.push((number, wanted));
+        }
+        let needs_check = text(object, &["spec", "type"]) == "LoadBalancer"
+            && text(object, &["spec", "externalTrafficPolicy"]) == "Local";
+        if needs_check && object["spec"]["healthCheckNodePort"].as_u64().unwrap_or(0) == 0 {
+            object["spec"]["healthCheckNodePort"] = self.free_port(&taken, &asked).into();
+        }
+        Ok(())
+    }
+
+    fn free_port(&mut self, taken: &BTreeSet<u64>, asked: &BTreeSet<u64>) -> u64 {
+        loop {
+            let port = FIRST_PORT + self.random.below(LAST_PORT - FIRST_PORT + 1);
+            if !taken.contains(&port) && !asked.contains(&port) {
+                return port;
+            }
+        }
+    }
+}
+
+fn refuse(name: &str, field: &str, words: &str) -> Failure {
+    let cause = Cause { field: field.to_owned(), reason: "FieldValueInvalid".to_owned(), message: words.to_owned() };
+    Failure::invalid("", "Service", name, &[cause])
+}
+
+fn has_addresses(service: &Value) -> bool {
+    texts(service, &["spec", "clusterIPs"]).next().is_some()
+}
+
+fn is_headless(service: &Value) -> bool {
+    text(service, &["spec", "clusterIP"]) == "None"
+}
+
+fn has_node_ports(service: &Value) -> bool {
+    matches!(text(service, &["spec", "type"]), "NodePort" | "LoadBalancer")
+}
+
+/// The node ports that a service has.
+fn ports_of(service: &Value) -> impl Iterator<Item = u64> {
+    let ports = service["spec"]["ports"].as_array().into_iter().flatten();
+    let health = service["spec"]["healthCheckNodePort"].as_u64();
+    ports.filter_map(|port| port["nodePort"].as_u64()).chain(health).filter(|port| *port > 0)
+}
+
+/// What a client leaves out of what the server has given, it need not know.
+fn keep_given(live: &Value, object: &mut Value) {
+    let has_address =
+        |service: &Value| matches!(text(service, &["spec", "type"]), "ClusterIP" | "NodePort" | "LoadBalancer" | "");
+    if has_address(live) && has_address(object) {
+        if text(object, &["spec", "clusterIP"]).is_empty() && !live["spec"]["clusterIP"].is_null() {
+            object["spec"]["clusterIP"] = live["spec"]["clusterIP"].clone();
+        }
+        if !has_addresses(object) && has_addresses(live) {
+            object["spec"]["clusterIPs"] = live["spec"]["clusterIPs"].clone();
+        }
+    }
+    if has_node_ports(live) && has_node_ports(object) {
+        let used: BTreeSet<u64> = ports_of(live).filter(|port| ports_of(object).any(|other| other == *port)).collect();
+        let before = live["spec"]["ports"].as_array().cloned().unwrap_or_default();
+        for port in object["spec"]["ports"].as_array_mut().into_iter().flatten() {
+            if port["nodePort"].as_u64().unwrap_or(0) > 0 {
+                continue;
+            }
+            let same = before.iter().find(|before| text(before, &["name"]) == text(port, &["name"]));
+            if let Some(node_port) = same.and_then(|before| before["nodePort"].as_u64())
+                && node_port > 0
+                && !used.contains(&node_port)
+            {
+                port["nodePort"] = node_port.into();
+            }
+        }
+    }
+    let health = |service: &Value| service["spec"]["healthCheckNodePort"].as_u64().unwrap_or(0);
+    let local = |service: &Value| {
+        text(service, &["spec", "type"]) == "LoadBalancer"
+            && text(service, &["spec", "externalTrafficPolicy"]) == "Local"
+    };
+    if local(live) && local(object) && health(object) == 0 && health(live) > 0 {
+        object["spec"]["healthCheckNodePort"] = health(live).into();
+    }
+}
