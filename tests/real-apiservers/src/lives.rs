@@ -1,0 +1,225 @@
+//! The controller's lives: each in a thread and a runtime of its own, which end as a process does.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use atoll::{
+    admin::Ask,
+    controller::lease::{Ended, Identity},
+    dialect,
+    metrics::Metrics,
+    operator::{self, Settings, Surroundings},
+    plan::name::Namespace,
+    server::Health,
+    worker::{
+        connect::{KubeConnect, agent},
+        contact,
+        failpoint::Failpoint,
+        pool::Master,
+        registration::SecretNamespaces,
+        timing,
+    },
+};
+use kube::{
+    Client,
+    client::ClientBuilder,
+    config::{Config, KubeConfigOptions, Kubeconfig},
+};
+use simulation::{
+    ask::Members,
+    link::Links,
+    lives::{NAMESPACE, Replica},
+    logs,
+    stage::simulated::MASTER,
+    tape::{Event, Life, Tape},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::counted::{Connecting, Ledger, Steps};
+
+/// How soon a kubelet starts a container again.
+const AGAIN: Duration = Duration::from_secs(2);
+/// The controller's futures are large in a debug build.
+const STACK: usize = 16 << 20;
+
+/// All lives. Dropping this ends them.
+pub struct Lives {
+    shared: Arc<Shared>,
+    last_pod: Mutex<BTreeMap<Replica, u32>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Shared {
+    /// The kubeconfig of the master, by the way that can be made bad.
+    kubeconfig: String,
+    members: Members,
+    links: Links,
+    tape: Tape,
+    steps: Steps,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    last: u32,
+    running: BTreeMap<Replica, Running>,
+}
+
+/// A replica and its present life.
+struct Running {
+    /// Ends the replica for good.
+    stop: CancellationToken,
+    /// Ends its present life.
+    end: CancellationToken,
+}
+
+impl Lives {
+    /// No life yet.
+    pub fn new(kubeconfig: String, members: Members, links: Links, tape: Tape) -> Self {
+        let (steps, state) = (Steps::default(), Mutex::default());
+        let shared = Arc::new(Shared { kubeconfig, members, links, tape, steps, state });
+        Self { shared, last_pod: Mutex::default(), threads: Mutex::default() }
+    }
+
+    /// What all lives do.
+    pub fn steps(&self) -> &Steps {
+        &self.shared.steps
+    }
+
+    /// Starts a replica, which goes on from one life to the next until it is stopped.
+    pub fn start(&self, replica: Replica) {
+        let pod = {
+            let mut pods = lock(&self.last_pod);
+            let pod = pods.entry(replica).or_default();
+            *pod += 1;
+            *pod
+        };
+        let (stop, shared) = (CancellationToken::new(), self.shared.clone());
+        let running = Running { stop: stop.clone(), end: stop.child_token() };
+        lock(&shared.state).running.insert(replica, running);
+        let name = format!("atoll-{}-{pod}", replica.0);
+        let thread = std::thread::Builder::new().name(name.clone()).stack_size(STACK);
+        let thread = thread.spawn(move || shared.go_on(replica, &name, &stop)).expect("a thread");
+        lock(&self.threads).push(thread);
+    }
+
+    /// Ends a replica for good, as by `kill -9`.
+    pub fn stop(&self, replica: Replica) {
+        if let Some(running) = lock(&self.shared.state).running.remove(&replica) {
+            running.stop.cancel();
+        }
+    }
+
+    /// Ends the present life, as by `kill -9`. The next one begins by itself.
+    pub fn crash(&self, replica: Replica) {
+        if let Some(running) = lock(&self.shared.state).running.get(&replica) {
+            running.end.cancel();
+        }
+    }
+}
+
+impl Drop for Lives {
+    fn drop(&mut self) {
+        for running in lock(&self.shared.state).running.values() {
+            running.stop.cancel();
+        }
+        for thread in std::mem::take(&mut *lock(&self.threads)) {
+            // A panic of the controller is on the tape.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Shared {
+    fn go_on(&self, replica: Replica, name: &str, stop: &CancellationToken) {
+        let _log = logs::capture(&self.tape, tracing::Level::INFO);
+        while !stop.is_cancelled() {
+            let (life, end) = {
+                let mut state = lock(&self.state);
+                state.last += 1;
+                let life = Life(state.last);
+                let end = stop.child_token();
+                if let Some(running) = state.running.get_mut(&replica)
+                    && !stop.is_cancelled()
+                {
+                    running.end = end.clone();
+                }
+                (life, end)
+            };
+            self.tape.note(Event::Controller(life, "begins"));
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                runtime.block_on(async {
+                    let ledger = Ledger { life, tape: self.tape.clone(), steps: self.steps.clone(), end: end.clone() };
+                    tokio::select! {
+                        biased;
+                        () = end.cancelled() => "is killed",
+                        ended = self.live(ledger, name) => match ended {
+                            Ok(Ended::Lost) => "ends: the lease is lost",
+                            Ok(Ended::Stopped) => "ends",
+                            Err(()) => "ends: the master cannot be reached",
+                        },
+                    }
+                })
+            }));
+            // Nothing of it goes on: its tasks are dropped where they wait, and its sockets closed.
+            drop(runtime);
+            let what = ended.unwrap_or_else(|_| {
+                self.tape.violate("P1 panic", format!("{life} panics"));
+                "panics"
+            });
+            self.tape.note(Event::Controller(life, what));
+            if !stop.is_cancelled() {
+                std::thread::sleep(AGAIN);
+            }
+        }
+    }
+
+    /// One life, from connecting to the master to the end: what `atoll run` does.
+    async fn live(&self, ledger: Ledger, name: &str) -> Result<Ended, ()> {
+        let client = ledger.keep(master(&self.kubeconfig).await, MASTER);
+        let uid = contact::identity(&client, timing::CALL_DEADLINE).await.map_err(|_| ())?;
+        let master = Master { uid, client, namespace: Namespace::from(NAMESPACE) };
+        let settings = Settings {
+            installation: atoll::cli::INSTALLATION.to_owned(),
+            lease: "atoll".to_owned(),
+            identity: Identity(name.to_owned()),
+            secrets: SecretNamespaces { own: master.namespace.clone(), listed: [Namespace::from("default")].into() },
+            contexts: None,
+            manifests: dialect::Settings::default(),
+            disabled: [].into(),
+            jitter: u64::from(ledger.life.0).wrapping_mul(0x9E37_79B9_7F4A_7C15),
+        };
+        let metrics = Metrics::new();
+        let (members, links, life) = (self.members.clone(), self.links.clone(), ledger.life);
+        let by = KubeConnect { failpoint: Failpoint::default(), metrics: metrics.clone() };
+        let surroundings = Surroundings {
+            connect: Arc::new(Connecting { by, ledger }),
+            ask: Box::new(move |clients| Arc::new(members.asked_by(links, life, clients)) as Arc<dyn Ask>),
+            metrics,
+            health: Health::default(),
+        };
+        Ok(operator::run(master, settings, surroundings, std::future::pending()).await)
+    }
+}
+
+/// The client of the master, as `atoll run` makes it.
+async fn master(kubeconfig: &str) -> Client {
+    let kubeconfig = Kubeconfig::from_yaml(kubeconfig).expect("the lab's kubeconfig");
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+    let mut config = config.expect("a configuration");
+    config.proxy_url = None;
+    config.connect_timeout = Some(timing::CONNECT_DEADLINE);
+    config.read_timeout = None;
+    config.default_retry = false;
+    config.headers.push(agent());
+    ClientBuilder::try_from(config).expect("a client").build()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,202 @@
+//! The real stage: API servers that run, in real time.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use atoll::{cli::INSTALLATION, controller::claim::claimed, dialect};
+use k8s_openapi::{
+    api::core::v1::Namespace, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{ObjectMeta, PostParams},
+};
+use lab::bare::{Options, Server, Snapshot};
+use simulation::{
+    ask::Members,
+    entropy,
+    link::{Links, Power, Way, Weather},
+    lives::{NAMESPACE, Replica},
+    programs::Processes,
+    stage::{Stage, simulated::MASTER},
+    tape::{Event, Site, Tape},
+    world::{
+        World,
+        net::{Mode, Net},
+    },
+};
+use tokio::task::AbortHandle;
+
+use crate::{cluster::Cluster, lives::Lives};
+
+/// How many workers there are.
+const WORKERS: u8 = 3;
+
+/// API servers that run, in real time.
+pub struct Real {
+    /// What happens.
+    pub tape: Tape,
+    /// The controller. Ends before the clusters do.
+    pub lives: Lives,
+    net: Net,
+    processes: Processes,
+    clusters: BTreeMap<Site, Cluster>,
+    ticking: AbortHandle,
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        self.ticking.abort();
+    }
+}
+
+impl Real {
+    /// A master with Atoll's CRDs, and workers that nobody has registered. Must be called within a runtime of tokio,
+    /// which its clusters' worlds run on.
+    pub async fn start(seed: u64) -> lab::Result<Self> {
+        let names = std::iter::once(MASTER.to_owned()).chain((1..=WORKERS).map(|number| format!("w{number}")));
+        let servers = Server::start_all(names.map(Options::named)).await?;
+        prepare(&servers[0].client().await?).await;
+        let tape = Tape::new(Vec::new());
+        let net = Net::new(Mode::Flat);
+        let processes = Processes::new(net.clone(), seed, Some(tape.clone()));
+        let etcds = processes.etcds().clone();
+        let ticking = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                etcds.tick(entropy::elapsed());
+            }
+        });
+        let mut clusters = BTreeMap::new();
+        for server in servers {
+            let cluster = Cluster::around(server, seed, &processes, &net).await?;
+            clusters.insert(cluster.site(), cluster);
+        }
+        // Questions to members take as long as they do in the simulation; nothing else goes by these links.
+        let links = Links::new(tape.clone(), Weather::default(), seed);
+        let members = Members { net: net.clone(), processes: processes.clone() };
+        let lives = Lives::new(clusters[MASTER].kubeconfig().to_owned(), members, links, tape.clone());
+        Ok(Self { tape, lives, net, processes, clusters, ticking: ticking.abort_handle() })
+    }
+
+    fn cluster(&self, site: &Site) -> &Cluster {
+        &self.clusters[site]
+    }
+}
+
+/// Atoll's CRDs, served, and its namespace.
+async fn prepare(master: &Client) {
+    let crds: Api<CustomResourceDefinition> = Api::all(master.clone());
+    for crd in dialect::crds() {
+        let crd = crds.create(&PostParams::default(), &claimed(crd, INSTALLATION)).await.expect("a CRD");
+        let (name, mut established) = (crd.name_any(), false);
+        for _ in 0..300 {
+            let conditions = crds.get(&name).await.ok().and_then(|crd| crd.status?.conditions).unwrap_or_default();
+            established = conditions.iter().any(|found| found.type_ == "Established" && found.status == "True");
+            if established {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert!(established, "the CRD {name} is not established within 30 s");
+    }
+    let metadata = ObjectMeta { name: Some(NAMESPACE.to_owned()), ..ObjectMeta::default() };
+    let namespace = Namespace { metadata, ..Namespace::default() };
+    Api::all(master.clone()).create(&PostParams::default(), &namespace).await.expect("a namespace");
+}
+
+/// What cannot be done to a server on this machine fails the scenario.
+fn well<T>(done: lab::Result<T>) -> T {
+    done.unwrap_or_else(|error| panic!("the lab: {error}"))
+}
+
+impl Stage for Real {
+    type Backup = Snapshot;
+
+    fn master(&self) -> Site {
+        Site::from(MASTER)
+    }
+
+    fn workers(&self) -> Vec<Site> {
+        self.clusters.keys().filter(|site| &***site != MASTER).cloned().collect()
+    }
+
+    fn person(&self, site: &Site) -> Client {
+        self.cluster(site).person.clone()
+    }
+
+    fn kubeconfig(&self, site: &Site) -> String {
+        self.cluster(site).kubeconfig().to_owned()
+    }
+
+    fn world(&self, site: &Site) -> &World {
+        &self.cluster(site).world
+    }
+
+    fn net(&self) -> &Net {
+        &self.net
+    }
+
+    fn processes(&self) -> &Processes {
+        &self.processes
+    }
+
+    fn say(&self, words: &str) {
+        self.tape.note(Event::Person(words.to_owned()));
+    }
+
+    fn fault(&self, kind: &str, words: &str) {
+        self.tape.fault(kind, words.to_owned());
+    }
+
+    async fn sleep(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    async fn way(&self, site: &Site, way: Way) {
+        self.fault("connection", &format!("{site}: {way:?}"));
+        self.cluster(site).set_way(way).await;
+    }
+
+    async fn power(&self, site: &Site, power: Power) {
+        self.fault("cluster down", &format!("{site}: power {power:?}"));
+        well(self.cluster(site).set_power(power).await);
+    }
+
+    async fn back_up(&self, site: &Site) -> Snapshot {
+        well(self.cluster(site).back_up().await)
+    }
+
+    async fn restore(&self, site: &Site, backup: &Snapshot) {
+        self.fault("restored from backup", &format!("{site} is restored"));
+        well(self.cluster(site).restore(backup).await);
+    }
+
+    async fn rebuild(&self, site: &Site) {
+        self.fault("identity swapped", &format!("another cluster answers at {site}"));
+        well(self.cluster(site).rebuild().await);
+    }
+
+    async fn compact(&self, site: &Site) {
+        self.fault("compacted (410)", &format!("{site} is compacted"));
+        well(self.cluster(site).compact().await);
+    }
+
+    async fn start(&self, replica: Replica) {
+        self.lives.start(replica);
+    }
+
+    async fn crash(&self, replica: Replica) {
+        self.fault("controller crash", "the controller is killed");
+        self.lives.crash(replica);
+    }
+
+    async fn stop(&self, replica: Replica) {
+        self.fault("controller crash", "a replica of the controller is stopped");
+        self.lives.stop(replica);
+    }
+
+    async fn crash_after(&self, writes: u64) {
+        self.fault("controller crash", &format!("the controller dies {writes} writes from now"));
+        self.lives.steps().end_after(writes);
+    }
+}
