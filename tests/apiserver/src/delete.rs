@@ -209,10 +209,10 @@ impl State {
             if let Some(deleted) = self.delete_namespace(ask, name, &live, options)? {
                 return Ok(deleted);
             }
-        } else if ask.served.shelf.starts_with("customresourcedefinitions.") {
-            if let Some(object) = self.delete_crd(ask, name, &live, options)? {
-                return Ok(Deleted { object, gone: false });
-            }
+        } else if ask.served.shelf.starts_with("customresourcedefinitions.")
+            && let Some(object) = self.delete_crd(ask, name, &live, options)?
+        {
+            return Ok(Deleted { object, gone: false });
         }
         check_preconditions(ask, name, &live, options)?;
         let graceful = self.grace(kind, &live, options);

@@ -30,7 +30,7 @@ impl Query {
         let mut query = Self::default();
         for (key, value) in pairs(text) {
             match key.as_str() {
-                "watch" => query.watch = truth(&value)?,
+                "watch" => query.watch = truth(&value),
                 "labelSelector" => query.label_selector = value,
                 "fieldSelector" => query.field_selector = value,
                 "limit" => query.limit = number::<i64>(&value)?.max(0).unsigned_abs(),
@@ -38,15 +38,15 @@ impl Query {
                 "resourceVersion" => query.version = value,
                 "resourceVersionMatch" => query.version_match = value,
                 "timeoutSeconds" => query.timeout_seconds = u64::try_from(number::<i64>(&value)?).ok(),
-                "allowWatchBookmarks" => query.bookmarks = truth(&value)?,
-                "sendInitialEvents" => query.initial_events = Some(truth(&value)?),
+                "allowWatchBookmarks" => query.bookmarks = truth(&value),
+                "sendInitialEvents" => query.initial_events = Some(truth(&value)),
                 "dryRun" => query.dry_run.push(value),
                 "fieldManager" => query.field_manager = value,
                 "fieldValidation" => query.field_validation = value,
-                "force" => query.force = Some(truth(&value)?),
+                "force" => query.force = Some(truth(&value)),
                 "gracePeriodSeconds" => query.grace_seconds = Some(number(&value)?),
                 "propagationPolicy" => query.propagation = value,
-                "orphanDependents" => query.orphan_dependents = Some(truth(&value)?),
+                "orphanDependents" => query.orphan_dependents = Some(truth(&value)),
                 _ => {}
             }
         }
@@ -84,13 +84,9 @@ pub(crate) fn check_dry_run(kind: &str, given: &[String]) -> Result<(), Failure>
     Err(Failure::invalid_options(kind, "dryRun", "FieldValueNotSupported", &words))
 }
 
-fn truth(text: &str) -> Result<bool, Failure> {
-    match text {
-        "" | "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        // Whatever else is said about a boolean counts as yes.
-        _ => Ok(true),
-    }
+/// Whatever is said about a boolean counts as yes, but for two ways to say no.
+fn truth(text: &str) -> bool {
+    !matches!(text, "0" | "false")
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, Failure> {

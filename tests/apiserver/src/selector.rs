@@ -84,7 +84,9 @@ impl Term {
                     || (self.value == "0" && self.is_count())
             }
             Some(Value::String(text)) => *text == self.value,
-            Some(other) => other.to_string() == self.value,
+            Some(Value::Bool(truth)) => self.value == if *truth { "true" } else { "false" },
+            Some(Value::Number(number)) => self.value.parse::<serde_json::Number>().is_ok_and(|value| value == *number),
+            Some(_) => false,
         };
         same == self.equal
     }

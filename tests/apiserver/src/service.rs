@@ -26,7 +26,7 @@ impl State {
         if !address.is_empty() && !has_addresses(object) {
             object["spec"]["clusterIPs"] = json!([address]);
         }
-        self.families(None, object)?;
+        families(None, object)?;
         self.give_address(None, object)?;
         self.give_ports(None, object)
     }
@@ -48,60 +48,9 @@ impl State {
                 object["spec"]["clusterIPs"] = json!([after]);
             }
         }
-        self.families(Some(live), object)?;
+        families(Some(live), object)?;
         self.give_address(Some(live), object)?;
         self.give_ports(Some(live), object)
-    }
-
-    /// This cluster speaks IPv4 only.
-    fn families(&self, live: Option<&Value>, object: &mut Value) -> Result<(), Failure> {
-        if text(object, &["spec", "type"]) == "ExternalName" {
-            return Ok(());
-        }
-        let selects = object["spec"]["selector"].as_object().is_some_and(|selector| !selector.is_empty());
-        let for_others = is_headless(object) && !selects;
-        if text(object, &["spec", "ipFamilyPolicy"]).is_empty() {
-            let before = live.map_or("", |live| text(live, &["spec", "ipFamilyPolicy"]));
-            let policy = match before {
-                "" if for_others => "RequireDualStack",
-                "" => "SingleStack",
-                before => before,
-            };
-            object["spec"]["ipFamilyPolicy"] = policy.into();
-        }
-        let policy = text(object, &["spec", "ipFamilyPolicy"]).to_owned();
-        let mut families: Vec<String> = texts(object, &["spec", "ipFamilies"]).map(str::to_owned).collect();
-        let name = text(object, &["metadata", "name"]).to_owned();
-        if policy == "SingleStack" {
-            let same = live.is_some_and(|live| live["spec"]["ipFamilies"] == object["spec"]["ipFamilies"]);
-            if families.len() > 1 && same {
-                families.truncate(1);
-            } else if families.len() > 1 {
-                let words = "Invalid value: \"SingleStack\": must be 'RequireDualStack' or 'PreferDualStack' when multiple \
-                             IP families are specified";
-                return Err(refuse(&name, "spec.ipFamilyPolicy", words));
-            }
-        }
-        if families.is_empty() {
-            families.push("IPv4".to_owned());
-        }
-        if for_others {
-            if families.len() == 1 && policy != "SingleStack" {
-                families.push(if families[0] == "IPv4" { "IPv6" } else { "IPv4" }.to_owned());
-            }
-        } else {
-            if policy == "RequireDualStack" {
-                let words =
-                    "Invalid value: \"RequireDualStack\": this cluster is not configured for dual-stack services";
-                return Err(refuse(&name, "spec.ipFamilyPolicy", words));
-            }
-            if let Some(at) = families.iter().position(|family| family != "IPv4") {
-                let words = format!("Invalid value: {:?}: not configured on this cluster", families[at]);
-                return Err(refuse(&name, &format!("spec.ipFamilies[{at}]"), &words));
-            }
-        }
-        object["spec"]["ipFamilies"] = families.into();
-        Ok(())
     }
 
     fn give_address(&mut self, live: Option<&Value>, object: &mut Value) -> Result<(), Failure> {
@@ -221,6 +170,56 @@ impl State {
             }
         }
     }
+}
+
+/// This cluster speaks IPv4 only.
+fn families(live: Option<&Value>, object: &mut Value) -> Result<(), Failure> {
+    if text(object, &["spec", "type"]) == "ExternalName" {
+        return Ok(());
+    }
+    let selects = object["spec"]["selector"].as_object().is_some_and(|selector| !selector.is_empty());
+    let for_others = is_headless(object) && !selects;
+    if text(object, &["spec", "ipFamilyPolicy"]).is_empty() {
+        let before = live.map_or("", |live| text(live, &["spec", "ipFamilyPolicy"]));
+        let policy = match before {
+            "" if for_others => "RequireDualStack",
+            "" => "SingleStack",
+            before => before,
+        };
+        object["spec"]["ipFamilyPolicy"] = policy.into();
+    }
+    let policy = text(object, &["spec", "ipFamilyPolicy"]).to_owned();
+    let mut families: Vec<String> = texts(object, &["spec", "ipFamilies"]).map(str::to_owned).collect();
+    let name = text(object, &["metadata", "name"]).to_owned();
+    if policy == "SingleStack" {
+        let same = live.is_some_and(|live| live["spec"]["ipFamilies"] == object["spec"]["ipFamilies"]);
+        if families.len() > 1 && same {
+            families.truncate(1);
+        } else if families.len() > 1 {
+            let words = "Invalid value: \"SingleStack\": must be 'RequireDualStack' or 'PreferDualStack' when multiple \
+                             IP families are specified";
+            return Err(refuse(&name, "spec.ipFamilyPolicy", words));
+        }
+    }
+    if families.is_empty() {
+        families.push("IPv4".to_owned());
+    }
+    if for_others {
+        if families.len() == 1 && policy != "SingleStack" {
+            families.push(if families[0] == "IPv4" { "IPv6" } else { "IPv4" }.to_owned());
+        }
+    } else {
+        if policy == "RequireDualStack" {
+            let words = "Invalid value: \"RequireDualStack\": this cluster is not configured for dual-stack services";
+            return Err(refuse(&name, "spec.ipFamilyPolicy", words));
+        }
+        if let Some(at) = families.iter().position(|family| family != "IPv4") {
+            let words = format!("Invalid value: {:?}: not configured on this cluster", families[at]);
+            return Err(refuse(&name, &format!("spec.ipFamilies[{at}]"), &words));
+        }
+    }
+    object["spec"]["ipFamilies"] = families.into();
+    Ok(())
 }
 
 fn refuse(name: &str, field: &str, words: &str) -> Failure {

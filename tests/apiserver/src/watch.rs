@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How often a quiet watch says how far it has come.
-const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+const BOOKMARK_EVERY: Duration = Duration::from_mins(1);
 /// A last bookmark comes so long before the end.
 const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 /// How long a watch lasts, at least, if its client does not say.

@@ -104,12 +104,11 @@ fn usage(shelf: &str, object: &Value) -> Amounts {
             count("services", number(1));
             count("services.loadbalancers", number(usize::from(kind == "LoadBalancer")));
             let open = match kind {
-                "NodePort" => ports,
                 "LoadBalancer" if object["spec"]["allocateLoadBalancerNodePorts"] == false => {
                     let ports = object["spec"]["ports"].as_array().into_iter().flatten();
                     ports.filter(|port| port["nodePort"].as_u64().unwrap_or(0) > 0).count()
                 }
-                "LoadBalancer" => ports,
+                "NodePort" | "LoadBalancer" => ports,
                 _ => 0,
             };
             count("services.nodeports", number(open));

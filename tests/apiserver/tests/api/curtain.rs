@@ -40,7 +40,7 @@ fn a_namespace_can_be_wiped_out() {
 
 #[test]
 fn an_identity_can_be_swapped() {
-    let server = Server::new();
+    let server = Server::bare();
     assert_eq!(server.get("/api/v1/namespaces/kube-system").1["metadata"]["uid"], "the-identity");
     server.0.set_identity("another".into());
     assert_eq!(server.get("/api/v1/namespaces/kube-system").1["metadata"]["uid"], "another");

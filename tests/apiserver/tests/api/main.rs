@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 pub struct Server(pub ApiServer);
 
 impl Server {
-    pub fn new() -> Self {
+    pub fn bare() -> Self {
         let start = jiff::Timestamp::from_second(1_700_000_000).unwrap();
         let server = ApiServer::new(Options {
             identity: "the-identity".to_owned(),
@@ -31,7 +31,7 @@ impl Server {
 
     /// One with a namespace `ns`, its service account, and something in it.
     pub fn with(objects: &[Value]) -> Self {
-        let server = Self::new();
+        let server = Self::bare();
         server.make(&json!({ "kind": "Namespace", "apiVersion": "v1", "metadata": { "name": "ns" } }));
         server.make(&json!({ "kind": "ServiceAccount", "apiVersion": "v1", "metadata": { "name": "default" } }));
         for object in objects {

@@ -134,7 +134,7 @@ fn status_and_the_rest_are_written_apart() {
 
 #[test]
 fn a_pod_needs_its_service_account() {
-    let server = Server::new();
+    let server = Server::bare();
     server.make(&json!({ "kind": "Namespace", "apiVersion": "v1", "metadata": { "name": "ns" } }));
     let answer = server.post(PODS, &pod("p"));
     assert_eq!(reason(&answer), (403, "Forbidden"));
