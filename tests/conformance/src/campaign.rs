@@ -1,17 +1,17 @@
 //! Many sequences, several at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::{StreamExt as _, stream};
 
-use crate::Trouble;
 use crate::accepted::{ACCEPTED, Context, covered};
 use crate::compare::{Difference, compare, subject};
 use crate::generate::{Sequence, sequence};
 use crate::run::{Transcript, play};
 use crate::side::Side;
 use crate::step::Verb;
+use crate::{Trouble, show};
 
 /// Plays sequences to both sides.
 #[derive(Debug)]
@@ -88,6 +88,19 @@ impl<'a, R: Side, S: Side> Judge<'a, R, S> {
     }
 }
 
+/// Differences of one kind.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// How often.
+    pub times: usize,
+    /// The first sequence that shows it.
+    pub sequence: u64,
+    /// The request there, and what both sides say.
+    pub example: String,
+    /// The resources that show it.
+    pub resources: BTreeSet<String>,
+}
+
 /// What came of many.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -103,8 +116,8 @@ pub struct Report {
     pub events: usize,
     /// How often each accepted difference was met.
     pub accepted: BTreeMap<usize, usize>,
-    /// What nothing covers: by signature, how often, and the first sequence that shows it.
-    pub differences: BTreeMap<String, (usize, u64)>,
+    /// What nothing covers, by what both sides say, without what follows from an earlier difference.
+    pub differences: BTreeMap<String, Group>,
     /// How many sequences show such a difference.
     pub failed: usize,
     /// How many sequences the real server answered in two ways, of which one was that of the other side.
@@ -127,8 +140,18 @@ impl Report {
         for (place, times) in &verdict.accepted {
             *self.accepted.entry(*place).or_default() += times;
         }
-        for signature in verdict.signatures() {
-            self.differences.entry(signature).or_insert((0, verdict.sequence.number)).0 += 1;
+        // What comes later most likely follows from it.
+        let first = verdict.differences.first().map(|difference| difference.step);
+        for difference in verdict.differences.iter().filter(|difference| Some(difference.step) == first) {
+            let Some(step) = verdict.sequence.steps.iter().find(|step| step.id == difference.step) else { continue };
+            let group = self.differences.entry(difference.kind()).or_insert_with(|| Group {
+                times: 0,
+                sequence: verdict.sequence.number,
+                example: show::brief(verdict, difference),
+                resources: BTreeSet::new(),
+            });
+            group.times += 1;
+            group.resources.insert(subject(&step.path));
         }
         self.unsteady += usize::from(verdict.unsteady);
         self.failed += usize::from(!verdict.differences.is_empty());
@@ -163,9 +186,11 @@ impl std::fmt::Display for Report {
             }
         }
         let mut differences: Vec<_> = self.differences.iter().collect();
-        differences.sort_by_key(|(_, (times, _))| std::cmp::Reverse(*times));
-        for (signature, (times, number)) in &differences {
-            writeln!(f, "DIFFERENCE {times:5} times, first in sequence {number}: {signature}")?;
+        differences.sort_by_key(|(_, group)| std::cmp::Reverse(group.times));
+        for (kind, group) in &differences {
+            let resources: Vec<_> = group.resources.iter().map(String::as_str).collect();
+            writeln!(f, "DIFFERENCE {} times ({}): {kind}", group.times, resources.join(", "))?;
+            writeln!(f, "  sequence {}: {}", group.sequence, group.example)?;
         }
         write!(f, "differences that are not listed: {} in {} sequences", differences.len(), self.failed)
     }

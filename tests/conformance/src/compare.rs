@@ -30,7 +30,10 @@ pub fn compare(real: &Transcript, simulated: &Transcript) -> Vec<Difference> {
         let Some((other_status, other_body)) = simulated.answers.get(step) else { continue };
         let mut found = Finder { step: *step, differences: &mut differences };
         found.look("status", &(*status).into(), &(*other_status).into());
-        found.look("", body, other_body);
+        // An error and an object differ in everything else as well.
+        if status / 100 == other_status / 100 {
+            found.look("", body, other_body);
+        }
     }
     for step in real.events.keys().chain(simulated.events.keys()).copied().collect::<std::collections::BTreeSet<_>>() {
         // A watch that only one side opened has a different answer already.
@@ -83,13 +86,27 @@ impl Finder<'_> {
 impl Difference {
     /// What differences of one cause have in common: the kind of request and the place.
     pub fn signature(&self, step: &Step) -> String {
-        let place: Vec<_> = self
-            .place
-            .split('/')
-            .map(|part| if part.bytes().all(|byte| byte.is_ascii_digit()) && !part.is_empty() { "*" } else { part })
-            .collect();
-        format!("{:?} {} {}", step.verb, subject(&step.path), place.join("/"))
+        format!("{:?} {} {}", step.verb, subject(&step.path), self.general_place())
     }
+
+    fn general_place(&self) -> String {
+        let general = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let parts: Vec<_> = self.place.split('/').map(|part| if general(part) { "*" } else { part }).collect();
+        parts.join("/")
+    }
+
+    /// What those of one cause most likely have in common: the place, and what both sides say.
+    pub fn kind(&self) -> String {
+        format!("{} real {} other {}", self.general_place(), brief(&self.real), brief(&self.simulated))
+    }
+}
+
+fn brief(value: &Value) -> String {
+    let mut text: String = value.to_string().chars().filter(|letter| !letter.is_ascii_digit()).collect();
+    if let Some((end, _)) = text.char_indices().nth(100) {
+        text.truncate(end);
+    }
+    text
 }
 
 /// The resource and the subresource of a path, without names.

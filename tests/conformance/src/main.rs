@@ -107,19 +107,16 @@ async fn compare<S: Side>(real: &Real, other: &S, arguments: &Arguments) -> Resu
 
 /// A sequence for each of the most frequent differences.
 fn first_of_each<'a>(failed: &'a [Verdict], report: &Report, most: usize) -> Vec<&'a Verdict> {
-    let mut signatures: Vec<_> = report.differences.iter().collect();
-    signatures.sort_by_key(|(_, (times, _))| std::cmp::Reverse(*times));
-    let mut chosen: Vec<&Verdict> = Vec::new();
-    for (signature, _) in signatures {
-        // The shortest one whose first difference it is.
-        let candidates = failed.iter().filter(|verdict| verdict.signatures().next().as_ref() == Some(signature));
-        if let Some(verdict) = candidates.min_by_key(|verdict| verdict.sequence.steps.len())
-            && chosen.len() < most
-        {
-            chosen.push(verdict);
+    let mut groups: Vec<_> = report.differences.values().collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.times));
+    let mut numbers: Vec<u64> = Vec::new();
+    for group in groups {
+        if !numbers.contains(&group.sequence) {
+            numbers.push(group.sequence);
         }
     }
-    chosen
+    let verdict = |number: &u64| failed.iter().find(|verdict| verdict.sequence.number == *number);
+    numbers.iter().filter_map(verdict).take(most).collect()
 }
 
 async fn shrunk<S: Side>(

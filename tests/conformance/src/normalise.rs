@@ -4,6 +4,7 @@
 //! seen; versions of objects become ranks, so that their order must agree; times of the present become `now`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -228,15 +229,21 @@ impl Seen {
         })
     }
 
+    /// Addresses of 10.96.0.0/12, from which both servers allocate those of services.
     fn service_addresses(&mut self, text: &str) -> String {
         let mut normal = String::new();
         let mut rest = text;
-        while let Some(at) = rest.find("10.96.") {
+        while let Some(at) = rest.find("10.") {
             let (before, from) = rest.split_at(at);
             let length = from.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
             let (address, after) = from.split_at(length);
             normal.push_str(before);
-            normal.push_str(&format!("<address {}>", place(&mut self.addresses, address.to_owned())));
+            let inside = address.parse::<Ipv4Addr>().is_ok_and(|address| (96..112).contains(&address.octets()[1]));
+            if inside {
+                normal.push_str(&format!("<address {}>", place(&mut self.addresses, address.to_owned())));
+            } else {
+                normal.push_str(address);
+            }
             rest = after;
         }
         normal + rest

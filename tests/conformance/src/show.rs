@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::campaign::Verdict;
+use crate::compare::Difference;
 use crate::run::{Exchange, Transcript};
 
 /// All requests of a sequence and both answers to each.
@@ -13,6 +14,31 @@ pub fn everything(verdict: &Verdict, other: &str) -> String {
 /// All requests, and the answers where they differ.
 pub fn differing(verdict: &Verdict, other: &str) -> String {
     text(verdict, other, false)
+}
+
+/// One request and what both sides say about one place.
+pub fn brief(verdict: &Verdict, difference: &Difference) -> String {
+    let step = verdict.sequence.steps.iter().find(|step| step.id == difference.step);
+    let exchange =
+        |transcript: &Transcript| transcript.exchanges.iter().find(|exchange| exchange.id == difference.step).cloned();
+    let (Some(step), Some(real), Some(other)) = (step, exchange(&verdict.real), exchange(&verdict.simulated)) else {
+        return String::new();
+    };
+    let some = |text: &str| text.chars().take(700).collect::<String>();
+    format!(
+        "step {} {} {} {}\n    {}\n    {} real: {} {}\n    {} other: {} {}",
+        step.id,
+        step.method,
+        real.words.uri,
+        step.content.unwrap_or_default(),
+        some(&real.words.body),
+        difference.place,
+        some(&difference.real.to_string()),
+        if difference.place == "status" { some(&real.body.to_string()) } else { String::new() },
+        difference.place,
+        some(&difference.simulated.to_string()),
+        if difference.place == "status" { some(&other.body.to_string()) } else { String::new() },
+    )
 }
 
 fn text(verdict: &Verdict, other: &str, all: bool) -> String {
