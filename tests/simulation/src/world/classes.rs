@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     Class,
     round::Round,
-    volumes::{LOCAL, NETWORK},
+    volumes::{DEFAULT_CLASS, LOCAL, NETWORK},
 };
 
 /// Makes the storage classes that are not there.
@@ -30,6 +30,6 @@ fn object(class: Class, default: Class) -> Value {
     };
     let is_default = (class == default).to_string();
     json!({ "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
-        "metadata": { "name": class.name(), "annotations": { "storageclass.kubernetes.io/is-default-class": is_default } },
+        "metadata": { "name": class.name(), "annotations": { DEFAULT_CLASS: is_default } },
         "provisioner": provisioner, "volumeBindingMode": mode, "reclaimPolicy": "Delete", "allowVolumeExpansion": true })
 }

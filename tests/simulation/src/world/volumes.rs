@@ -24,6 +24,8 @@ use super::{
 
 /// Where a volume of the second kind is, as schedulers say it.
 pub(super) const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
+/// Marks the class that a claim gets which names none.
+pub(super) const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 /// Volumes that every node reaches.
 pub(super) const NETWORK: &str = "network.world.sim";
 /// Volumes on a node's own disk.
@@ -85,6 +87,9 @@ pub(super) fn provide(round: &mut Round, lost: &BTreeMap<String, String>) {
 }
 
 fn serve(round: &mut Round, key: &Key, claim: &PersistentVolumeClaim) {
+    if claim.spec.as_ref().is_some_and(|spec| spec.storage_class_name.is_none()) {
+        return classify(round, key, claim);
+    }
     let ready = match binding(round.objects, claim) {
         None => return,
         Some(Binding::AtOnce) => true,
@@ -109,6 +114,18 @@ fn serve(round: &mut Round, key: &Key, claim: &PersistentVolumeClaim) {
         (Part::Status, json!({ "status": status }))
     };
     write(round, key, claim, part, patch);
+}
+
+/// A claim that came before there was a default class gets it now.
+fn classify(round: &mut Round, key: &Key, claim: &PersistentVolumeClaim) {
+    let is_default = |class: &&StorageClass| {
+        let annotations = class.metadata.annotations.as_ref();
+        annotations.and_then(|all| all.get(DEFAULT_CLASS)).is_some_and(|value| value == "true")
+    };
+    let default = round.objects.classes.values().find(is_default).and_then(|class| class.metadata.name.clone());
+    if let Some(default) = default {
+        write(round, key, claim, Part::Object, json!({ "spec": { "storageClassName": default } }));
+    }
 }
 
 fn storage(quantities: Option<&BTreeMap<String, Quantity>>) -> Option<&str> {

@@ -73,11 +73,14 @@ async fn a_claim_waits_for_its_volume_and_grows_when_it_asks_for_more() {
     bench.world.withhold(Goods::Volumes);
     bench.make(claim("data", "standard")).await;
     bench.make(claim("alien", "no-such-class")).await;
+    let mut plain = claim("plain", "");
+    plain["spec"].as_object_mut().expect("a spec").remove("storageClassName");
+    bench.make(plain).await;
     sleep(Duration::from_mins(1)).await;
     let phase = |bench: &Bench, name: &str| bench.read("persistentvolumeclaims", name)["status"]["phase"].clone();
     assert_eq!(phase(&bench, "data"), "Pending");
     bench.world.provide(Goods::Volumes);
-    bench.until("bound", |bench| phase(bench, "data") == "Bound").await;
+    bench.until("bound", |bench| phase(bench, "data") == "Bound" && phase(bench, "plain") == "Bound").await;
     let path = "/api/v1/namespaces/default/persistentvolumeclaims/data";
     bench.patch(path, json!({ "spec": { "resources": { "requests": { "storage": "2Gi" } } } })).await;
     let capacity =
