@@ -9,6 +9,7 @@ pub mod campaign;
 pub mod compare;
 pub mod dice;
 pub mod generate;
+pub mod guest;
 pub mod kinds;
 pub mod normalise;
 pub mod real;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::Trouble;
 use crate::generate::Sequence;
 use crate::side::{Events, Patience, Side, Watching, whole};
-use crate::step::{Learned, Step, Verb, Words};
+use crate::step::{COMPACT, Learned, Step, Verb, Words};
 
 /// Everything that was said.
 #[derive(Clone, Debug)]
@@ -53,6 +53,10 @@ pub async fn play(
     let mut learned = Learned { namespace: namespace.to_owned(), ..Learned::default() };
     let (mut exchanges, mut watches) = (Vec::new(), BTreeMap::new());
     for step in &sequence.steps {
+        if step.method == COMPACT {
+            side.compact().await?;
+            continue;
+        }
         let words = step.words(&learned);
         if reads_from_memory(step) {
             side.settle(words.uri.split('?').next().unwrap_or_default()).await?;
@@ -61,7 +65,7 @@ pub async fn play(
         if let Some(content) = step.content {
             request = request.header("content-type", content);
         }
-        let response = side.send(request.body(Bytes::from(words.body.clone()))?).await?;
+        let response = side.send(step.who, request.body(Bytes::from(words.body.clone()))?).await?;
         let status = response.status().as_u16();
         let body = if step.verb == Verb::Watch && status == 200 {
             watches.insert(step.id, Watching::new(response.into_body()));

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::Trouble;
+use crate::step::Who;
 
 /// An answer that is complete.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,9 +28,11 @@ pub trait Side: Send + Sync {
     /// How long it is quiet when all events were told.
     fn quiet(&self) -> Duration;
     /// Sends a request, and gives the answer as far as it is there.
-    fn send(&self, request: Request<Bytes>) -> impl Future<Output = Result<Response<Flow>, Trouble>> + Send;
+    fn send(&self, who: Who, request: Request<Bytes>) -> impl Future<Output = Result<Response<Flow>, Trouble>> + Send;
     /// Waits until what was written is seen by reads that are served from memory.
     fn settle(&self, collection: &str) -> impl Future<Output = Result<(), Trouble>> + Send;
+    /// Lets all older versions expire.
+    fn compact(&self) -> impl Future<Output = Result<(), Trouble>> + Send;
     /// Removes what only a few sequences can have at a time.
     fn tidy(&self, namespace: &str) -> impl Future<Output = Result<(), Trouble>> + Send;
 }

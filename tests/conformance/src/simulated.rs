@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use apiserver::{ApiServer, Who};
+use apiserver::{Account, ApiServer, Rights, Rule};
 use bytes::Bytes;
 use http::{Request, Response};
 use jiff::Timestamp;
 
 use crate::side::{Flow, Side, flow, whole};
-use crate::{Trouble, crds};
+use crate::step::Who;
+use crate::{Trouble, crds, guest};
 
 /// A simulated API server with Atoll's resources, and nothing else.
 pub struct Simulated {
@@ -31,11 +32,12 @@ impl Simulated {
             clock: Arc::new(Timestamp::now),
             seed: 1,
         });
+        server.account(guest::NAME, Account { user: guest::NAME.to_owned(), rights: guest_rights(), expires: None });
         let simulated = Self { server };
         for crd in crds() {
             let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
             let request = Request::post(path).header("content-type", "application/json");
-            let answer = whole(simulated.send(request.body(crd.to_string().into())?).await?).await;
+            let answer = whole(simulated.send(Who::Admin, request.body(crd.to_string().into())?).await?).await;
             if answer.status != 201 {
                 return Err(Trouble::Server(format!("a resource was refused: {}", answer.body)));
             }
@@ -53,8 +55,18 @@ impl Side for Simulated {
         Duration::from_millis(10)
     }
 
-    async fn send(&self, request: Request<Bytes>) -> Result<Response<Flow>, Trouble> {
-        Ok(self.server.answer(&Who::Admin, request).map(flow))
+    async fn send(&self, who: Who, request: Request<Bytes>) -> Result<Response<Flow>, Trouble> {
+        let who = match who {
+            Who::Admin => apiserver::Who::Admin,
+            Who::Guest => apiserver::Who::Token(guest::NAME.to_owned()),
+            Who::Stranger => apiserver::Who::Token("nobody's".to_owned()),
+        };
+        Ok(self.server.answer(&who, request).map(flow))
+    }
+
+    async fn compact(&self) -> Result<(), Trouble> {
+        self.server.compact();
+        Ok(())
     }
 
     async fn settle(&self, _: &str) -> Result<(), Trouble> {
@@ -64,4 +76,15 @@ impl Side for Simulated {
     async fn tidy(&self, _: &str) -> Result<(), Trouble> {
         Ok(())
     }
+}
+
+fn guest_rights() -> Rights {
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let rule = |(group, resources, verbs): &(&str, &[&str], &[&str])| Rule {
+        groups: vec![(*group).to_owned()],
+        resources: words(resources),
+        verbs: words(verbs),
+        ..Rule::default()
+    };
+    Rights::Rules(guest::RULES.iter().map(rule).collect())
 }

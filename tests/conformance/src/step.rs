@@ -26,6 +26,18 @@ pub enum Verb {
     Other,
 }
 
+/// Who sends a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Who {
+    /// Somebody who may do everything.
+    #[default]
+    Admin,
+    /// Somebody who may do a little; see [`crate::guest`].
+    Guest,
+    /// Somebody with a token that nobody knows.
+    Stranger,
+}
+
 /// One request of a sequence.
 #[derive(Clone, Debug)]
 pub struct Step {
@@ -33,7 +45,9 @@ pub struct Step {
     pub id: usize,
     /// What it does.
     pub verb: Verb,
-    /// The HTTP method.
+    /// Who sends it.
+    pub who: Who,
+    /// The HTTP method, or [`COMPACT`].
     pub method: &'static str,
     /// The path, without the query.
     pub path: String,
@@ -44,6 +58,9 @@ pub struct Step {
     /// The body.
     pub body: Body,
 }
+
+/// Stands for the method where a step is no request: from there on, older versions are expired.
+pub const COMPACT: &str = "COMPACT";
 
 /// What a request carries.
 #[derive(Clone, Debug)]
@@ -219,6 +236,7 @@ mod tests {
         let mut step = Step {
             id: 4,
             verb: Verb::Update,
+            who: Who::Admin,
             method: "PUT",
             path: "/api/v1/namespaces/{{ns}}/pods/x".into(),
             query: vec![("labelSelector", "seq={{ns}},u={{3:/metadata/uid}}".into()), ("x", "{{9:/y}}".into())],

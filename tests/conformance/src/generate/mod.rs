@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::dice::Dice;
 use crate::kinds::{KINDS, Kind};
-use crate::step::{Body, Step, Verb};
+use crate::step::{Body, Step, Verb, Who};
 
 mod change;
 mod create;
@@ -25,6 +25,8 @@ pub struct Sequence {
 
 /// Short names of objects. `z` is never made.
 const NAMES: &[&str] = &["a", "b", "c"];
+/// Who asks, and how often.
+const WHO: &[(usize, Who)] = &[(960, Who::Admin), (38, Who::Guest), (2, Who::Stranger)];
 /// Who writes.
 const MANAGERS: &[&str] = &["atoll", "other"];
 
@@ -36,7 +38,13 @@ pub(crate) const APPLY: &str = "application/apply-patch+yaml";
 
 /// The sequence of this number.
 pub fn sequence(seed: u64, number: u64) -> Sequence {
-    let mut writer = Writer { dice: Dice::of(seed, number), steps: Vec::new(), answers: Vec::new(), alive: Vec::new() };
+    let mut writer = Writer {
+        dice: Dice::of(seed, number),
+        steps: Vec::new(),
+        answers: Vec::new(),
+        alive: Vec::new(),
+        began: false,
+    };
     writer.begin();
     let length = 8 + writer.dice.below(8);
     let kinds: Vec<_> = (0..=writer.dice.below(2)).map(|_| writer.dice.weigh(KINDS)).collect();
@@ -64,20 +72,30 @@ struct Writer {
     answers: Vec<Answered>,
     /// Kinds and names of what most likely is there.
     alive: Vec<(&'static str, String)>,
+    /// Whether what sequences begin with is written.
+    began: bool,
 }
 
 impl Writer {
     /// The sequence's namespace and what pods need in it.
     fn begin(&mut self) {
-        let namespace = json!({ "apiVersion": "v1", "kind": "Namespace",
-            "metadata": { "name": "{{ns}}", "labels": { "seq": "{{ns}}" } } });
-        let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "default" } });
+        let mut labels = json!({ "seq": "{{ns}}" });
+        if self.dice.percent(8) {
+            labels["pod-security.kubernetes.io/enforce"] =
+                self.dice.choose(&["restricted", "baseline", "privileged"]).into();
+        }
+        let namespace =
+            json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "{{ns}}", "labels": labels } });
         self.send(Verb::Create, "POST", "/api/v1/namespaces", JSON, Body::Json(namespace));
+        let name = if self.dice.percent(3) { "other" } else { "default" };
+        let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": name } });
         self.send(Verb::Create, "POST", "/api/v1/namespaces/{{ns}}/serviceaccounts", JSON, Body::Json(account));
+        self.began = true;
     }
 
     /// What is there in the end.
     fn end(&mut self, kinds: &[&'static Kind]) {
+        self.began = false;
         for (number, kind) in kinds.iter().enumerate() {
             if kinds[..number].iter().all(|before| before.plural != kind.plural) {
                 self.ask(Verb::List, "GET", kind.everywhere());
@@ -115,7 +133,8 @@ impl Writer {
     fn ask(&mut self, verb: Verb, method: &'static str, path: impl Into<String>) -> usize {
         let id = self.steps.len();
         let (path, query) = (path.into(), Vec::new());
-        self.steps.push(Step { id, verb, method, path, query, content: None, body: Body::Nothing });
+        let who = if self.began { self.dice.weigh(WHO) } else { Who::Admin };
+        self.steps.push(Step { id, verb, who, method, path, query, content: None, body: Body::Nothing });
         id
     }
 
@@ -242,7 +261,7 @@ impl Writer {
     fn odd(&mut self, kind: &'static Kind) {
         let name = self.name(kind);
         let path = kind.path(&name);
-        match self.dice.below(12) {
+        match self.dice.below(14) {
             0 => drop(self.ask(Verb::Other, "GET", "/api/v1/namespaces/{{ns}}/nosuchthings")),
             1 => drop(self.ask(Verb::Other, "GET", "/apis/no.such.group/v1/things")),
             2 => drop(self.ask(Verb::Other, "GET", path + "/nosuchsubresource")),
@@ -257,6 +276,18 @@ impl Writer {
                 let object = kind.plain("{{ns}}-elsewhere");
                 let path = kind.collection().replace("{{ns}}", "{{ns}}-nowhere");
                 self.send(Verb::Create, "POST", path, JSON, Body::Json(object));
+            }
+            11 | 12 => {
+                let verb = self.dice.choose(&["get", "list", "create", "delete", "patch", "*"]);
+                let mut wanted = json!({ "verb": verb, "group": kind.group(), "resource": kind.plural });
+                if kind.namespaced && self.dice.percent(60) {
+                    wanted["namespace"] = "{{ns}}".into();
+                }
+                let review = json!({ "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+                    "spec": { "resourceAttributes": wanted } });
+                let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+                let id = self.send(Verb::Other, "POST", path, JSON, Body::Json(review));
+                self.steps[id].who = self.dice.choose(&[Who::Admin, Who::Guest, Who::Guest]);
             }
             _ => {
                 self.ask(Verb::List, "GET", kind.collection().replace("{{ns}}", "{{ns}}-nowhere"));

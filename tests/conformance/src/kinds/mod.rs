@@ -164,6 +164,11 @@ impl Kind {
         if self.namespaced { short.to_owned() } else { format!("{{{{ns}}}}-{short}") }
     }
 
+    /// Its API group; empty for the core one.
+    pub fn group(&self) -> &'static str {
+        self.api.split_once('/').map_or("", |(group, _)| group)
+    }
+
     /// The path of an object of this (real) name.
     pub fn path(&self, name: &str) -> String {
         format!("{}/{name}", self.collection())
