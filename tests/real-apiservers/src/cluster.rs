@@ -63,6 +63,11 @@ impl Cluster {
         self.way.kubeconfig()
     }
 
+    /// What must not be seen anywhere: the token of its administrator, as whom Atoll comes.
+    pub fn token(&self) -> String {
+        self.server.token()
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -15,9 +15,9 @@ use atoll::{
         kubeconfig::Credentials,
     },
 };
-use bytes::Bytes;
 use futures::{FutureExt as _, future::BoxFuture};
 use http::{Method, Request, Response};
+use http_body_util::BodyExt as _;
 use kube::{Client, client::Body};
 use simulation::tape::{Answer, Call, Event, Life, Site, Tape};
 use tokio_util::sync::CancellationToken;
@@ -114,6 +114,9 @@ impl tower::Service<Request<Body>> for Counted {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let Self { client, site, ledger } = self.clone();
         async move {
+            let (parts, body) = request.into_parts();
+            let body = body.collect().await?.to_bytes();
+            let request = Request::from_parts(parts, Body::from(body.clone()));
             let call = Arc::new(Call {
                 number: ledger.steps.0.calls.fetch_add(1, Ordering::Relaxed),
                 life: ledger.life,
@@ -121,7 +124,7 @@ impl tower::Service<Request<Body>> for Counted {
                 verb: verb(&request),
                 path: request.uri().path().to_owned(),
                 query: request.uri().query().unwrap_or_default().to_owned(),
-                body: Bytes::new(),
+                body,
             });
             if call.is_write() {
                 ledger.tape.note(Event::Sent(call.clone()));

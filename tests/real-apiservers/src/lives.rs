@@ -67,6 +67,8 @@ struct Shared {
 struct State {
     last: u32,
     running: BTreeMap<Replica, Running>,
+    /// What each life has counted.
+    metrics: Vec<Metrics>,
 }
 
 /// A replica and its present life.
@@ -88,6 +90,12 @@ impl Lives {
     /// What all lives do.
     pub fn steps(&self) -> &Steps {
         &self.shared.steps
+    }
+
+    /// What they have counted, as it would be scraped.
+    pub fn metrics(&self) -> String {
+        let metrics = lock(&self.shared.state).metrics.clone();
+        metrics.iter().map(|metrics| metrics.text().unwrap_or_default()).collect()
     }
 
     /// Starts a replica, which goes on from one life to the next until it is stopped.
@@ -195,6 +203,7 @@ impl Shared {
             jitter: u64::from(ledger.life.0).wrapping_mul(0x9E37_79B9_7F4A_7C15),
         };
         let metrics = Metrics::new();
+        lock(&self.state).metrics.push(metrics.clone());
         let (members, links, life) = (self.members.clone(), self.links.clone(), ledger.life);
         let by = KubeConnect { failpoint: Failpoint::default(), metrics: metrics.clone() };
         let surroundings = Surroundings {

@@ -13,6 +13,7 @@ use kube::{
 use lab::bare::{Options, Server, Snapshot};
 use simulation::{
     ask::Members,
+    check::{self, Truth},
     entropy,
     link::{Links, Power, Way, Weather},
     lives::{NAMESPACE, Replica},
@@ -40,12 +41,19 @@ pub struct Real {
     net: Net,
     processes: Processes,
     clusters: BTreeMap<Site, Cluster>,
-    ticking: AbortHandle,
+    truth: Truth,
+    background: [AbortHandle; 2],
 }
+
+/// The checks that look at processes, requests and log lines alone. The others look into the API servers in memory.
+const CHECKS: [&str; 5] =
+    ["S2 one bootstrap", "S3 exclusive identity", "S3 no force", "D2 one database", "S13 secrecy"];
 
 impl Drop for Real {
     fn drop(&mut self) {
-        self.ticking.abort();
+        for task in &self.background {
+            task.abort();
+        }
     }
 }
 
@@ -56,7 +64,9 @@ impl Real {
         let names = std::iter::once(MASTER.to_owned()).chain((1..=WORKERS).map(|number| format!("w{number}")));
         let servers = Server::start_all(names.map(Options::named)).await?;
         prepare(&servers[0].client().await?).await;
-        let tape = Tape::new(Vec::new());
+        let checks: Vec<_> = check::all().into_iter().filter(|check| CHECKS.contains(&check.name())).collect();
+        assert_eq!(checks.len(), CHECKS.len(), "the simulation has checks of these names");
+        let tape = Tape::new(checks);
         let net = Net::new(Mode::Flat);
         let processes = Processes::new(net.clone(), seed, Some(tape.clone()));
         let etcds = processes.etcds().clone();
@@ -71,11 +81,33 @@ impl Real {
             let cluster = Cluster::around(server, seed, &processes, &net).await?;
             clusters.insert(cluster.site(), cluster);
         }
+        let glancing = {
+            let tape = tape.clone();
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    tape.note(Event::Glance);
+                }
+            })
+        };
         // Questions to members take as long as they do in the simulation; nothing else goes by these links.
         let links = Links::new(tape.clone(), Weather::default(), seed);
+        let truth = Truth {
+            servers: BTreeMap::new(),
+            etcds: processes.etcds().clone(),
+            canaries: clusters.values().map(Cluster::token).collect(),
+            addresses: links.addresses(),
+        };
+        tape.reveal(truth.clone());
         let members = Members { net: net.clone(), processes: processes.clone() };
         let lives = Lives::new(clusters[MASTER].kubeconfig().to_owned(), members, links, tape.clone());
-        Ok(Self { tape, lives, net, processes, clusters, ticking: ticking.abort_handle() })
+        let background = [ticking.abort_handle(), glancing.abort_handle()];
+        Ok(Self { tape, lives, net, processes, clusters, truth, background })
+    }
+
+    /// A credential that the controller's metrics show.
+    pub fn leak(&self) -> Option<String> {
+        check::leak(&self.lives.metrics(), &self.truth)
     }
 
     fn cluster(&self, site: &Site) -> &Cluster {
