@@ -11,11 +11,15 @@ demo: build ## one etcd on three real clusters, on this machine: written, cut, h
 	$(CARGO) run -q -p atoll-e2e --bin demo
 
 .PHONY: test
-test: lint unit e2e ## everything CI runs (needs root for the real clusters)
+test: lint unit real e2e ## everything CI runs (needs root for the real clusters)
 
 .PHONY: unit
 unit: ## tests that need no cluster
 	$(CARGO) test -p atoll -p atoll-lab
+
+.PHONY: real
+real: ## the simulation's scenarios on real kube-apiservers, without root; ATOLL_REAL=full plays them all
+	$(CARGO) test -p atoll-real-apiservers
 
 .PHONY: e2e
 e2e: build ## tests on real clusters (needs root); ATOLL_E2E=full runs the long ones too

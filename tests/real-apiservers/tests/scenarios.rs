@@ -13,6 +13,16 @@ use simulation::scenario::Entry;
 const CI: &[&str] = &[
     "a_worker_whose_api_server_is_dead_stops_nobody_else",
     "history_that_is_forgotten_is_listed_again_and_nothing_is_missed",
+    "a_start_waits_for_no_worker",
+    "credentials_that_lead_to_another_cluster_are_not_used",
+    "a_registration_made_anew_for_another_cluster_shows_nothing_of_the_former_one",
+    "a_worker_restored_from_a_backup_is_seen_as_it_is_now",
+    "a_cluster_rebuilt_empty_is_not_taken_for_the_former_one",
+    "a_secret_that_is_gone_or_empty_cuts_nobody_off",
+    "the_master_may_be_a_worker_as_well",
+    "another_replica_takes_over_and_nothing_is_done_twice",
+    "a_master_restored_from_before_a_database_founds_nothing_over_it",
+    "a_volume_made_anew_by_hand_between_two_looks_is_not_taken_for_the_former_one",
 ];
 
 /// How many run side by side, unless somebody says otherwise.
@@ -34,6 +44,9 @@ fn main() -> ExitCode {
         } else if !argument.starts_with('-') {
             names.push(argument);
         }
+    }
+    for name in CI {
+        assert!(playable().any(|entry| entry.name == *name), "there is no scenario {name} for real API servers");
     }
     let full = std::env::var("ATOLL_REAL").is_ok_and(|value| value == "full");
     let chosen = |entry: &&Entry| {
