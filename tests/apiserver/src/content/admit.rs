@@ -7,6 +7,9 @@ use super::{Endpoint, Kind, Refusal, builtin, custom, faults::Faults, metadata};
 /// What a kind's strategy does to a new object, `metadata.generation` included, and its validation.
 pub fn admit_create(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
     let mut faults = Faults::default();
+    if let Some(metadata) = object.get_mut("metadata") {
+        remove(metadata, "selfLink");
+    }
     if kind.custom {
         if kind.status {
             remove(object, "status");
@@ -34,8 +37,10 @@ pub fn admit_update(kind: &Kind, endpoint: Endpoint, old: &Value, new: &mut Valu
     }
     metadata::keep(old, new);
     let mut faults = Faults::default();
-    metadata::judge_change(kind, old, new, &mut faults);
+    metadata::judge_change(old, new, &mut faults);
     if kind.custom {
+        // Its strategy judges metadata once more.
+        metadata::judge_change(old, new, &mut faults);
         match endpoint {
             Endpoint::Status => judge_custom_status(kind, old, new, &mut faults),
             Endpoint::Main | Endpoint::Finalize => judge_custom(kind, new, Some(old), &mut faults),
@@ -101,6 +106,7 @@ pub(super) fn set_generation(object: &mut Value, generation: i64) {
 fn judge_custom(kind: &Kind, object: &Value, old: Option<&Value>, faults: &mut Faults) {
     let Some(check) = &kind.schema.check else { return };
     check.judge("", object, old, faults);
+    check.judge_embedded("", object, faults);
     let mut before = Faults::default();
     if let Some(old) = old {
         check.judge_keys("", old, &mut before);

@@ -39,7 +39,7 @@ pub fn apply(
     if kind.custom {
         custom::read_applied(kind, &mut object)?;
     } else {
-        decode(kind, &mut object)?;
+        read_applied(kind, applied, &mut object)?;
     }
     put(&mut object, entries);
     if let Some(live) = live {
@@ -69,12 +69,33 @@ fn judge(kind: &Kind, applied: &Value) -> Result<(), Refusal> {
             format!("errors:\n{}", lines.join("\n"))
         }
     };
-    let metadata = &applied["metadata"];
-    let (namespace, name) = (metadata["namespace"].as_str().unwrap_or(""), metadata["name"].as_str().unwrap_or(""));
-    let (group, version, kind) = (&kind.group, &kind.version, &kind.kind);
-    Err(Refusal::Internal(format!(
-        "failed to create typed patch object ({namespace}/{name}; {group}/{version}, Kind={kind}): {words}"
-    )))
+    Err(Refusal::Internal(format!("failed to create typed patch object ({}): {words}", about(kind, applied))))
+}
+
+/// Which object it is about.
+fn about(kind: &Kind, applied: &Value) -> String {
+    let word = |name: &str| applied["metadata"][name].as_str().unwrap_or_default();
+    format!("{}/{}; {}", word("namespace"), word("name"), typed(kind))
+}
+
+fn typed(kind: &Kind) -> String {
+    format!("{}/{}, Kind={}", kind.group, kind.version, kind.kind)
+}
+
+/// Reads a built-in object that an apply has made: what does not fit is not told as it is elsewhere.
+fn read_applied(kind: &Kind, applied: &Value, object: &mut Value) -> Result<(), Refusal> {
+    let read = decode(kind, object).map(drop);
+    read.map_err(|refusal| {
+        let words = refusal.message(kind, "");
+        let words = words.split_once(": ").map_or(words.as_str(), |(_, rest)| rest);
+        // Only time is read in the same way.
+        let from = if words.starts_with("parsing time") { "" } else { "error decoding from json: " };
+        Refusal::Internal(format!(
+            "failed to convert new object ({}) to proper version: unable to convert unstructured object to {}: {from}{words}",
+            about(kind, applied),
+            typed(kind)
+        ))
+    })
 }
 
 /// The object and its owners after an apply.

@@ -25,6 +25,7 @@ pub(super) struct Check {
     additional: Option<Box<Check>>,
     items: Option<Box<Check>>,
     keys: Keys,
+    embedded: bool,
     all_of: Vec<Check>,
     any_of: Vec<Check>,
     one_of: Vec<Check>,
@@ -81,6 +82,7 @@ impl Check {
                 Some("map") => Keys::Fields(words(&schema["x-kubernetes-list-map-keys"])),
                 _ => Keys::Nothing,
             },
+            embedded: says(schema, "x-kubernetes-embedded-resource"),
             all_of: many("allOf"),
             any_of: many("anyOf"),
             one_of: many("oneOf"),
@@ -121,6 +123,39 @@ impl Check {
             }
         }
         self.judge_combined(path, value, faults);
+    }
+
+    /// Judges objects within the object: they say what they are.
+    pub fn judge_embedded(&self, path: &str, value: &Value, faults: &mut Faults) {
+        match value {
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    if let Some(of) = &self.items {
+                        of.judge_embedded(&format!("{path}[{index}]"), item, faults);
+                    }
+                }
+            }
+            Value::Object(map) => {
+                for name in ["apiVersion", "kind"].iter().filter(|_| self.embedded) {
+                    match map.get(*name) {
+                        None => faults.required(join(path, name), ""),
+                        Some(Value::String(text)) if text.is_empty() => {
+                            faults.invalid(join(path, name), "", "must not be empty");
+                        }
+                        Some(Value::String(_)) => {}
+                        Some(other) => faults.invalid(join(path, name), other.clone(), "must be a string"),
+                    }
+                }
+                for (name, value) in map {
+                    if let Some(of) = self.properties.get(name.as_str()) {
+                        of.judge_embedded(&join(path, name), value, faults);
+                    } else if let Some(of) = &self.additional {
+                        of.judge_embedded(&format!("{path}[{name}]"), value, faults);
+                    }
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Judges keys of lists, which the server does apart.
@@ -235,27 +270,45 @@ impl Check {
     }
 
     fn judge_combined(&self, path: &str, value: &Value, faults: &mut Faults) {
-        let fits = |check: &Self| {
+        let judge = |check: &Self| {
             let mut found = Faults::default();
             check.judge(path, value, None, &mut found);
-            found.is_empty()
+            found
         };
-        for check in &self.all_of {
-            check.judge(path, value, None, faults);
+        // What is said of combinations has no field of its own.
+        let refuse = |words: String, faults: &mut Faults| faults.invalid("<nil>", "", &words);
+        let any: Vec<Faults> = self.any_of.iter().map(judge).collect();
+        if !any.is_empty() && !any.iter().any(Faults::is_empty) {
+            refuse(format!("{path:?} must validate at least one schema (anyOf)"), faults);
+            faults.extend(best(any));
         }
-        let mut refuse = |words: String| faults.invalid(path, "", &words);
-        if !self.any_of.is_empty() && !self.any_of.iter().any(fits) {
-            refuse(format!("{path:?} must validate at least one schema (anyOf)"));
+        let one: Vec<Faults> = self.one_of.iter().map(judge).collect();
+        let fitting = one.iter().filter(|found| found.is_empty()).count();
+        if !one.is_empty() && fitting != 1 {
+            let found = if fitting == 0 { "Found none valid" } else { &format!("Found {fitting} valid alternatives") };
+            refuse(format!("{path:?} must validate one and only one schema (oneOf). {found}"), faults);
+            if fitting == 0 {
+                faults.extend(best(one));
+            }
         }
-        let fitting = self.one_of.iter().filter(|check| fits(check)).count();
-        if !self.one_of.is_empty() && fitting != 1 {
-            let found = if fitting == 0 { "Found none valid" } else { "Found more than 1 valid alternatives" };
-            refuse(format!("{path:?} must validate one and only one schema (oneOf). {found}"));
+        let all: Vec<Faults> = self.all_of.iter().map(judge).collect();
+        let failing = all.iter().filter(|found| !found.is_empty()).count();
+        if failing > 0 {
+            let none = if failing == all.len() { ". None validated" } else { "" };
+            for found in all {
+                faults.extend(found);
+            }
+            refuse(format!("{path:?} must validate all the schemas (allOf){none}"), faults);
         }
-        if self.not.as_deref().is_some_and(fits) {
-            refuse(format!("{path:?} must not validate the schema (not)"));
+        if self.not.as_deref().is_some_and(|check| judge(check).is_empty()) {
+            refuse(format!("{path:?} must not validate the schema (not)"), faults);
         }
     }
+}
+
+/// What is told of several alternatives that all fail: the faults of the first of those that fail least.
+fn best(found: Vec<Faults>) -> Faults {
+    found.into_iter().min_by_key(Faults::len).unwrap_or_default()
 }
 
 impl Bound {

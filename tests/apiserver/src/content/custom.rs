@@ -13,6 +13,7 @@ use super::{
 /// Reads a custom resource in place and answers with the paths of unknown fields, which are gone.
 pub(super) fn read(kind: &Kind, object: &mut Value) -> Result<Vec<String>, Refusal> {
     let schema = &kind.schema;
+    write_whole_numbers(object);
     set_defaults(&schema.types, schema.root, object);
     let mut unknown = Vec::new();
     prune(&schema.types, schema.root, object, &mut Path::new(&mut unknown));
@@ -26,6 +27,22 @@ pub(super) fn read_applied(kind: &Kind, object: &mut Value) -> Result<(), Refusa
     let schema = &kind.schema;
     set_defaults(&schema.types, schema.root, object);
     read_metadata(kind, object).map(drop)
+}
+
+/// A number without a fraction is written without one.
+fn write_whole_numbers(value: &mut Value) {
+    match value {
+        Value::Object(map) => map.values_mut().for_each(write_whole_numbers),
+        Value::Array(items) => items.iter_mut().for_each(write_whole_numbers),
+        Value::Number(number) if number.is_f64() => {
+            // Written out, it is a whole number again if it is one.
+            let text = number.as_f64().filter(|number| number.fract() == 0.0).map(|number| format!("{number:.0}"));
+            if let Some(whole) = text.and_then(|text| text.parse::<i64>().ok()) {
+                *value = whole.into();
+            }
+        }
+        _ => {}
+    }
 }
 
 /// As an object comes back from the store.

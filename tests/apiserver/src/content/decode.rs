@@ -45,7 +45,7 @@ impl<'a> Reader<'a> {
         let types = self.types;
         match types.shape(id) {
             Shape::Any | Shape::Scalar(Scalar::Raw) => Ok(()),
-            Shape::Scalar(scalar) => self.scalar(*scalar, value),
+            Shape::Scalar(scalar) => self.scalar(id, *scalar, value),
             Shape::List(list) => {
                 let Value::Array(items) = value else { return Err(self.wrong(value, &go_name(types, id))) };
                 for (index, item) in items.iter_mut().enumerate() {
@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
         map.insert(name.to_owned(), value);
     }
 
-    fn scalar(&self, scalar: Scalar, value: &mut Value) -> Result<(), Wrong> {
+    fn scalar(&self, id: TypeId, scalar: Scalar, value: &mut Value) -> Result<(), Wrong> {
         let fits = match scalar {
             Scalar::Text | Scalar::Duration => value.is_string(),
             Scalar::Bool => value.is_boolean(),
@@ -132,11 +132,12 @@ impl<'a> Reader<'a> {
                 text => text.is_some(),
             },
             Scalar::Quantity => return quantity(value),
+            Scalar::Time | Scalar::MicroTime if !value.is_string() => false,
             Scalar::Time => return time(value, "%Y-%m-%dT%H:%M:%SZ"),
             Scalar::MicroTime => return microtime(value),
             Scalar::Raw => true,
         };
-        if fits { Ok(()) } else { Err(self.wrong(value, go_type(scalar))) }
+        if fits { Ok(()) } else { Err(self.wrong(value, &go_name(self.types, id))) }
     }
 
     fn wrong(&self, value: &Value, wanted: &str) -> Wrong {
@@ -247,6 +248,9 @@ fn zero(types: &Types, id: TypeId) -> Value {
 
 /// A type as Go names it.
 fn go_name(types: &Types, id: TypeId) -> String {
+    if let Some(name) = &types.node(id).name {
+        return name.to_string();
+    }
     match types.shape(id) {
         Shape::Scalar(scalar) => go_type(*scalar).to_owned(),
         Shape::List(list) => format!("[]{}", go_name(types, list.item)),
@@ -286,13 +290,21 @@ fn quantity(value: &mut Value) -> Result<(), Wrong> {
 }
 
 fn time(value: &mut Value, format: &str) -> Result<(), Wrong> {
-    let Some(text) = value.as_str() else {
-        return Err(format!("parsing time {value}: cannot parse {value} as \"2006-01-02T15:04:05Z07:00\""));
-    };
-    let Ok(time) = text.parse::<Timestamp>() else {
-        return Err(format!(
-            "parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} as \"2006\""
-        ));
+    read_time(value, format, "2006-01-02T15:04:05Z07:00")
+}
+
+/// A time with exactly six digits behind the seconds.
+fn microtime(value: &mut Value) -> Result<(), Wrong> {
+    read_time(value, "%Y-%m-%dT%H:%M:%S.%6fZ", "2006-01-02T15:04:05.000000Z07:00")
+}
+
+fn read_time(value: &mut Value, format: &str, layout: &str) -> Result<(), Wrong> {
+    let Some(text) = value.as_str() else { return Ok(()) };
+    let place = misplaced(text, layout);
+    let time = text.parse::<Timestamp>();
+    let (Ok(time), None) = (time, place) else {
+        let (rest, element) = place.unwrap_or((text, "2006"));
+        return Err(format!("parsing time {text:?} as {layout:?}: cannot parse {rest:?} as {element:?}"));
     };
     let written = time.strftime(format).to_string();
     if written != text {
@@ -301,17 +313,35 @@ fn time(value: &mut Value, format: &str) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// A time with exactly six digits behind the seconds.
-fn microtime(value: &mut Value) -> Result<(), Wrong> {
-    let text = value.as_str().unwrap_or_default();
-    let fraction = text.get(19..).unwrap_or_default();
-    let digits = fraction.strip_prefix('.').map(|rest| rest.bytes().take_while(u8::is_ascii_digit).count());
-    if digits != Some(6) && value.is_string() {
-        return Err(format!(
-            "parsing time {text:?} as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse {fraction:?} as \".000000\""
-        ));
+/// Where a text stops to be as a layout of Go's wants it: what is left of it, and what should stand there.
+fn misplaced<'a>(text: &'a str, layout: &str) -> Option<(&'a str, &'static str)> {
+    let elements = ["2006", "-", "01", "-", "02", "T", "15", ":", "04", ":", "05"];
+    let mut rest = text;
+    for element in elements {
+        let end = element.len();
+        let fits = rest.get(..end).is_some_and(|part| {
+            if element.starts_with(|c: char| c.is_ascii_digit()) {
+                part.bytes().all(|b| b.is_ascii_digit())
+            } else {
+                part == element
+            }
+        });
+        if !fits {
+            return Some((rest, element));
+        }
+        rest = &rest[end..];
     }
-    time(value, "%Y-%m-%dT%H:%M:%S.%6fZ")
+    let digits = rest.strip_prefix('.').map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
+    if layout.contains(".000000") {
+        if digits < 6 {
+            return Some((rest, ".000000"));
+        }
+        rest = &rest[7..];
+    } else if digits > 0 {
+        rest = &rest[digits + 1..];
+    }
+    let zone = rest == "Z" || (rest.len() == 6 && rest.starts_with(['+', '-']) && rest.as_bytes()[3] == b':');
+    (!zone).then_some((rest, "Z07:00"))
 }
 
 #[cfg(test)]

@@ -17,6 +17,16 @@ impl Faults {
         self.add(field, "FieldValueInvalid", format!("Invalid value: {}: {detail}", shown(&value.into())));
     }
 
+    /// With the value as it is shown.
+    pub fn invalid_as(&mut self, field: impl Into<String>, shown: &str, detail: &str) {
+        self.add(field, "FieldValueInvalid", format!("Invalid value: {shown}: {detail}"));
+    }
+
+    /// Without the value.
+    pub fn invalid_whole(&mut self, field: impl Into<String>, detail: &str) {
+        self.add(field, "FieldValueInvalid", format!("Invalid value: {detail}"));
+    }
+
     /// The same for each of several details.
     pub fn invalid_each(&mut self, field: &str, value: &str, details: Vec<String>) {
         for detail in details {
@@ -40,7 +50,12 @@ impl Faults {
     }
 
     pub fn duplicate(&mut self, field: impl Into<String>, value: impl Into<Value>) {
-        self.add(field, "FieldValueDuplicate", format!("Duplicate value: {}", shown(&value.into())));
+        self.duplicate_as(field, &shown(&value.into()));
+    }
+
+    /// With the value as it is shown.
+    pub fn duplicate_as(&mut self, field: impl Into<String>, shown: &str) {
+        self.add(field, "FieldValueDuplicate", format!("Duplicate value: {shown}"));
     }
 
     pub fn forbidden(&mut self, field: impl Into<String>, detail: &str) {
@@ -59,6 +74,10 @@ impl Faults {
     pub fn too_many(&mut self, field: impl Into<String>, actual: usize, most: u64) {
         let items = if most == 1 { "item" } else { "items" };
         self.add(field, "FieldValueTooMany", format!("Too many: {actual}: must have at most {most} {items}"));
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 
     pub fn is_empty(&self) -> bool {

@@ -33,7 +33,7 @@ pub(super) fn judge_new(kind: &Kind, object: &Value, faults: &mut Faults) {
 }
 
 /// Judges a changed object's metadata.
-pub(super) fn judge_change(kind: &Kind, old: &Value, new: &Value, faults: &mut Faults) {
+pub(super) fn judge_change(old: &Value, new: &Value, faults: &mut Faults) {
     let (before, after) = (&old["metadata"], &new["metadata"]);
     if !before["deletionTimestamp"].is_null() {
         let had: BTreeSet<&str> = strings(&before["finalizers"]).collect();
@@ -66,9 +66,12 @@ pub(super) fn judge_change(kind: &Kind, old: &Value, new: &Value, faults: &mut F
         }
     }
     judge_common(after, faults);
-    if !kind.custom {
-        judge_finalizers(kind, after, faults);
-    }
+}
+
+/// As [`judge_change`], as most strategies of built-in kinds do once more.
+pub(super) fn judge_change_again(old: &Value, new: &Value, faults: &mut Faults) {
+    judge_change(old, new, faults);
+    judge_standard(&new["metadata"], faults);
 }
 
 /// What a write cannot change: the server keeps it.
@@ -78,6 +81,7 @@ pub(super) fn keep(old: &Value, new: &mut Value) {
     if text(after, "uid").is_none() {
         copy(before.get("uid"), after, "uid");
     }
+    copy(None, after, "selfLink");
     if !before["creationTimestamp"].is_null() {
         copy(before.get("creationTimestamp"), after, "creationTimestamp");
     }
@@ -134,9 +138,9 @@ fn judge_owners(owners: &Value, faults: &mut Faults) {
         if owner["controller"] == true {
             let this = format!("{}/{}", word("kind"), word("name"));
             match &controller {
-                Some(first) => faults.invalid(
+                Some(first) => faults.invalid_as(
                     FIELD,
-                    owners.clone(),
+                    &shown_owners(owners),
                     &format!(
                         "Only one reference can have Controller set to true. Found \"true\" in references for {first} and \
                          {this}"
@@ -148,15 +152,20 @@ fn judge_owners(owners: &Value, faults: &mut Faults) {
     }
 }
 
+/// Owners with their fields in the order of their type.
+fn shown_owners(owners: &Value) -> String {
+    let shown = |owner: &Value| {
+        let fields = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"];
+        let given = fields.iter().filter(|name| !owner[**name].is_null());
+        let parts: Vec<String> = given.map(|name| format!("{name:?}:{}", owner[*name])).collect();
+        format!("{{{}}}", parts.join(","))
+    };
+    let owners: Vec<String> = owners.as_array().into_iter().flatten().map(shown).collect();
+    format!("[{}]", owners.join(","))
+}
+
 fn judge_finalizers(kind: &Kind, metadata: &Value, faults: &mut Faults) {
     const FIELD: &str = "metadata.finalizers";
-    const STANDARD: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
-    for (index, name) in strings(&metadata["finalizers"]).enumerate() {
-        if !kind.custom && !name.contains('/') && !STANDARD.contains(&name) {
-            let words = "name is neither a standard finalizer name nor is it fully qualified";
-            faults.invalid(format!("{FIELD}[{index}]"), name, words);
-        }
-    }
     for name in strings(&metadata["finalizers"]) {
         faults.invalid_each(FIELD, name, names::qualified_name(name));
     }
@@ -164,6 +173,20 @@ fn judge_finalizers(kind: &Kind, metadata: &Value, faults: &mut Faults) {
     if has("orphan") && has("foregroundDeletion") {
         let words = "finalizer orphan and foregroundDeletion cannot be both set";
         faults.invalid(FIELD, metadata["finalizers"].clone(), words);
+    }
+    if !kind.custom {
+        judge_standard(metadata, faults);
+    }
+}
+
+/// Built-in kinds have finalizers that are known, or somebody's.
+fn judge_standard(metadata: &Value, faults: &mut Faults) {
+    const STANDARD: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
+    for (index, name) in strings(&metadata["finalizers"]).enumerate() {
+        if !name.contains('/') && !STANDARD.contains(&name) {
+            let words = "name is neither a standard finalizer name nor is it fully qualified";
+            faults.invalid(format!("metadata.finalizers[{index}]"), name, words);
+        }
     }
 }
 

@@ -156,21 +156,30 @@ fn judge_type(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
     let Some(map) = object.as_object_mut() else {
         return Err(cannot_be_handled(kind, "json: cannot unmarshal into Go value"));
     };
-    for (name, wanted) in [("apiVersion", kind.api_version()), ("kind", kind.kind.clone())] {
-        match map.get(name).and_then(Value::as_str).unwrap_or_default() {
-            "" if kind.custom => {
-                let words = format!("Object '{name}' is missing in '{}'", Value::Object(map.clone()));
-                return Err(Refusal::BadRequest(words));
-            }
-            "" => {
-                map.insert(name.to_owned(), wanted.into());
-            }
-            given if given != wanted => {
-                let words = format!("the {name} in the data ({given}) does not match the expected {name} ({wanted})");
-                return Err(Refusal::BadRequest(words));
-            }
-            _ => {}
-        }
+    let word = |map: &serde_json::Map<String, Value>, name: &str| {
+        map.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let (version, name) = (word(map, "apiVersion"), word(map, "kind"));
+    if name.is_empty() && kind.custom {
+        let words = format!("Object 'Kind' is missing in '{}'", Value::Object(map.clone()));
+        return Err(Refusal::BadRequest(words));
+    }
+    if version.is_empty() && !kind.custom {
+        map.insert("apiVersion".to_owned(), kind.api_version().into());
+    } else if version != kind.api_version() {
+        let wanted = kind.api_version();
+        return Err(Refusal::BadRequest(format!(
+            "the API version in the data ({version}) does not match the expected API version ({wanted})"
+        )));
+    }
+    if name.is_empty() {
+        map.insert("kind".to_owned(), kind.kind.as_str().into());
+    } else if name != kind.kind {
+        let (wanted, version) = (&kind.kind, &kind.version);
+        return Err(Refusal::BadRequest(format!(
+            "{name} in version {version:?} cannot be handled as a {wanted}: converting ({name}) to ({wanted}): unknown \
+             conversion"
+        )));
     }
     Ok(())
 }

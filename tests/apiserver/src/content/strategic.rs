@@ -55,10 +55,7 @@ impl Patcher<'_> {
             Some(Some("replace")) => return Ok(without_directives(patch)),
             Some(Some("delete")) => return Ok(Object::new()),
             None => {}
-            Some(other) => {
-                let words = format!("unknown patch type found: {}", other.unwrap_or_default());
-                return Err(Refusal::Internal(words));
-            }
+            Some(_) => return Err(bad_patch(&Value::Object(patch.clone()))),
         }
         if let Some(retained) = patch.get(RETAIN) {
             let Some(retained) = retained.as_array() else { return Err(bad_retain()) };
@@ -136,7 +133,7 @@ impl Patcher<'_> {
                     merged.retain(|old| old.get(key) != Some(value));
                 }
                 Some("replace") => replace = true,
-                Some(other) => return Err(Refusal::Internal(format!("unknown patch type found: {other}"))),
+                Some(_) => return Err(bad_patch(item)),
             }
         }
         if replace {
@@ -173,7 +170,26 @@ fn bad_retain() -> Refusal {
 }
 
 fn no_key(item: &Value, key: &str) -> Refusal {
-    Refusal::Internal(format!("map: {item} does not contain declared merge key: {key}"))
+    Refusal::Internal(format!("map: {} does not contain declared merge key: {key}", go(item)))
+}
+
+fn bad_patch(map: &Value) -> Refusal {
+    let kind = map[DIRECTIVE].as_str().map_or_else(|| go(&map[DIRECTIVE]), str::to_owned);
+    Refusal::Internal(format!("unknown patch type: {kind} in map: {}", go(map)))
+}
+
+/// A value as Go prints it.
+fn go(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let parts: Vec<String> = map.iter().map(|(key, value)| format!("{key}:{}", go(value))).collect();
+            format!("map[{}]", parts.join(" "))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(go).collect::<Vec<_>>().join(" ")),
+        Value::String(text) => text.clone(),
+        Value::Null => "<nil>".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// Scalars that are in one list or the other, those of the patch in its order.
@@ -218,10 +234,10 @@ fn in_order(items: Vec<Value>, order: &[Value], before: &[Value], key: Option<&s
     }
 }
 
-/// A patch's value where nothing was before: without directives and nulls. Nothing if it only deletes.
+/// A patch's value where nothing was before: without directives and nulls. Nothing if it is a directive itself.
 fn settled(value: &Value) -> Option<Value> {
     match value {
-        Value::Object(map) if map.get(DIRECTIVE).is_some_and(|directive| directive == "delete") => None,
+        Value::Object(map) if map.contains_key(DIRECTIVE) => None,
         Value::Object(map) => Some(Value::Object(without_directives(map))),
         Value::Array(items) => Some(items.iter().filter_map(settled).collect()),
         other => Some(other.clone()),

@@ -136,7 +136,8 @@ impl Reader<'_> {
             if let Some(known) = self.known.get(word) {
                 return Some(*known);
             }
-            let id = self.types.add(Shape::Scalar(scalar));
+            let name = word.split_once(':').map(|(_, name)| name);
+            let id = self.types.add_named(Shape::Scalar(scalar), name);
             self.known.insert(word.to_owned(), id);
             return Some(id);
         } else {
@@ -151,7 +152,7 @@ fn inner(word: &str, open: char, close: char) -> Option<&str> {
 }
 
 fn scalar(word: &str) -> Option<Scalar> {
-    Some(match word {
+    Some(match word.split_once(':').map_or(word, |(word, _)| word) {
         "string" => Scalar::Text,
         "int32" => Scalar::Int32,
         "int64" => Scalar::Int64,

@@ -28,6 +28,8 @@ pub(super) struct TypeId(usize);
 #[derive(Debug)]
 pub(super) struct Node {
     pub shape: Shape,
+    /// What a scalar is called in Go, if it has a name.
+    pub name: Option<Box<str>>,
     /// What a CustomResourceDefinition says beyond the shape.
     pub rules: Option<Box<Rules>>,
 }
@@ -135,7 +137,12 @@ impl Types {
     }
 
     pub fn add_ruled(&mut self, shape: Shape, rules: Option<Box<Rules>>) -> TypeId {
-        self.nodes.push(Node { shape, rules });
+        self.nodes.push(Node { shape, name: None, rules });
+        TypeId(self.nodes.len() - 1)
+    }
+
+    pub fn add_named(&mut self, shape: Shape, name: Option<&str>) -> TypeId {
+        self.nodes.push(Node { shape, name: name.map(Into::into), rules: None });
         TypeId(self.nodes.len() - 1)
     }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{faults::Faults, metadata::text, names},
-    judged::{drop_nulls, empty, judge_selector, judge_unchanged, list, quantity},
+    judged::{drop_nulls, empty, judge_selector, judge_unchanged, list, quantity, same},
 };
 
 const STORAGE: &str = "spec.resources[storage]";
@@ -65,7 +65,7 @@ pub(super) fn judge_change(old: &Value, new: &Value, faults: &mut Faults) {
             spec["volumeAttributesClassName"] = json!(null);
         }
     }
-    if drop_nulls(&before) != drop_nulls(&after) {
+    if !same(&drop_nulls(&before), &drop_nulls(&after)) {
         let words = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound \
                      claims\n";
         faults.forbidden("spec", words);

@@ -13,8 +13,11 @@ use super::{
 
 /// Judges a job as it is.
 pub(super) fn judge(job: &Value, faults: &mut Faults) {
-    let spec = &job["spec"];
     judge_generated(job, faults);
+    judge_spec(&job["spec"], faults);
+}
+
+fn judge_spec(spec: &Value, faults: &mut Faults) {
     for name in ["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"] {
         judge_not_negative(&spec[name], &format!("spec.{name}"), faults);
     }
@@ -56,16 +59,16 @@ fn judge_generated(job: &Value, faults: &mut Faults) {
     let labels = &spec["template"]["metadata"]["labels"];
     let (name, uid) = (&job["metadata"]["name"], &job["metadata"]["uid"]);
     for (key, wanted) in [
-        ("job-name", name),
-        ("batch.kubernetes.io/job-name", name),
         ("controller-uid", uid),
+        ("job-name", name),
         ("batch.kubernetes.io/controller-uid", uid),
+        ("batch.kubernetes.io/job-name", name),
     ] {
         let field = format!("spec.template.metadata.labels[{key}]");
         let wanted = wanted.as_str().unwrap_or_default();
         match labels[key].as_str() {
             None => faults.required(field, &format!("must be '{wanted}'")),
-            Some(has) if has != wanted => faults.invalid(field, has, &format!("must be '{wanted}'")),
+            Some(has) if has != wanted => faults.invalid(field, labels.clone(), &format!("must be '{wanted}'")),
             Some(_) => {}
         }
     }
@@ -96,7 +99,7 @@ fn selects(selector: &Value, labels: &Value) -> bool {
 
 /// Judges a change of a job: what it runs stays.
 pub(super) fn judge_change(old: &Value, new: &Value, faults: &mut Faults) {
-    judge(new, faults);
+    judge_spec(&new["spec"], faults);
     let (before, after) = (&old["spec"], &new["spec"]);
     if after["completionMode"] != "Indexed" {
         judge_unchanged(&before["completions"], &after["completions"], "spec.completions", faults);

@@ -3,8 +3,14 @@
 use serde_json::Value;
 
 use super::{
-    super::{Endpoint, Kind, faults::Faults, names, quantity::Quantity},
-    claim, job, pod, service, small,
+    super::{
+        Endpoint, Kind,
+        faults::Faults,
+        metadata::{judge_change_again, judge_new as judge_new_metadata},
+        names,
+        quantity::Quantity,
+    },
+    claim, job, job_status, pod, service, small,
 };
 
 /// Judges a new object.
@@ -13,22 +19,71 @@ pub(in super::super) fn judge_new(kind: &Kind, object: &Value, faults: &mut Faul
         "Pod" => pod::judge_new(object, faults),
         "Service" => service::judge(object, faults),
         "PersistentVolumeClaim" => claim::judge(object, faults),
-        "Job" => job::judge(object, faults),
+        "Job" => {
+            job::judge(object, faults);
+        }
         _ => small::judge_new(kind, object, faults),
     }
 }
 
-/// Judges a changed object.
+/// Judges a changed object. Metadata and specs are judged as often as the server does it, which its causes tell.
 pub(in super::super) fn judge_change(kind: &Kind, endpoint: Endpoint, old: &Value, new: &Value, faults: &mut Faults) {
+    let again = |faults: &mut Faults| judge_change_again(old, new, faults);
+    let whole = |faults: &mut Faults| judge_new_metadata(kind, new, faults);
     match (kind.kind.as_str(), endpoint) {
-        ("Pod", Endpoint::Status) => pod::judge_status(old, new, faults),
-        ("Service", Endpoint::Status) => service::judge_status(new, faults),
-        (_, Endpoint::Status | Endpoint::Finalize) => {}
-        ("Pod", _) => pod::judge_change(old, new, faults),
-        ("Service", _) => service::judge_change(old, new, faults),
-        ("PersistentVolumeClaim", _) => claim::judge_change(old, new, faults),
-        ("Job", _) => job::judge_change(old, new, faults),
-        _ => small::judge_change(kind, old, new, faults),
+        ("PodDisruptionBudget", Endpoint::Status) => {}
+        ("PodDisruptionBudget", _) => small::judge_change(kind, old, new, faults),
+        ("Event", _) if kind.group.is_empty() => small::judge_change(kind, old, new, faults),
+        (_, Endpoint::Status | Endpoint::Finalize) => {
+            again(faults);
+            match (kind.kind.as_str(), endpoint) {
+                ("Pod", _) => pod::judge_status(old, new, faults),
+                ("Service", _) => service::judge_status(new, faults),
+                ("Job", _) => job_status::judge(old, new, faults),
+                ("Namespace", Endpoint::Status) => small::judge_namespace_status(new, faults),
+                _ => {}
+            }
+        }
+        ("Pod", _) => {
+            again(faults);
+            whole(faults);
+            pod::judge_change(old, new, faults);
+        }
+        ("Service", _) => {
+            again(faults);
+            service::judge_change(old, new, faults);
+        }
+        ("PersistentVolumeClaim", _) => {
+            whole(faults);
+            claim::judge(new, faults);
+            again(faults);
+            whole(faults);
+            claim::judge_change(old, new, faults);
+        }
+        ("Job", _) => {
+            whole(faults);
+            job::judge(new, faults);
+            again(faults);
+            job::judge_change(old, new, faults);
+        }
+        ("Namespace" | "Node", _) => {
+            whole(faults);
+            again(faults);
+        }
+        ("Secret" | "ConfigMap", _) => {
+            again(faults);
+            small::judge_frozen_change(kind, old, new, faults);
+            whole(faults);
+            small::judge_new(kind, new, faults);
+        }
+        ("ServiceAccount", _) => {
+            again(faults);
+            whole(faults);
+        }
+        _ => {
+            again(faults);
+            small::judge_change(kind, old, new, faults);
+        }
     }
 }
 
@@ -107,5 +162,29 @@ pub(super) fn drop_nulls(value: &Value) -> Value {
             .map(|(name, value)| (name.clone(), drop_nulls(value)))
             .collect(),
         other => other.clone(),
+    }
+}
+
+/// Whether two values are the same, where quantities are compared by size.
+pub(super) fn same(one: &Value, other: &Value) -> bool {
+    same_at("", one, other)
+}
+
+fn same_at(name: &str, one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one.iter().all(|(key, value)| {
+                    let name = if matches!(name, "requests" | "limits" | "overhead") { name } else { key };
+                    other.get(key).is_some_and(|other| same_at(name, value, other))
+                })
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same_at("", one, other))
+        }
+        (Value::String(_), Value::String(_)) if matches!(name, "requests" | "limits" | "overhead" | "sizeLimit") => {
+            one == other || quantity(one).is_some_and(|size| quantity(other) == Some(size))
+        }
+        _ => one == other,
     }
 }

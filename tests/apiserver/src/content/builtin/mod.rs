@@ -5,6 +5,7 @@ mod claim;
 mod container;
 mod defaults;
 mod job;
+mod job_status;
 mod judged;
 mod pod;
 mod pod_defaults;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     super::{
@@ -11,12 +11,46 @@ use super::{
         names,
     },
     container,
-    judged::{empty, judge_range, list},
+    judged::{empty, judge_range, list, same},
 };
 
 const CHANGEABLE: &str = "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,\
                           `spec.tolerations` (only additions to existing tolerations),\
                           `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
+
+/// What a volume may be, in the order in which the server looks.
+const SOURCES: [&str; 30] = [
+    "emptyDir",
+    "hostPath",
+    "gitRepo",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "secret",
+    "nfs",
+    "iscsi",
+    "glusterfs",
+    "flocker",
+    "persistentVolumeClaim",
+    "rbd",
+    "cinder",
+    "cephfs",
+    "quobyte",
+    "downwardAPI",
+    "fc",
+    "flexVolume",
+    "configMap",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "storageos",
+    "projected",
+    "scaleIO",
+    "csi",
+    "ephemeral",
+    "image",
+];
 
 /// Judges a new pod.
 pub(super) fn judge_new(pod: &Value, faults: &mut Faults) {
@@ -74,10 +108,6 @@ pub(super) fn judge_spec(spec: &Value, path: &str, faults: &mut Faults) {
         i64::from(i32::MAX),
         faults,
     );
-    if spec["terminationGracePeriodSeconds"].as_i64().is_some_and(|seconds| seconds < 0) {
-        // Accepted for compatibility: the server makes it one second.
-        return;
-    }
     judge_tolerations(&spec["tolerations"], &format!("{path}.tolerations"), faults);
     judge_affinity(&spec["affinity"], &format!("{path}.affinity"), faults);
     judge_spread(&spec["topologySpreadConstraints"], &format!("{path}.topologySpreadConstraints"), faults);
@@ -113,8 +143,7 @@ fn judge_volumes<'a>(volumes: &'a Value, path: &str, faults: &mut Faults) -> BTr
 }
 
 fn judge_source(volume: &Value, path: &str, faults: &mut Faults) {
-    let sources: Vec<&String> =
-        volume.as_object().into_iter().flat_map(Map::keys).filter(|key| *key != "name").collect();
+    let sources: Vec<&str> = SOURCES.into_iter().filter(|source| !volume[*source].is_null()).collect();
     for more in sources.iter().skip(1) {
         faults.forbidden(format!("{path}.{more}"), "may not specify more than 1 volume type");
     }
@@ -262,7 +291,7 @@ pub(super) fn judge_change(old: &Value, new: &Value, faults: &mut Faults) {
             &format!("only deletion is allowed, but found new scheduling gate {gate}"),
         );
     }
-    if before != after && rest_of(before, after) != rest_of(after, after) {
+    if before != after && !same(&rest_of(before, after), &rest_of(after, after)) {
         faults.forbidden("spec", &format!("pod updates may not change fields other than {CHANGEABLE}\n"));
     }
 }
@@ -290,6 +319,22 @@ pub(super) fn judge_status(old: &Value, new: &Value, faults: &mut Faults) {
     let (before, after) = (&old["status"], &new["status"]);
     if before["qosClass"] != after["qosClass"] {
         faults.invalid("status.qosClass", after["qosClass"].clone(), "field is immutable");
+    }
+    for (index, condition) in list(&after["conditions"]).enumerate() {
+        let kind = condition["type"].as_str().unwrap_or_default();
+        if !matches!(kind, "PodScheduled" | "Ready" | "Initialized") {
+            faults.invalid_each(&format!("status.conditions[{index}].Type"), kind, names::qualified_name(kind));
+        }
+    }
+    for (name, field) in [("podIPs", "status.podIPs"), ("hostIPs", "status.hostIPs")] {
+        for (index, ip) in list(&after[name]).enumerate() {
+            let known = list(&before[name]).any(|known| known["ip"] == ip["ip"]);
+            let text = ip["ip"].as_str().unwrap_or_default();
+            if !known && text.parse::<std::net::IpAddr>().is_err() {
+                let words = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+                faults.invalid(format!("{field}[{index}]"), text, words);
+            }
+        }
     }
     let policy = text(&old["spec"], "restartPolicy").unwrap_or("Always");
     if policy == "Always" {

@@ -58,6 +58,9 @@ pub(super) fn spec(pod: &mut Fields) {
     default(pod, "restartPolicy", "Always");
     default(pod, "securityContext", json!({}));
     default(pod, "terminationGracePeriodSeconds", 30);
+    if pod.get("terminationGracePeriodSeconds").and_then(Value::as_i64).is_some_and(|seconds| seconds < 0) {
+        pod.insert("terminationGracePeriodSeconds".to_owned(), 1.into());
+    }
     default(pod, "schedulerName", "default-scheduler");
     account(pod);
     for list in ["containers", "initContainers", "ephemeralContainers"] {

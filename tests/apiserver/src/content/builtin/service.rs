@@ -1,8 +1,8 @@
 //! Which services are accepted, and which changes of them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     super::{
@@ -35,7 +35,7 @@ pub(super) fn judge(service: &Value, faults: &mut Faults) {
         "ExternalName" => judge_external(spec, faults),
         _ => {}
     }
-    judge_ports(&spec["ports"], kind, faults);
+    judge_ports(&spec["ports"], faults);
     judge_labels(&spec["selector"], "spec.selector", faults);
     let choose = |name: &str, choices: &[&str], faults: &mut Faults| {
         if let Some(value) = text(spec, name).filter(|value| !choices.contains(value)) {
@@ -49,16 +49,20 @@ pub(super) fn judge(service: &Value, faults: &mut Faults) {
         faults.invalid(field, timeout.clone(), "must be greater than 0 and less than 86400");
     }
     judge_addresses(spec, kind, faults);
+    for (index, ip) in list(&spec["externalIPs"]).filter_map(Value::as_str).enumerate() {
+        judge_external_address(ip, &format!("spec.externalIPs[{index}]"), faults);
+    }
     choose("type", &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"], faults);
+    judge_port_numbers(&spec["ports"], kind, faults);
+    if !empty(&spec["loadBalancerSourceRanges"]) && kind != "LoadBalancer" {
+        faults.forbidden("spec.LoadBalancerSourceRanges", "may only be used when `type` is 'LoadBalancer'");
+    }
     if !spec["allocateLoadBalancerNodePorts"].is_null() && kind != "LoadBalancer" {
         let words = "may only be used when `type` is 'LoadBalancer'";
         faults.forbidden("spec.allocateLoadBalancerNodePorts", words);
     }
     if text(spec, "loadBalancerClass").is_some() && kind != "LoadBalancer" {
         faults.forbidden("spec.loadBalancerClass", "may only be used when `type` is 'LoadBalancer'");
-    }
-    if !empty(&spec["loadBalancerSourceRanges"]) && kind != "LoadBalancer" {
-        faults.forbidden("spec.LoadBalancerSourceRanges", "may only be used when `type` is 'LoadBalancer'");
     }
     judge_policies(spec, kind, faults);
 }
@@ -75,9 +79,32 @@ fn judge_external(spec: &Value, faults: &mut Faults) {
     }
 }
 
-fn judge_ports(ports: &Value, kind: &str, faults: &mut Faults) {
+/// Judges an address from outside that leads to a service.
+fn judge_external_address(ip: &str, path: &str, faults: &mut Faults) {
+    let Ok(address) = ip.parse::<IpAddr>() else {
+        return faults.invalid(path, ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+    };
+    if address.is_unspecified() {
+        faults.invalid(path, ip, &format!("may not be unspecified ({ip})"));
+    }
+    if address.is_loopback() {
+        faults.invalid(path, ip, "may not be in the loopback range (127.0.0.0/8, ::1/128)");
+    }
+    let (local, local_many) = match address {
+        IpAddr::V4(address) => (address.is_link_local(), address.octets()[..3] == [224, 0, 0]),
+        IpAddr::V6(address) => (address.is_unicast_link_local(), address.segments()[0] & 0xff0f == 0xff02),
+    };
+    if local {
+        faults.invalid(path, ip, "may not be in the link-local range (169.254.0.0/16, fe80::/10)");
+    }
+    if local_many {
+        faults.invalid(path, ip, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
+    }
+}
+
+fn judge_ports(ports: &Value, faults: &mut Faults) {
     let several = list(ports).count() > 1;
-    let (mut known, mut node_ports, mut numbers) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut known = BTreeSet::new();
     for (index, port) in list(ports).enumerate() {
         let at = |name: &str| format!("spec.ports[{index}].{name}");
         match text(port, "name") {
@@ -100,6 +127,10 @@ fn judge_ports(ports: &Value, kind: &str, faults: &mut Faults) {
             faults.invalid_each(&at("appProtocol"), name, names::qualified_name(name));
         }
     }
+}
+
+fn judge_port_numbers(ports: &Value, kind: &str, faults: &mut Faults) {
+    let (mut node_ports, mut numbers) = (BTreeSet::new(), BTreeSet::new());
     for (index, port) in list(ports).enumerate() {
         let protocol = port["protocol"].as_str().unwrap_or_default();
         if let Some(number) = port["nodePort"].as_i64().filter(|number| *number != 0) {
@@ -112,9 +143,12 @@ fn judge_ports(ports: &Value, kind: &str, faults: &mut Faults) {
             }
         }
         if !numbers.insert((protocol, port["port"].as_i64().unwrap_or_default())) {
-            let key = json!({ "Name": "", "Protocol": protocol, "AppProtocol": null, "Port": port["port"],
-                "TargetPort": 0, "NodePort": 0 });
-            faults.duplicate(format!("spec.ports[{index}]"), key);
+            let key = format!(
+                "{{\"Name\":\"\",\"Protocol\":{protocol:?},\"AppProtocol\":null,\"Port\":{},\"TargetPort\":0,\
+                 \"NodePort\":0}}",
+                port["port"]
+            );
+            faults.duplicate_as(format!("spec.ports[{index}]"), &key);
         }
     }
 }
@@ -148,7 +182,7 @@ fn judge_addresses(spec: &Value, kind: &str, faults: &mut Faults) {
             if list(all).count() > 1 {
                 faults.invalid("spec.clusterIPs", all.clone(), "'None' must be the first and only value");
             }
-        } else if ip.parse::<std::net::IpAddr>().is_err() {
+        } else if ip.parse::<IpAddr>().is_err() {
             let words = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
             faults.invalid(format!("spec.clusterIPs[{index}]"), ip, words);
         }
@@ -228,7 +262,7 @@ pub(super) fn judge_status(service: &Value, faults: &mut Faults) {
     }
     for (index, way) in list(ingress).enumerate() {
         match (text(way, "ip"), text(way, "ipMode")) {
-            (Some(ip), _) if ip.parse::<std::net::IpAddr>().is_err() => {
+            (Some(ip), _) if ip.parse::<IpAddr>().is_err() => {
                 let words = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
                 faults.invalid(format!("{PATH}[{index}].ip"), ip, words);
             }

@@ -27,11 +27,6 @@ pub(super) fn judge_new(kind: &Kind, object: &Value, faults: &mut Faults) {
 
 pub(super) fn judge_change(kind: &Kind, old: &Value, new: &Value, faults: &mut Faults) {
     match kind.kind.as_str() {
-        "Secret" => {
-            judge_unchanged(&old["type"], &new["type"], "type", faults);
-            judge_frozen(old, new, &["data"], faults);
-        }
-        "ConfigMap" => judge_frozen(old, new, &["data", "binaryData"], faults),
         "StorageClass" => {
             judge_unchanged(&old["volumeBindingMode"], &new["volumeBindingMode"], "volumeBindingMode", faults);
             for (name, words) in [
@@ -76,6 +71,29 @@ pub(super) fn judge_change(kind: &Kind, old: &Value, new: &Value, faults: &mut F
         _ => {}
     }
     judge_new(kind, new, faults);
+}
+
+/// Judges what of a Secret or a `ConfigMap` may not change.
+pub(super) fn judge_frozen_change(kind: &Kind, old: &Value, new: &Value, faults: &mut Faults) {
+    if kind.kind == "Secret" {
+        judge_unchanged(&old["type"], &new["type"], "type", faults);
+        judge_frozen(old, new, &["data"], faults);
+    } else {
+        judge_frozen(old, new, &["data", "binaryData"], faults);
+    }
+}
+
+/// Judges a namespace's status: its phase follows from whether it is going.
+pub(super) fn judge_namespace_status(namespace: &Value, faults: &mut Faults) {
+    let (wanted, words) = if namespace["metadata"]["deletionTimestamp"].is_null() {
+        ("Active", "may only be 'Active' if `deletionTimestamp` is empty")
+    } else {
+        ("Terminating", "may only be 'Terminating' if `deletionTimestamp` is not empty")
+    };
+    let phase = namespace["status"]["phase"].as_str().unwrap_or_default();
+    if phase != wanted {
+        faults.invalid("status.Phase", phase, words);
+    }
 }
 
 /// Judges what may not change once `immutable` is set.

@@ -8,6 +8,7 @@ use super::{
     defaults::namespace_label,
     fields,
     judged::list,
+    word,
 };
 
 /// Kinds that count their generations.
@@ -21,6 +22,9 @@ const COUNTED: [&str; 8] = [
     "EndpointSlice",
     "PriorityClass",
 ];
+
+/// Fields of a lease that are not served by default.
+const COORDINATED: [&str; 2] = ["strategy", "preferredHolder"];
 
 /// Before a new object is judged.
 pub(in super::super) fn prepare_new(kind: &Kind, object: &mut Value) {
@@ -45,6 +49,14 @@ pub(in super::super) fn prepare_new(kind: &Kind, object: &mut Value) {
         }
         "PersistentVolumeClaim" => {
             map.insert("status".to_owned(), json!({ "phase": "Pending" }));
+            same_sources(map);
+        }
+        "Lease" => {
+            if let Some(spec) = fields(map, "spec") {
+                for name in COORDINATED {
+                    spec.remove(name);
+                }
+            }
         }
         "PersistentVolume" => {
             let made = map.get("metadata").map(|metadata| metadata["creationTimestamp"].clone()).unwrap_or_default();
@@ -111,6 +123,16 @@ pub(in super::super) fn prepare_changed(kind: &Kind, endpoint: Endpoint, old: &V
         }
         "Secret" if new["type"] == "" => admit::copy(old.get("type"), new, "type"),
         "Service" => addresses::drop_unneeded(old, new),
+        "PersistentVolumeClaim" => {
+            if let Some(map) = new.as_object_mut() {
+                same_sources(map);
+            }
+        }
+        "Lease" => {
+            for name in COORDINATED.iter().filter(|name| old["spec"][**name].is_null()) {
+                admit::remove(&mut new["spec"], name);
+            }
+        }
         _ => {}
     }
     let changed = match kind.kind.as_str() {
@@ -122,6 +144,18 @@ pub(in super::super) fn prepare_changed(kind: &Kind, endpoint: Endpoint, old: &V
     };
     if changed && COUNTED.contains(&kind.kind.as_str()) {
         admit::set_generation(new, old["metadata"]["generation"].as_i64().unwrap_or_default() + 1);
+    }
+}
+
+/// The old and the new name of what a volume is filled from say the same.
+fn same_sources(claim: &mut Fields) {
+    let Some(spec) = fields(claim, "spec") else { return };
+    match (spec.get("dataSource").cloned(), spec.get("dataSourceRef").cloned()) {
+        (Some(source), None) => default(spec, "dataSourceRef", source),
+        (None, Some(reference)) if reference["namespace"].as_str().unwrap_or_default().is_empty() => {
+            default(spec, "dataSource", reference);
+        }
+        _ => {}
     }
 }
 
@@ -161,8 +195,8 @@ fn quality(pod: &Fields) -> &'static str {
 
 /// A job finds its pods by its own UID.
 fn select_own_pods(job: &mut Fields) {
-    let metadata = job.get("metadata").cloned().unwrap_or_default();
-    let (name, uid) = (metadata["name"].clone(), metadata["uid"].clone());
+    let metadata = job.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
+    let (name, uid) = (word(&metadata, "name").to_owned(), word(&metadata, "uid").to_owned());
     let Some(spec) = fields(job, "spec") else { return };
     if spec.get("manualSelector") == Some(&Value::Bool(true)) {
         return;
@@ -173,10 +207,10 @@ fn select_own_pods(job: &mut Fields) {
             default(metadata, "labels", json!({}));
             if let Some(labels) = fields(metadata, "labels") {
                 for key in ["job-name", "batch.kubernetes.io/job-name"] {
-                    default(labels, key, name.clone());
+                    default(labels, key, name.as_str());
                 }
                 for key in ["controller-uid", "batch.kubernetes.io/controller-uid"] {
-                    default(labels, key, uid.clone());
+                    default(labels, key, uid.as_str());
                 }
             }
         }

@@ -102,11 +102,18 @@ impl Object {
     }
 }
 
-/// The causes of a refusal, as `field: message`.
+/// The causes of a refusal, as `field: message`, each once: the server judges some things twice, and tells them twice.
 fn causes(refused: Result<&Value, Refusal>) -> Vec<String> {
     match refused {
         Err(Refusal::Invalid(causes) | Refusal::Conflict(causes, _)) => {
-            causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect()
+            let mut told: Vec<String> = Vec::new();
+            for cause in causes {
+                let words = format!("{}: {}", cause.field, cause.message);
+                if !told.contains(&words) {
+                    told.push(words);
+                }
+            }
+            told
         }
         other => panic!("{other:?}"),
     }
