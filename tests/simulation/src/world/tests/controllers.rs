@@ -152,6 +152,29 @@ async fn what_belongs_to_something_that_is_gone_goes_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_owner_waits_for_what_is_its_own_or_leaves_it_as_its_deletion_says() {
+    for (policy, stays) in [("Foreground", false), ("Orphan", true)] {
+        let bench = Bench::new().await;
+        bench.make(job("work", "sleep")).await;
+        bench
+            .until("its pod runs", |bench| {
+                bench.server.list("pods").iter().any(|pod| pod["status"]["phase"] == "Running")
+            })
+            .await;
+        let options = json!({ "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": policy });
+        let path = "/apis/batch/v1/namespaces/default/jobs/work";
+        bench.hand.send::<Value>(http::Method::DELETE, path, Some(options)).await.expect("deleted");
+        bench.until("the job is gone", |bench| bench.read("jobs.batch", "work").is_null()).await;
+        let pods = bench.server.list("pods");
+        assert_eq!(pods.len(), usize::from(stays), "{policy}");
+        if let Some(pod) = pods.first() {
+            sleep(Duration::from_mins(1)).await;
+            assert_eq!(bench.server.list("pods").len(), 1, "{}", pod["metadata"]["name"]);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_namespace_that_is_deleted_is_emptied_and_goes_unless_something_is_held() {
     let bench = Bench::new().await;
     let within = |mut object: Value| {
