@@ -14,6 +14,7 @@ pub mod kinds;
 pub mod normalise;
 pub mod real;
 pub mod run;
+pub mod scripts;
 pub mod show;
 pub mod shrink;
 pub mod side;

@@ -10,7 +10,7 @@ use conformance::real::Real;
 use conformance::shrink::shrink;
 use conformance::side::Side;
 use conformance::simulated::Simulated;
-use conformance::{Trouble, show};
+use conformance::{Trouble, scripts, show};
 
 /// Sends the same random requests to the simulated and to a real kube-apiserver, and compares the answers.
 #[derive(Debug, Parser)]
@@ -33,6 +33,12 @@ struct Arguments {
     /// How many kinds of differences are shrunk and printed.
     #[arg(long, default_value_t = 3)]
     show: usize,
+    /// Play those that somebody wrote, instead of random ones.
+    #[arg(long)]
+    scripts: bool,
+    /// Print everything that was said in these, not shrunk.
+    #[arg(long)]
+    whole: bool,
     /// Print how many requests there were by resource and verb.
     #[arg(long)]
     table: bool,
@@ -74,6 +80,20 @@ async fn run(arguments: &Arguments) -> Result<bool, Trouble> {
 
 async fn compare<S: Side>(real: &Real, other: &S, arguments: &Arguments) -> Result<bool, Trouble> {
     let judge = Judge::new(real, other);
+    if arguments.scripts {
+        let mut well = true;
+        for script in scripts::scripts().into_iter().chain(scripts::alone()) {
+            let verdict = judge.judge(&script.sequence).await?;
+            let say = |what| println!("{}: {what}", script.name);
+            match verdict.differences.len() {
+                0 if arguments.whole => say(show::everything(&verdict, other.name())),
+                0 => say("the same".to_owned()),
+                _ => say(show::differing(&verdict, other.name())),
+            }
+            well &= verdict.differences.is_empty();
+        }
+        return Ok(well);
+    }
     if let Some(number) = arguments.only {
         let verdict = judge.judge(&sequence(arguments.seed, number)).await?;
         println!("{}", show::everything(&verdict, other.name()));
@@ -96,6 +116,10 @@ async fn compare<S: Side>(real: &Real, other: &S, arguments: &Arguments) -> Resu
     .await?;
     let seconds = begun.elapsed().as_secs_f32();
     for verdict in first_of_each(&failed, &report, arguments.show) {
+        if arguments.whole {
+            println!("sequence {}\n{}", verdict.sequence.number, show::everything(verdict, other.name()));
+            continue;
+        }
         shrunk(&judge, verdict, 1, other.name()).await?;
     }
     if arguments.table {

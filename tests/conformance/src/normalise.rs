@@ -184,7 +184,7 @@ impl Seen {
         text = self.service_addresses(&text);
         text = self.times(&text);
         text = mounted_tokens(&text);
-        if text.contains("nodePort") {
+        if text.contains("nodePort") || text.starts_with("Duplicate value: 3") {
             text = node_ports(&text);
         }
         if text.to_lowercase().contains("resource version")

@@ -37,7 +37,8 @@ impl Real {
         let server = Server::start(options).await?;
         let guest = client(&server.kubeconfig_of(guest::NAME)?).await?;
         let stranger = client(&server.kubeconfig_of("nobody")?).await?;
-        let real = Self { admin: server.client().await?, guest, stranger, server, name };
+        let admin = client(server.kubeconfig()).await?;
+        let real = Self { admin, guest, stranger, server, name };
         for (path, object) in guest::objects() {
             real.create(path, &object).await?;
         }
@@ -126,6 +127,10 @@ impl Side for Real {
         Duration::from_millis(150)
     }
 
+    async fn catch_up(&self) {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+
     async fn compact(&self) -> Result<(), Trouble> {
         self.server.compact().await?;
         // What it remembers besides goes with the process.
@@ -177,6 +182,8 @@ async fn client(kubeconfig: &str) -> Result<Client, Trouble> {
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
     let mut config = config.map_err(|error| failed(&error))?;
     config.proxy_url = None;
+    // Each answer counts, also one that asks to come again.
+    config.default_retry = false;
     Client::try_from(config).map_err(|error| failed(&error))
 }
 

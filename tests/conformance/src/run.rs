@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::Trouble;
 use crate::generate::Sequence;
 use crate::side::{Events, Patience, Side, Watching, whole};
-use crate::step::{COMPACT, Learned, Step, Verb, Words};
+use crate::step::{COMPACT, Learned, Step, Verb, WAIT, Words};
 
 /// Everything that was said.
 #[derive(Clone, Debug)]
@@ -53,9 +53,16 @@ pub async fn play(
     let mut learned = Learned { namespace: namespace.to_owned(), ..Learned::default() };
     let (mut exchanges, mut watches) = (Vec::new(), BTreeMap::new());
     for step in &sequence.steps {
-        if step.method == COMPACT {
-            side.compact().await?;
-            continue;
+        match step.method {
+            COMPACT => {
+                side.compact().await?;
+                continue;
+            }
+            WAIT => {
+                side.catch_up().await;
+                continue;
+            }
+            _ => {}
         }
         let words = step.words(&learned);
         if reads_from_memory(step) {
@@ -79,7 +86,10 @@ pub async fn play(
     let mut events = BTreeMap::new();
     for (id, watching) in watches {
         let expected = like.and_then(|other| other.events.get(&id)).map_or(0, |told| told.events.len());
-        let patience = Patience { expected, most: LONG, quiet: side.quiet() };
+        let timeout = timeout_of(sequence, id);
+        // One that ends by itself is waited for.
+        let quiet = timeout.map_or(side.quiet(), |timeout| timeout + Duration::from_secs(2));
+        let patience = Patience { expected, most: LONG, quiet, all_bookmarks: timeout.is_some() };
         events.insert(id, watching.finish(patience).await);
     }
     if sequence.steps.iter().any(|step| step.path.contains("/services")) {
@@ -87,6 +97,12 @@ pub async fn play(
     }
     let time = (begun, Timestamp::now());
     Ok(Transcript { namespace: namespace.to_owned(), exchanges, events, time })
+}
+
+fn timeout_of(sequence: &Sequence, id: usize) -> Option<Duration> {
+    let step = sequence.steps.iter().find(|step| step.id == id)?;
+    let (_, seconds) = step.query.iter().find(|(name, _)| *name == "timeoutSeconds")?;
+    seconds.parse().ok().map(Duration::from_secs)
 }
 
 fn reads_from_memory(step: &Step) -> bool {

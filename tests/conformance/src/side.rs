@@ -31,6 +31,8 @@ pub trait Side: Send + Sync {
     fn send(&self, who: Who, request: Request<Bytes>) -> impl Future<Output = Result<Response<Flow>, Trouble>> + Send;
     /// Waits until what was written is seen by reads that are served from memory.
     fn settle(&self, collection: &str) -> impl Future<Output = Result<(), Trouble>> + Send;
+    /// Waits for what happens by and by.
+    fn catch_up(&self) -> impl Future<Output = ()> + Send;
     /// Lets all older versions expire.
     fn compact(&self) -> impl Future<Output = Result<(), Trouble>> + Send;
     /// Removes what only a few sequences can have at a time.
@@ -88,6 +90,8 @@ pub struct Patience {
     pub most: Duration,
     /// How long after that for those that nobody expects.
     pub quiet: Duration,
+    /// Whether every bookmark counts.
+    pub all_bookmarks: bool,
 }
 
 impl Watching {
@@ -123,7 +127,8 @@ impl Watching {
             let enough = told.events.len() >= patience.expected;
             let left = if enough { patience.quiet } else { patience.most.saturating_sub(begun.elapsed()) };
             match tokio::time::timeout(left, self.events.recv()).await {
-                Ok(Some(event)) if event["type"] == "BOOKMARK" && !ends_initial_events(&event) => {}
+                Ok(Some(event))
+                    if event["type"] == "BOOKMARK" && !patience.all_bookmarks && !ends_initial_events(&event) => {}
                 Ok(Some(event)) => told.events.push(event),
                 Ok(None) => {
                     told.ended = true;

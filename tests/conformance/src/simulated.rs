@@ -64,6 +64,8 @@ impl Side for Simulated {
         Ok(self.server.answer(&who, request).map(flow))
     }
 
+    async fn catch_up(&self) {}
+
     async fn compact(&self) -> Result<(), Trouble> {
         self.server.compact();
         Ok(())

@@ -47,7 +47,7 @@ pub struct Step {
     pub verb: Verb,
     /// Who sends it.
     pub who: Who,
-    /// The HTTP method, or [`COMPACT`].
+    /// The HTTP method, or [`COMPACT`], or [`WAIT`].
     pub method: &'static str,
     /// The path, without the query.
     pub path: String,
@@ -61,6 +61,9 @@ pub struct Step {
 
 /// Stands for the method where a step is no request: from there on, older versions are expired.
 pub const COMPACT: &str = "COMPACT";
+
+/// Stands for the method where a step is no request: the real server gets two seconds for what it does by and by.
+pub const WAIT: &str = "WAIT";
 
 /// What a request carries.
 #[derive(Clone, Debug)]

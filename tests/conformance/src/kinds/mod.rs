@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::dice::Dice;
 use crate::step::put;
 
+mod cluster;
 mod custom;
 mod jobs;
 mod plain;
@@ -81,6 +82,12 @@ pub const KINDS: &[(usize, &Kind)] = &[
     (8, &custom::K8S_CLUSTERS),
     (8, &custom::CLUSTERS),
     (12, &custom::THINGS),
+    (3, &cluster::SERVICE_ACCOUNTS),
+    (4, &cluster::NODES),
+    (3, &cluster::VOLUMES),
+    (2, &cluster::CLASSES),
+    (4, &cluster::EVENTS),
+    (2, &cluster::BUDGETS),
 ];
 
 /// Metadata that any object may have.
