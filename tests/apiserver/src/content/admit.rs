@@ -37,7 +37,7 @@ pub fn admit_update(kind: &Kind, endpoint: Endpoint, old: &Value, new: &mut Valu
     }
     metadata::keep(old, new);
     let mut faults = Faults::default();
-    metadata::judge_change(old, new, &mut faults);
+    metadata::judge_any_change(old, new, &mut faults);
     if kind.custom {
         // Its strategy judges metadata once more.
         metadata::judge_change(old, new, &mut faults);

@@ -29,10 +29,20 @@ pub(super) fn judge_new(kind: &Kind, object: &Value, faults: &mut Faults) {
         (false, None) => {}
     }
     judge_common(metadata, faults);
-    judge_finalizers(kind, metadata, faults);
+    judge_finalizers(metadata, faults);
+    if knows_finalizers(kind) {
+        judge_standard(metadata, faults);
+    }
 }
 
-/// Judges a changed object's metadata.
+/// Judges a changed object's metadata as those of every kind: by themselves, then by what they were.
+pub(super) fn judge_any_change(old: &Value, new: &Value, faults: &mut Faults) {
+    judge_common(&new["metadata"], faults);
+    judge_finalizers(&new["metadata"], faults);
+    judge_change(old, new, faults);
+}
+
+/// Judges a changed object's metadata by what they were.
 pub(super) fn judge_change(old: &Value, new: &Value, faults: &mut Faults) {
     let (before, after) = (&old["metadata"], &new["metadata"]);
     if !before["deletionTimestamp"].is_null() {
@@ -69,9 +79,16 @@ pub(super) fn judge_change(old: &Value, new: &Value, faults: &mut Faults) {
 }
 
 /// As [`judge_change`], as most strategies of built-in kinds do once more.
-pub(super) fn judge_change_again(old: &Value, new: &Value, faults: &mut Faults) {
+pub(super) fn judge_change_again(kind: &Kind, old: &Value, new: &Value, faults: &mut Faults) {
     judge_change(old, new, faults);
-    judge_standard(&new["metadata"], faults);
+    if knows_finalizers(kind) {
+        judge_standard(&new["metadata"], faults);
+    }
+}
+
+/// Whether a kind's finalizers are judged as those of the core.
+fn knows_finalizers(kind: &Kind) -> bool {
+    !kind.custom && !matches!(kind.kind.as_str(), "Lease" | "PodDisruptionBudget")
 }
 
 /// What a write cannot change: the server keeps it.
@@ -164,7 +181,7 @@ fn shown_owners(owners: &Value) -> String {
     format!("[{}]", owners.join(","))
 }
 
-fn judge_finalizers(kind: &Kind, metadata: &Value, faults: &mut Faults) {
+fn judge_finalizers(metadata: &Value, faults: &mut Faults) {
     const FIELD: &str = "metadata.finalizers";
     for name in strings(&metadata["finalizers"]) {
         faults.invalid_each(FIELD, name, names::qualified_name(name));
@@ -173,9 +190,6 @@ fn judge_finalizers(kind: &Kind, metadata: &Value, faults: &mut Faults) {
     if has("orphan") && has("foregroundDeletion") {
         let words = "finalizer orphan and foregroundDeletion cannot be both set";
         faults.invalid(FIELD, metadata["finalizers"].clone(), words);
-    }
-    if !kind.custom {
-        judge_standard(metadata, faults);
     }
 }
 

@@ -28,7 +28,7 @@ pub(in super::super) fn judge_new(kind: &Kind, object: &Value, faults: &mut Faul
 
 /// Judges a changed object. Metadata and specs are judged as often as the server does it, which its causes tell.
 pub(in super::super) fn judge_change(kind: &Kind, endpoint: Endpoint, old: &Value, new: &Value, faults: &mut Faults) {
-    let again = |faults: &mut Faults| judge_change_again(old, new, faults);
+    let again = |faults: &mut Faults| judge_change_again(kind, old, new, faults);
     let whole = |faults: &mut Faults| judge_new_metadata(kind, new, faults);
     match (kind.kind.as_str(), endpoint) {
         ("PodDisruptionBudget", Endpoint::Status) => {}
@@ -79,6 +79,19 @@ pub(in super::super) fn judge_change(kind: &Kind, endpoint: Endpoint, old: &Valu
         ("ServiceAccount", _) => {
             again(faults);
             whole(faults);
+        }
+        ("PersistentVolume", _) => {
+            for _ in 0..2 {
+                whole(faults);
+                small::judge_new(kind, new, faults);
+            }
+            small::judge_change(kind, old, new, faults);
+        }
+        ("StorageClass", _) => {
+            whole(faults);
+            small::judge_new(kind, new, faults);
+            again(faults);
+            small::judge_change(kind, old, new, faults);
         }
         _ => {
             again(faults);

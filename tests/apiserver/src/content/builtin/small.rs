@@ -53,6 +53,7 @@ pub(super) fn judge_change(kind: &Kind, old: &Value, new: &Value, faults: &mut F
                 );
             }
             judge_unchanged(&old["spec"]["volumeMode"], &new["spec"]["volumeMode"], "volumeMode", faults);
+            return;
         }
         "RoleBinding" | "ClusterRoleBinding" if old["roleRef"] != new["roleRef"] => {
             faults.invalid("roleRef", new["roleRef"].clone(), "cannot change roleRef");
