@@ -38,7 +38,7 @@ impl Real {
         let guest = client(&server.kubeconfig_of(guest::NAME)?).await?;
         let stranger = client(&server.kubeconfig_of("nobody")?).await?;
         let admin = client(server.kubeconfig()).await?;
-        let real = Self { admin, guest, stranger, server, name };
+        let real = Self { server, admin, guest, stranger, name };
         for (path, object) in guest::objects() {
             real.create(path, &object).await?;
         }

@@ -85,10 +85,13 @@ impl<R: Side, S: Side> Shrinker<'_, '_, R, S> {
                 changed |= self.attempt(shorter).await?;
             }
         }
-        let Body::Json(body) = &self.best.sequence.steps[at].body else { return Ok(changed) };
-        for pointer in parts(body) {
+        let body = match &self.best.sequence.steps[at].body {
+            Body::Json(body) | Body::Changed { otherwise: body, .. } => body.clone(),
+            _ => return Ok(changed),
+        };
+        for pointer in parts(&body) {
             let mut shorter = self.best.sequence.clone();
-            if let Body::Json(body) = &mut shorter.steps[at].body {
+            if let Body::Json(body) | Body::Changed { otherwise: body, .. } = &mut shorter.steps[at].body {
                 crate::step::put(body, &pointer, Value::Null);
             }
             changed |= self.attempt(shorter).await?;
