@@ -99,7 +99,9 @@ async fn on_servers(entry: Entry) -> Result<(), String> {
     }
     let lines = stage.tape.lines();
     let last = lines[lines.len().saturating_sub(SHOWN)..].join("\n");
-    Err(format!("{last}\n\n{} fails:\n{}", entry.name, wrong.join("\n")))
+    let end = tokio::time::timeout(Duration::from_secs(10), stage.describe()).await;
+    let end = end.unwrap_or_else(|_| "nobody answers in the end".to_owned());
+    Err(format!("{last}\n\n{end}\n\n{} fails:\n{}", entry.name, wrong.join("\n")))
 }
 
 /// Whatever state a scenario ends in: soon nobody writes any more (S14).

@@ -2,13 +2,18 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use atoll::{cli::INSTALLATION, controller::claim::claimed, dialect};
+use atoll::{
+    cli::INSTALLATION,
+    controller::claim::claimed,
+    dialect::{self, kubeblocks::Cluster as Database},
+};
 use k8s_openapi::{
-    api::core::v1::Namespace, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    api::core::v1::{Namespace, Pod},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{ObjectMeta, PostParams},
+    api::{ListParams, ObjectMeta, PostParams},
 };
 use lab::bare::{Options, Server, Snapshot};
 use simulation::{
@@ -108,6 +113,26 @@ impl Real {
     /// A credential that the controller's metrics show.
     pub fn leak(&self) -> Option<String> {
         check::leak(&self.lives.metrics(), &self.truth)
+    }
+
+    /// What there is in the end, for whoever reads a failing run.
+    pub async fn describe(&self) -> String {
+        let mut lines = Vec::new();
+        let databases: Api<Database> = Api::all(self.person(&self.master()));
+        for database in databases.list(&ListParams::default()).await.into_iter().flatten() {
+            let status = serde_json::to_value(&database.status).unwrap_or_default();
+            lines.push(format!("database {}: {status}", database.name_any()));
+        }
+        for (site, cluster) in &self.clusters {
+            let pods: Api<Pod> = Api::all(cluster.person.clone());
+            for pod in pods.list(&ListParams::default()).await.into_iter().flatten() {
+                let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("no node").to_owned();
+                let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("no phase");
+                let going = if pod.metadata.deletion_timestamp.is_some() { ", going" } else { "" };
+                lines.push(format!("{site}: pod {} on {node}: {phase}{going}", pod.name_any()));
+            }
+        }
+        lines.join("\n")
     }
 
     fn cluster(&self, site: &Site) -> &Cluster {
