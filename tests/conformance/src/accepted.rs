@@ -87,3 +87,46 @@ pub const ACCEPTED: &[Accepted] = &[
 pub fn covered(context: &Context<'_>) -> Option<usize> {
     ACCEPTED.iter().position(|accepted| (accepted.covers)(context))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::step::{Body, Verb, Who};
+
+    fn covers(place: &str, real: Value, simulated: Value) -> Option<&'static str> {
+        let step = Step {
+            id: 1,
+            verb: Verb::Update,
+            who: Who::Admin,
+            method: "PUT",
+            path: String::new(),
+            query: vec![],
+            content: None,
+            body: Body::Nothing,
+        };
+        let difference = Difference { step: 1, place: place.into(), real, simulated };
+        let body = Value::Null;
+        covered(&Context { step: &step, difference: &difference, real: (422, &body) }).map(|place| ACCEPTED[place].name)
+    }
+
+    #[test]
+    fn the_words_before_a_diff_must_agree() {
+        let real = json!("spec is immutable\n@@ -1 +1 @@\n-a\n+b");
+        assert!(covers("/message", real.clone(), json!("spec is immutable")).is_some());
+        assert_eq!(covers("/message", real.clone(), json!("spec cannot be changed")), None);
+        assert_eq!(covers("/reason", real, json!("spec is immutable")), None);
+    }
+
+    #[test]
+    fn what_is_not_listed_is_not_covered() {
+        assert_eq!(covers("status", json!(200), json!(201)), None);
+        assert_eq!(covers("/spec/replicas", json!(1), json!(2)), None);
+    }
+
+    #[test]
+    fn every_entry_says_why() {
+        assert!(ACCEPTED.iter().all(|accepted| !accepted.name.is_empty() && accepted.why.len() > 40));
+    }
+}

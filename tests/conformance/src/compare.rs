@@ -111,6 +111,8 @@ fn brief(value: &Value) -> String {
 
 /// The resource and the subresource of a path, without names.
 pub fn subject(path: &str) -> String {
+    // A name that is learned has slashes.
+    let path = path.replace(":/metadata/name}}", "}}");
     let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
     let skip = if parts.first() == Some(&"api") { 2 } else { 3 };
     let mut rest = parts.get(skip..).unwrap_or_default();
@@ -123,4 +125,62 @@ pub fn subject(path: &str) -> String {
     }
     let subresource = rest.get(2).map(|name| format!("/{name}")).unwrap_or_default();
     format!("{}{subresource}", rest.first().copied().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+    use crate::run::Exchange;
+    use crate::side::Events;
+    use crate::step::Words;
+
+    fn transcript(status: u16, body: Value, events: &[Value]) -> Transcript {
+        let words = Words { uri: "/x".into(), body: String::new() };
+        let told = Events { events: events.to_vec(), ended: false };
+        Transcript {
+            namespace: "ns00001q".into(),
+            exchanges: vec![Exchange { id: 4, words, status, body }],
+            events: BTreeMap::from([(4, told)]),
+            time: (Timestamp::now(), Timestamp::now()),
+        }
+    }
+
+    fn places(one: &Transcript, other: &Transcript) -> Vec<String> {
+        compare(one, other).into_iter().map(|difference| difference.place).collect()
+    }
+
+    #[test]
+    fn everything_that_is_not_of_chance_is_compared() {
+        let event = json!({ "type": "ADDED", "object": { "metadata": { "name": "a", "resourceVersion": "7" } } });
+        let real = transcript(200, json!({ "a": [1, 2], "b": null }), std::slice::from_ref(&event));
+        assert_eq!(places(&real, &real), Vec::<String>::new());
+        assert_eq!(places(&real, &transcript(201, json!({ "a": [1, 2], "b": null }), &[event.clone()])), ["status"]);
+        assert_eq!(places(&real, &transcript(200, json!({ "a": [1], "b": null }), &[event.clone()])), ["/a/1"]);
+        assert_eq!(places(&real, &transcript(200, json!({ "a": [1, 2] }), &[event.clone()])), ["/b"]);
+        assert_eq!(places(&real, &transcript(200, json!({ "a": [1, 2], "b": null }), &[])), ["events/0"]);
+        let mut later = event.clone();
+        later["object"]["metadata"]["name"] = "b".into();
+        let other = transcript(200, json!({ "a": [1, 2], "b": null }), &[later]);
+        assert_eq!(places(&real, &other), ["events/0/object/metadata/name"]);
+    }
+
+    #[test]
+    fn an_error_in_place_of_an_object_is_one_difference() {
+        let real = transcript(200, json!({ "kind": "Pod" }), &[]);
+        let other = transcript(404, json!({ "kind": "Status" }), &[]);
+        assert_eq!(places(&real, &other), ["status"]);
+    }
+
+    #[test]
+    fn a_path_s_subject_is_without_names() {
+        assert_eq!(subject("/api/v1/namespaces/{{ns}}/pods/a/status"), "pods/status");
+        assert_eq!(subject("/api/v1/namespaces/{{ns}}-a/finalize"), "namespaces/finalize");
+        assert_eq!(subject("/apis/k8s.oceanbase.com/v1alpha1/k8sclusters/{{ns}}-a"), "k8sclusters");
+        assert_eq!(subject("/api/v1/namespaces/{{ns}}/pods/{{3:/metadata/name}}"), "pods");
+    }
 }
