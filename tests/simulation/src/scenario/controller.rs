@@ -11,7 +11,7 @@ use kube::{
 use serde_json::json;
 
 use super::tools::{
-    annotate, begin, done, everything, loosen_schema, nothing_is_left, observed, pod, remove, resource, says, standing, three, uid, until_told, untouched, within,
+    annotate, begin, done, everything, loosen_schema, nothing_is_left, observed, pod, remove, resize, resource, says, standing, three, uid, until_told, untouched, within,
 };
 use crate::{
     entropy,
@@ -256,6 +256,31 @@ pub async fn a_database_runs_on_without_its_master_and_is_looked_after_when_it_r
     within(stage, Duration::from_secs(60), "the pod is made again", back).await;
     stage.until_phase("a", "Running").await;
     assert!(observed(stage, "a").await);
+}
+
+/// Row 32: resource versions go back under a controller that runs on.
+pub async fn a_master_restored_under_a_running_controller_is_believed_as_it_is_now(stage: &Simulated) {
+    begin(stage).await;
+    stage.run(&Wanted::named("a")).await;
+    stage.run(&Wanted::named("c").of(1)).await;
+    let before = standing(stage, "a").await;
+    let master = stage.master();
+    let backup = stage.back_up(&master).await;
+    // Long enough for versions that nobody will come to again soon.
+    stage.sleep(Duration::from_hours(1)).await;
+    resize(stage, "a", "200m").await;
+    until_told(stage, "a", "UpToDate", "False", "ChangeNotCarriedOut").await;
+    stage.run(&Wanted::named("b").of(1)).await;
+    let of_b = standing(stage, "b").await;
+    stage.restore(&master, &backup).await;
+    stage.sleep(Duration::from_mins(1)).await;
+    untouched(stage, "b", &of_b).await;
+    resize(stage, "a", "300m").await;
+    within(stage, Duration::from_mins(1), "an edit is seen", async || observed(stage, "a").await).await;
+    untouched(stage, "a", &before).await;
+    stage.delete("c").await;
+    stage.until_gone("c").await;
+    nothing_is_left(stage, "c").await;
 }
 
 /// Row 32, in full: the master's etcd comes back from a backup in which nobody knows of the database.

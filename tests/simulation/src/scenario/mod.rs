@@ -155,6 +155,7 @@ catalogue! {
         30 controller::a_leader_cut_off_from_the_master_writes_nothing_after_its_time,
         31 controller::a_watch_that_lags_makes_nobody_create_twice,
         32 controller::an_old_deletion_that_a_lagging_master_shows_again_deletes_nothing,
+        32 controller::a_master_restored_under_a_running_controller_is_believed_as_it_is_now,
         37 controller::a_clock_that_jumps_neither_hurries_nor_holds_up_anything,
         39 namespaces::a_crowd_of_other_peoples_objects_costs_nothing,
         40 deletion::one_list_that_fails_makes_no_whole_of_the_others,
