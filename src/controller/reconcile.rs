@@ -171,7 +171,7 @@ impl<D: Dialect> Reconciler<D> {
     /// A process that has just begun has not reached every worker yet. That says nothing about the database, so nothing
     /// is said about it: its status stays as its predecessor left it.
     fn warming_up(&self, record: Option<&Recorded>, seen: &Seen) -> Option<Duration> {
-        let left = WARM_UP.checked_sub(self.started.elapsed())?;
+        let left = WARM_UP.checked_sub(self.started.elapsed()).filter(|left| !left.is_zero())?;
         let unreached = seen.unreached(record?.workers().into_iter());
         unreached.map(|_| left.min(Duration::from_secs(1)))
     }

@@ -249,6 +249,8 @@ pub async fn twenty_databases_answer_within_a_second_beside_a_dead_worker(stage:
 /// Row 14.
 pub async fn a_start_waits_for_no_worker(stage: &impl Stage) {
     let [w1, w2, w3] = three(stage);
+    // The clusters have been there for a while.
+    stage.sleep(Duration::from_secs(5)).await;
     stage.power(&w2, Power::Off).await;
     for site in stage.workers() {
         stage.register(&site).await;

@@ -8,10 +8,11 @@ use serde_json::json;
 
 use super::tools::{
     A_WHILE, annotate, api, begin, change, claim, done, everything, nothing_is_left, pod, remove, says, standing, things, three,
-    uid, uid_of, until_ready, until_state, until_told, untouched,
+    uid, uid_of, until_ready, until_state, until_told,
 };
 use crate::{
     link::{How, Shot, Way, Which},
+    lives::Replica,
     stage::{
         Simulated, Stage,
         people::{People, Wanted},
@@ -21,20 +22,22 @@ use crate::{
 /// Row 9.
 pub async fn a_deletion_does_not_trust_a_cache_that_stands_still(stage: &Simulated) {
     begin(stage).await;
+    stage.run(&Wanted::named("a")).await;
     let [_, w2, _] = three(stage);
     stage.fault("stale cache", &format!("{w2}'s watch cache stands still"));
-    // It knows of nothing: neither of what is made nor of what goes.
+    // From here on it tells nobody of what goes: neither the controller nor the kubelets.
     stage.server(&w2).freeze_cache();
-    stage.create(&Wanted::named("a")).await;
-    let three_pods = async || standing(stage, "a").await.keys().filter(|thing| thing.contains(": pod ")).count() == 3;
-    stage.until("three pods are made", three_pods).await;
-    let before = standing(stage, "a").await;
-    stage.sleep(Duration::from_mins(1)).await;
-    untouched(stage, "a", &before).await;
     stage.delete("a").await;
+    let message = until_told(stage, "a", "Deletable", "False", "ObjectsLeft").await;
+    says(&message, &w2);
+    stage.crash(Replica(0)).await;
+    stage.stays("the resource stays while anything is left", Duration::from_mins(1), async || {
+        stage.database("a").await.is_some() || everything(stage, "a").await.is_empty()
+    })
+    .await;
+    stage.server(&w2).thaw_cache();
     stage.until_gone("a").await;
     nothing_is_left(stage, "a").await;
-    stage.server(&w2).thaw_cache();
     stage.run(&Wanted::named("a")).await;
 }
 

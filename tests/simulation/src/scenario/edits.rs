@@ -15,7 +15,8 @@ pub async fn a_manifest_that_was_spoilt_and_repaired_heals_without_hands(stage: 
     let before = standing(stage, "a").await;
     let good = super::tools::resource(stage, "a").await["spec"]["componentSpecs"][0].clone();
     for (field, bad, kind, reason) in [
-        ("componentDef", json!("etcd-99.0.0"), "Accepted", ""),
+        ("componentDef", json!("mysql-8.0"), "Accepted", ""),
+        ("serviceVersion", json!("99.0.0"), "Accepted", ""),
         ("replicas", json!(0), "Accepted", "NoMembers"),
         ("volumeClaimTemplates", json!([]), "Accepted", "NoDataVolume"),
         ("replicas", json!(5), "UpToDate", "ChangeNotCarriedOut"),

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// How many of the last lines a scenario that fails shows.
+/// How many of the last lines a scenario that fails shows, unless `ATOLL_TAPE` says otherwise.
 const SHOWN: usize = 120;
 /// How long nothing may be written once all is settled (S14).
 const SILENCE: Duration = Duration::from_mins(10);
@@ -52,9 +52,10 @@ pub fn play_with(name: &str, seed: u64) -> Result<(), String> {
         if wrong.is_empty() {
             return Ok(());
         }
-        let lines = stage.tape.lines();
-        let last = lines[lines.len().saturating_sub(SHOWN)..].join("\n");
-        Err(format!("{last}\n\n{name} fails:\n{}", wrong.join("\n")))
+        let lines: Vec<_> = stage.tape.lines().into_iter().filter(|line| !is_routine(line)).collect();
+        let shown = std::env::var("ATOLL_TAPE").ok().and_then(|lines| lines.parse().ok()).unwrap_or(SHOWN);
+        let last = lines[lines.len().saturating_sub(shown)..].join("\n");
+        Err(format!("{last}\n\n{}\n\n{name} fails:\n{}", told(&stage), wrong.join("\n")))
     })
 }
 
@@ -75,6 +76,29 @@ async fn quiet(stage: &Simulated) {
     let metrics = stage.lives.metrics();
     assert!(!metrics.contains("canary"), "S13: the metrics show a credential");
     assert!(stage.truth.servers.contains_key(MASTER));
+}
+
+/// Looking, and what comes of it while all is well; and the lease.
+fn is_routine(line: &str) -> bool {
+    let looks = line.contains(" GET ") || line.contains(" WATCH ");
+    let fine = line.contains(" s  sent ") || line.contains(" s  200 ");
+    (looks && fine) || line.contains("/leases/") || line.contains("leases.coordination")
+}
+
+/// What the resources of the master say in the end.
+fn told(stage: &Simulated) -> String {
+    let server = stage.server(MASTER);
+    let resources = server.list("k8sclusters.k8s.oceanbase.com").into_iter().chain(server.list("clusters.apps.kubeblocks.io"));
+    let lines = resources.flat_map(|resource| {
+        let conditions = resource["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let conditions = conditions.into_iter().map(|condition| {
+            let text = |field: &str| condition[field].as_str().unwrap_or_default().to_owned();
+            format!("    {}={} {}: {}", text("type"), text("status"), text("reason"), text("message"))
+        });
+        let (name, phase) = (&resource["metadata"]["name"], &resource["status"]["phase"]);
+        std::iter::once(format!("{name} {phase}")).chain(conditions).collect::<Vec<_>>()
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn words(panic: &(dyn std::any::Any + Send)) -> String {

@@ -105,9 +105,10 @@ pub async fn a_volume_on_a_lost_node_is_neither_deleted_nor_made_anew(stage: &im
         all.iter().filter(|(thing, _)| thing.contains(": claim ")).map(|(t, u)| (t.clone(), u.clone())).collect::<Vec<_>>()
     };
     assert_eq!(claims(&standing(stage, "a").await), claims(&before), "volumes are those from before");
+    says(&until_told(stage, "a", "VolumesPresent", "False", "VolumeLost").await, &claim("a", 1));
     by_force(stage, &w2, &pod("a", 1)).await;
-    says(&until_told(stage, "a", "PodsStart", "False", "Unschedulable").await, &pod("a", 1));
-    stage.sleep(Duration::from_mins(1)).await;
+    let no_pod = async || uid_of::<Pod>(stage, &w2, &pod("a", 1)).await.is_none();
+    stage.stays("no pod is started without its data", Duration::from_mins(1), no_pod).await;
     assert_eq!(claims(&standing(stage, "a").await), claims(&before), "volumes are those from before");
     assert_ne!(state(stage, "a", 1).await, "Ready");
     assert_eq!(state(stage, "a", 0).await, "Ready");
