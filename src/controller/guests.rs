@@ -2,15 +2,21 @@
 
 use std::{future::Future, pin::pin};
 
-use futures::StreamExt;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::{
-    Api, Client,
-    runtime::{WatchStreamExt, watcher},
-};
+use kube::{Api, Client};
+use tokio::sync::mpsc;
 
 use super::claim::{Standing, judge};
-use crate::metrics::Metrics;
+use crate::{
+    metrics::Metrics,
+    worker::{
+        fault::Fault,
+        watch::{Scope, Sink, follow},
+    },
+};
+
+/// How long a watch lasts.
+const WATCH_SECONDS: u32 = 290;
 
 /// Runs `live` anew each time that the CRD of this name becomes ours, and drops it when it no longer is.
 ///
@@ -23,35 +29,18 @@ pub async fn while_ours<F: Future<Output = ()>>(
     live: impl Fn() -> F,
 ) {
     let api: Api<CustomResourceDefinition> = Api::all(client);
-    let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let mut events = pin!(watcher(api, only).default_backoff());
-    let mut found = None;
+    let only = Scope { fields: Some(format!("metadata.name={name}")), seconds: WATCH_SECONDS, ..Scope::default() };
+    let (events, mut heard) = mpsc::unbounded_channel();
+    let mut following = pin!(follow(name, api, only, OneKind { name, events }));
     let mut living = None;
     let mut told = None;
     loop {
-        let event = tokio::select! {
-            event = events.next() => event,
+        let found = tokio::select! {
+            () = &mut following => return,
+            found = heard.recv() => found.flatten(),
             () = go_on(&mut living) => continue,
         };
-        match event {
-            Some(Ok(watcher::Event::Init)) => {
-                found = None;
-                continue;
-            }
-            Some(Ok(watcher::Event::InitApply(crd))) => {
-                found = Some(crd);
-                continue;
-            }
-            Some(Ok(watcher::Event::Apply(crd))) => found = Some(crd),
-            Some(Ok(watcher::Event::Delete(_))) => found = None,
-            Some(Ok(watcher::Event::InitDone)) => {}
-            Some(Err(error)) => {
-                tracing::warn!(crd = name, %error, "the watch of a CRD failed; it is tried again");
-                continue;
-            }
-            None => return,
-        }
-        let standing = judge(found.as_ref(), installation);
+        let standing = judge(found.as_deref(), installation);
         metrics.dialect(name, &standing);
         if told.as_ref() != Some(&standing) {
             match &standing {
@@ -60,6 +49,47 @@ pub async fn while_ours<F: Future<Output = ()>>(
             }
             living = matches!(standing, Standing::Ours).then(|| Box::pin(live()));
             told = Some(standing);
+        }
+    }
+}
+
+/// The watch of one CRD: what it is now, if it is there.
+struct OneKind<'a> {
+    name: &'a str,
+    events: mpsc::UnboundedSender<Option<Box<CustomResourceDefinition>>>,
+}
+
+impl OneKind<'_> {
+    fn send(&self, found: Option<CustomResourceDefinition>) {
+        // The receiver lives as long as the watch.
+        let _ = self.events.send(found.map(Box::new));
+    }
+}
+
+impl Sink<CustomResourceDefinition> for OneKind<'_> {
+    type Item = CustomResourceDefinition;
+
+    fn project(&self, crd: CustomResourceDefinition) -> Option<Self::Item> {
+        Some(crd)
+    }
+
+    fn listed(&mut self, mut found: Vec<Self::Item>, _version: &str) {
+        self.send(found.pop());
+    }
+
+    fn applied(&mut self, crd: CustomResourceDefinition) {
+        self.send(Some(crd));
+    }
+
+    fn deleted(&mut self, _crd: CustomResourceDefinition) {
+        self.send(None);
+    }
+
+    fn bookmark(&mut self, _version: &str) {}
+
+    fn failed(&mut self, fault: &Fault, failures: u32) {
+        if failures.is_power_of_two() {
+            tracing::warn!(crd = self.name, "a CRD cannot be watched ({failures} times in a row): {fault}");
         }
     }
 }

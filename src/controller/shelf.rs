@@ -1,19 +1,17 @@
 //! The master's resources of one kind, as the watch and our own writes have them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-use futures::{Stream, StreamExt};
 use jiff::Timestamp;
 use kube::{
     Api, Client, Resource,
     core::{DeserializeGuard, ObjectMeta},
-    runtime::{WatchStreamExt, watcher},
 };
 use tokio::sync::mpsc;
 
@@ -23,19 +21,28 @@ use crate::{
         database::DatabaseKey,
         name::{Namespace, ObjectName, WorkerName},
     },
-    worker::pool::Wake,
+    worker::{
+        fault::Fault,
+        pool::Wake,
+        watch::{self, Scope, Sink},
+    },
 };
+
+/// How long a watch lasts.
+const WATCH_SECONDS: u32 = 290;
 
 /// The resources of one kind.
 pub struct Shelf<D> {
     resources: Mutex<BTreeMap<DatabaseKey, Arc<D>>>,
+    /// How far lists and the watch have come, as a number.
+    seen_to: AtomicU64,
     /// Whether they have all been listed since the process began.
     listed: AtomicBool,
 }
 
 impl<D> Default for Shelf<D> {
     fn default() -> Self {
-        Self { resources: Mutex::default(), listed: AtomicBool::new(false) }
+        Self { resources: Mutex::default(), seen_to: AtomicU64::new(0), listed: AtomicBool::new(false) }
     }
 }
 
@@ -98,63 +105,29 @@ impl<D: Dialect> Shelf<D> {
         self.lock().remove(key);
     }
 
-    /// Watches until the stream is dropped. A watch that fails goes on after a pause; what is known stays known.
+    /// Watches until dropped. A watch that fails goes on after a pause; what is known stays known.
     pub async fn follow(&self, client: Client, wake: &mpsc::UnboundedSender<Wake>) {
         let api: Api<DeserializeGuard<D>> = Api::all(client);
-        let stream = watcher(api, watcher::Config::default().page_size(250)).default_backoff();
-        self.take_in(stream, wake).await;
+        let scope = Scope { seconds: WATCH_SECONDS, ..Scope::default() };
+        watch::follow(&D::plural(&()), api, scope, OnShelf { shelf: self, wake }).await;
     }
 
-    async fn take_in(
-        &self,
-        stream: impl Stream<Item = Result<watcher::Event<DeserializeGuard<D>>, watcher::Error>>,
-        wake: &mpsc::UnboundedSender<Wake>,
-    ) {
-        let mut listed: Vec<DatabaseKey> = Vec::new();
-        let mut stream = std::pin::pin!(stream);
-        while let Some(event) = stream.next().await {
-            let touched = match event {
-                Ok(watcher::Event::Init) => {
-                    listed.clear();
-                    Vec::new()
-                }
-                Ok(watcher::Event::InitApply(resource)) => {
-                    // One that cannot be read is there all the same, as it was when it last could.
-                    listed.push(key_of::<D>(resource.meta()));
-                    self.applied(resource).into_iter().collect()
-                }
-                Ok(watcher::Event::InitDone) => {
-                    self.listed.store(true, Ordering::Release);
-                    let vanished: Vec<_> = self.keys().into_iter().filter(|key| !listed.contains(key)).collect();
-                    for key in &vanished {
-                        self.gone(key);
-                    }
-                    vanished
-                }
-                Ok(watcher::Event::Apply(resource)) => self.applied(resource).into_iter().collect(),
-                Ok(watcher::Event::Delete(resource)) => {
-                    let key = key_of::<D>(resource.meta());
-                    self.gone(&key);
-                    vec![key]
-                }
-                Err(error) => {
-                    tracing::warn!(kind = %D::plural(&()), %error, "the watch of the master failed; it is tried again");
-                    Vec::new()
-                }
-            };
-            for key in touched {
-                // Nobody listens any more only while the process ends.
-                let _ = wake.send(Wake::Database(key));
-            }
-        }
+    fn saw(&self, version: Option<&str>) {
+        self.seen_to.fetch_max(number(version), Ordering::AcqRel);
     }
 
-    fn applied(&self, resource: DeserializeGuard<D>) -> Option<DatabaseKey> {
+    /// Takes in one resource as the master shows it, if it is news.
+    fn take_in(&self, resource: DeserializeGuard<D>) -> Option<DatabaseKey> {
         let key = key_of::<D>(resource.meta());
         match resource.0 {
             Ok(resource) => {
+                let same = |known: &Arc<D>| {
+                    known.meta().uid == resource.meta().uid
+                        && known.meta().resource_version == resource.meta().resource_version
+                };
+                let news = !self.get(&key).as_ref().is_some_and(same);
                 self.written(resource);
-                Some(key)
+                news.then_some(key)
             }
             Err(error) => {
                 tracing::error!(resource = %key, %error, "the resource cannot be read; it is left alone until it is edited");
@@ -174,6 +147,75 @@ fn key_of<D: Dialect>(meta: &ObjectMeta) -> DatabaseKey {
         namespace: Namespace::new(meta.namespace.clone().unwrap_or_default()),
         name: ObjectName::new(meta.name.clone().unwrap_or_default()),
     }
+}
+
+/// The watch of the master's resources, onto a shelf.
+struct OnShelf<'a, D> {
+    shelf: &'a Shelf<D>,
+    wake: &'a mpsc::UnboundedSender<Wake>,
+}
+
+impl<D: Dialect> OnShelf<'_, D> {
+    fn wake(&self, touched: impl IntoIterator<Item = DatabaseKey>) {
+        for key in touched {
+            // Nobody listens any more only while the process ends.
+            let _ = self.wake.send(Wake::Database(key));
+        }
+    }
+}
+
+impl<D: Dialect> Sink<DeserializeGuard<D>> for OnShelf<'_, D> {
+    type Item = DeserializeGuard<D>;
+
+    fn project(&self, resource: DeserializeGuard<D>) -> Option<Self::Item> {
+        Some(resource)
+    }
+
+    fn listed(&mut self, resources: Vec<Self::Item>, version: &str) {
+        let shelf = self.shelf;
+        // A resource that cannot be read is there all the same, as it was when it last could.
+        let there: BTreeSet<_> = resources.iter().map(|resource| key_of::<D>(resource.meta())).collect();
+        let vanished: Vec<_> = shelf.keys().into_iter().filter(|key| !there.contains(key)).collect();
+        for key in &vanished {
+            shelf.gone(key);
+        }
+        if number(Some(version)) < shelf.seen_to.swap(number(Some(version)), Ordering::AcqRel) {
+            // A master whose etcd was restored counts anew: nothing that is held compares with the list.
+            for resource in resources.iter().filter(|resource| resource.0.is_ok()) {
+                shelf.gone(&key_of::<D>(resource.meta()));
+            }
+        }
+        let touched: Vec<_> = resources.into_iter().filter_map(|resource| shelf.take_in(resource)).collect();
+        shelf.listed.store(true, Ordering::Release);
+        self.wake(vanished.into_iter().chain(touched));
+    }
+
+    fn applied(&mut self, resource: DeserializeGuard<D>) {
+        self.shelf.saw(resource.meta().resource_version.as_deref());
+        self.wake(self.shelf.take_in(resource));
+    }
+
+    fn deleted(&mut self, resource: DeserializeGuard<D>) {
+        self.shelf.saw(resource.meta().resource_version.as_deref());
+        let key = key_of::<D>(resource.meta());
+        self.shelf.gone(&key);
+        self.wake([key]);
+    }
+
+    fn bookmark(&mut self, version: &str) {
+        self.shelf.saw(Some(version));
+    }
+
+    fn failed(&mut self, fault: &Fault, failures: u32) {
+        if failures.is_power_of_two() {
+            tracing::warn!(kind = %D::plural(&()), "the master cannot be watched ({failures} times in a row): {fault}");
+        }
+    }
+}
+
+/// A resource version as a number, where it is one.
+fn number(version: Option<&str>) -> u64 {
+    version.and_then(|version| version.parse().ok()).unwrap_or(0)
 }
 
 /// Another object of the same name is always news; of the same object only a later version is.

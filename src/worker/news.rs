@@ -62,8 +62,6 @@ impl Sink<K8sCluster> for Clusters {
 
     fn bookmark(&mut self, _version: &str) {}
 
-    fn resumed(&mut self) {}
-
     fn failed(&mut self, fault: &Fault, failures: u32) {
         if failures.is_power_of_two() {
             tracing::warn!("the K8sClusters cannot be watched ({failures} times in a row): {fault}");
@@ -103,8 +101,6 @@ impl Sink<Secret> for OneSecret {
     }
 
     fn bookmark(&mut self, _version: &str) {}
-
-    fn resumed(&mut self) {}
 
     fn failed(&mut self, fault: &Fault, failures: u32) {
         if failures.is_power_of_two() {

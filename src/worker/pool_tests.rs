@@ -472,3 +472,16 @@ async fn a_watch_that_stands_and_says_nothing_is_not_believed_for_longer_than_it
     world.until_view("k8s-1", |view| view.objects().is_some()).await;
     assert!(!in_view(&world.view("k8s-1"), "etcd-0"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_whose_etcd_went_back_in_time_is_listed_again_after_its_watches_broke() {
+    let (mut world, cluster) = (World::new(Arc::new(Open)), Cluster::new("one"));
+    cluster.put("pods", "default", "etcd-0", serde_json::to_value(pod("etcd-0", "db")).unwrap());
+    world.add("k8s-1", &cluster);
+    world.until_ready("k8s-1").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(in_view(&world.view("k8s-1"), "etcd-0"));
+    cluster.restore_without("pods", "default", "etcd-0");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(!in_view(&world.view("k8s-1"), "etcd-0"));
+}

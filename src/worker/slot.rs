@@ -335,10 +335,6 @@ impl<K: Kept> super::watch::Sink<K> for Show<K> {
         });
     }
 
-    fn resumed(&mut self) {
-        self.slot.watched::<K>(|_| BTreeSet::new());
-    }
-
     fn failed(&mut self, fault: &Fault, _failures: u32) {
         self.slot.blind::<K>(fault);
     }

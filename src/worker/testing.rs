@@ -21,6 +21,9 @@ use super::{
     kubeconfig::{self, Credentials},
 };
 
+/// In place of a kind: the watch ends.
+const END: &str = "end";
+
 type Answer = Response<UnsyncBoxBody<Bytes, std::io::Error>>;
 /// Kind, namespace and name.
 type Place = (String, String, String);
@@ -111,6 +114,19 @@ impl Cluster {
         self.with(|state| drop(state.objects.remove(&place)));
     }
 
+    /// A backup from before the object was made is restored: versions count anew, and watches end as by a server that
+    /// is restarted.
+    pub fn restore_without(&self, plural: &str, namespace: &str, name: &str) {
+        let place = (plural.to_owned(), namespace.to_owned(), name.to_owned());
+        self.with(|state| {
+            state.objects.remove(&place);
+            state.version -= 1;
+            let now = state.version;
+            state.events.retain(|(version, ..)| *version <= now);
+            let _ = state.news.send((0, END.to_owned(), Value::Null));
+        });
+    }
+
     pub fn client(&self) -> Client {
         Client::new(self.clone(), "default")
     }
@@ -149,10 +165,13 @@ impl Cluster {
         let past = stream::iter(past).filter(move |(version, ..)| std::future::ready(*version > from));
         let coming = stream::unfold(news, |mut news| async move { news.recv().await.ok().map(|event| (event, news)) });
         // A channel that closes is a connection that dies in silence: such a stream never ends.
-        let events = past.chain(coming).chain(stream::pending()).filter_map(move |(_, plural, event)| {
-            let line = (plural == wanted).then(|| Ok(Frame::data(Bytes::from(format!("{event}\n")))));
-            std::future::ready(line)
-        });
+        let events = past.chain(coming).chain(stream::pending());
+        let events = events.take_while(|(_, plural, _)| std::future::ready(plural != END)).filter_map(
+            move |(_, plural, event)| {
+                let line = (plural == wanted).then(|| Ok(Frame::data(Bytes::from(format!("{event}\n")))));
+                std::future::ready(line)
+            },
+        );
         Response::new(BodyExt::boxed_unsync(StreamBody::new(events)))
     }
 }

@@ -21,6 +21,8 @@ pub const UNACKNOWLEDGED: Duration = Duration::from_secs(8);
 pub const WATCH_SECONDS: u32 = 30;
 /// How much longer than [`WATCH_SECONDS`] a watch may be silent before its connection counts as dead.
 pub const WATCH_GRACE: Duration = Duration::from_secs(5);
+/// How much sooner than [`WATCH_SECONDS`] a watch may end and still have come to its own end.
+pub const WATCH_EARLY: Duration = Duration::from_secs(2);
 /// The shortest time between two watch requests of one stream, should a server end them at once.
 pub const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// Objects per page of a list.

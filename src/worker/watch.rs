@@ -1,7 +1,9 @@
 //! One list and watch, followed for as long as its worker is.
 //!
 //! Not kube's `watcher`: its list has no deadline, so that a server that accepts and never answers would hold a worker
-//! in between for ever; it reopens a watch that ends at once without a pause; and it hides which of its requests failed.
+//! in between for ever; it reopens a watch that ends at once without a pause; it hides which of its requests failed; and
+//! it resumes a watch that broke where it was. An API server whose etcd was restored from a backup takes that for a time
+//! that is still to come, and says nothing until it has. So only a watch that came to its own end is resumed.
 
 use std::time::Duration;
 
@@ -44,8 +46,6 @@ pub trait Sink<K> {
     fn deleted(&mut self, object: K);
     /// The watch has come to this resource version.
     fn bookmark(&mut self, version: &str);
-    /// The watch runs again after it had failed, with nothing missed.
-    fn resumed(&mut self);
     /// A request failed, for the `failures`th time in a row; it is tried again after a pause.
     fn failed(&mut self, fault: &Fault, failures: u32);
 }
@@ -59,12 +59,13 @@ where
     let mut failures = 0;
     loop {
         let opened = Instant::now();
-        match step(&api, &scope, &mut sink, &mut at, failures > 0).await {
+        match step(&api, &scope, &mut sink, &mut at).await {
             Ok(()) => {
                 failures = 0;
                 sleep_until(opened + timing::WATCH_EVERY).await;
             }
             Err(fault) => {
+                at = None;
                 // A stream that served for a while before it broke starts its count anew.
                 failures = if opened.elapsed() > timing::PROBE_EVERY { 1 } else { failures + 1 };
                 sink.failed(&fault, failures);
@@ -75,17 +76,10 @@ where
 }
 
 /// One list (where it is not known from where to watch), and one watch to its end.
-async fn step<K>(
-    api: &Api<K>,
-    scope: &Scope,
-    sink: &mut impl Sink<K>,
-    at: &mut Option<String>,
-    broken: bool,
-) -> Result<(), Fault>
+async fn step<K>(api: &Api<K>, scope: &Scope, sink: &mut impl Sink<K>, at: &mut Option<String>) -> Result<(), Fault>
 where
     K: Clone + DeserializeOwned + std::fmt::Debug + kube::Resource<DynamicType = ()> + 'static,
 {
-    let fresh = at.is_none();
     let version = match at.take() {
         Some(version) => version,
         None => list(api, scope, sink).await?,
@@ -102,20 +96,22 @@ where
         Ok(stream) => stream,
         Err(fault) => return expired(at, fault.status().map(|status| status.code), fault.clone()),
     };
-    if broken && !fresh {
-        sink.resumed();
-    }
+    let opened = Instant::now();
     let mut stream = std::pin::pin!(stream);
     let silence = Duration::from_secs(scope.seconds.into()) + timing::WATCH_GRACE;
     loop {
+        // One that outlives its own end may be followed by one that is as deaf: only a list tells what was missed.
         let Ok(next) = timeout(silence, stream.next()).await else {
-            // It has outlived its own end. Whoever opens the next one may be as deaf, and nobody would know what was
-            // missed: only a list tells.
-            *at = None;
             return Err(Fault::Timeout(silence));
         };
         let version = match next {
-            None => return Ok(()),
+            None => {
+                // Somebody ended it: its server is going down, perhaps to come back as another one.
+                if opened.elapsed() + timing::WATCH_EARLY < Duration::from_secs(scope.seconds.into()) {
+                    *at = None;
+                }
+                return Ok(());
+            }
             Some(Err(error)) => return Err(error.into()),
             Some(Ok(WatchEvent::Error(status))) => {
                 let code = status.code;
