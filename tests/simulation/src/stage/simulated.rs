@@ -120,7 +120,8 @@ impl Simulated {
         prepare_master(&servers[MASTER]);
         let truth = Truth { servers, etcds: etcds.clone(), canaries, addresses: links.addresses() };
         tape.reveal(truth.clone());
-        let worlds = sites.iter().map(|site| (site.clone(), world(&links, site, &settings.network, &processes, &net, seed)));
+        let worlds =
+            sites.iter().map(|site| (site.clone(), world(&links, site, &settings.network, &processes, &net, seed)));
         let worlds = worlds.collect();
         let members = Members { net: net.clone(), processes: processes.clone() };
         let lives = Lives::new(links.clone(), tape.clone(), Site::from(MASTER), members, seed);
@@ -156,6 +157,9 @@ impl Simulated {
 
     /// The present token of a worker.
     pub fn token(&self, site: &str) -> String {
+        if site == MASTER {
+            return TOKEN.to_owned();
+        }
         token(site, self.tokens().get(site).copied().unwrap_or(0))
     }
 
@@ -221,7 +225,10 @@ fn worker_account() -> Account {
 }
 
 fn prepare_master(server: &ApiServer) {
-    server.account(TOKEN, Account { user: "system:serviceaccount:atoll-system:atoll".to_owned(), rights: Rights::All, expires: None });
+    server.account(
+        TOKEN,
+        Account { user: "system:serviceaccount:atoll-system:atoll".to_owned(), rights: Rights::All, expires: None },
+    );
     let create = |path: &str, body: serde_json::Value| {
         let request = http::Request::post(path).header("content-type", "application/json");
         let request = request.body(body.to_string().into()).expect("a request");
