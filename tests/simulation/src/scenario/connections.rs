@@ -5,8 +5,8 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Pod, Service};
 
 use super::tools::{
-    begin, nothing_is_left, observed, pod, remove, resize, says, standing, state, three, uid_of, until_ready, until_state,
-    until_told, until_worker, untouched, why, within,
+    begin, nothing_is_left, observed, pod, remove, resize, says, standing, state, three, uid_of, until_ready,
+    until_state, until_told, until_worker, untouched, why, within,
 };
 use crate::{
     link::{How, Power, Shot, Watching, Way, Which},
@@ -24,7 +24,8 @@ async fn others_go_on(stage: &impl Stage) {
     assert_eq!(stage.phase("a").await, "Abnormal");
     says(&why(stage, "a", 1).await, &w2);
     stage.create(&Wanted::named("b").of(2).within(&[&w1, &w3])).await;
-    within(stage, Duration::from_mins(1), "a database elsewhere runs", async || stage.phase("b").await == "Running").await;
+    within(stage, Duration::from_mins(1), "a database elsewhere runs", async || stage.phase("b").await == "Running")
+        .await;
     stage.create(&Wanted::named("c").of(1).within(&[&w2])).await;
     says(&until_told(stage, "c", "Placed", "False", "WorkerUnseen").await, &w2);
     until_worker(stage, &w2, "Ready", "False", "Unreachable").await;
@@ -99,7 +100,8 @@ pub async fn a_slow_worker_takes_only_its_own_time(stage: &impl Stage) {
     stage.way(&w2, Way::Slow(Duration::from_secs(2))).await;
     stage.create(&Wanted::named("a")).await;
     stage.create(&Wanted::named("b").of(2).within(&[&w1, &w3])).await;
-    within(stage, Duration::from_mins(1), "a database elsewhere runs", async || stage.phase("b").await == "Running").await;
+    within(stage, Duration::from_mins(1), "a database elsewhere runs", async || stage.phase("b").await == "Running")
+        .await;
     stage.until_phase("a", "Running").await;
     // Slower than a probe may be: told like a worker that does not answer.
     stage.way(&w2, Way::Slow(Duration::from_secs(8))).await;
@@ -116,7 +118,7 @@ pub async fn a_worker_that_asks_to_come_again_in_an_hour_is_asked_sooner(stage: 
     stage.run(&Wanted::named("a")).await;
     let [w1, w2, _] = three(stage);
     stage.fault("error status", &format!("{w2} answers 429 with Retry-After 3600"));
-    stage.weather.shoot(&w2, Shot { which: Which::Any, skip: 0, times: 60, how: How::TooMany });
+    stage.weather.shoot(&w2, Shot { which: Which::Any, skip: 0, times: 15, how: How::TooMany });
     remove::<Pod>(stage, &w2, &pod("a", 1)).await;
     remove::<Pod>(stage, &w1, &pod("a", 0)).await;
     let back = async || standing(stage, "a").await.contains_key(&format!("{w1}: pod {}", pod("a", 0)));
@@ -172,9 +174,10 @@ pub async fn garbage_from_one_worker_is_its_own_trouble(stage: &Simulated) {
     let [w1, w2, w3] = three(stage);
     stage.fault("reply corrupt", &format!("{w2} answers garbage"));
     stage.server(&w2).close_watches();
-    stage.weather.shoot(&w2, Shot { which: Which::Any, skip: 0, times: 80, how: How::Corrupt });
+    stage.weather.shoot(&w2, Shot { which: Which::Any, skip: 0, times: 20, how: How::Corrupt });
     stage.create(&Wanted::named("b").of(2).within(&[&w1, &w3])).await;
-    within(stage, Duration::from_mins(1), "a database elsewhere runs", async || stage.phase("b").await == "Running").await;
+    within(stage, Duration::from_mins(1), "a database elsewhere runs", async || stage.phase("b").await == "Running")
+        .await;
     stage.until_phase("a", "Running").await;
     until_ready(stage, &w2).await;
     untouched(stage, "a", &before).await;
@@ -188,15 +191,17 @@ pub async fn a_worker_at_the_edge_of_its_deadline_does_not_flap(stage: &Simulate
     let [_, w2, _] = three(stage);
     for _ in 0..10 {
         stage.way(&w2, Way::Slow(Duration::from_millis(3_100))).await;
-        stage.stays("the worker is told to be ready", Duration::from_secs(6), async || {
-            stage.worker_condition(&w2, "Ready").await.0 == "True"
-        })
-        .await;
+        stage
+            .stays("the worker is told to be ready", Duration::from_secs(6), async || {
+                stage.worker_condition(&w2, "Ready").await.0 == "True"
+            })
+            .await;
         stage.way(&w2, Way::Slow(Duration::from_millis(1_500))).await;
-        stage.stays("the worker is told to be ready", Duration::from_secs(24), async || {
-            stage.worker_condition(&w2, "Ready").await.0 == "True"
-        })
-        .await;
+        stage
+            .stays("the worker is told to be ready", Duration::from_secs(24), async || {
+                stage.worker_condition(&w2, "Ready").await.0 == "True"
+            })
+            .await;
     }
     stage.way(&w2, Way::Open).await;
     stage.until_phase("a", "Running").await;
@@ -261,7 +266,8 @@ pub async fn a_start_waits_for_no_worker(stage: &impl Stage) {
         within(stage, Duration::from_secs(20), "the others are ready", ready).await;
     }
     stage.create(&Wanted::named("b").of(2).within(&[&w1, &w3])).await;
-    within(stage, Duration::from_mins(1), "a database elsewhere runs", async || stage.phase("b").await == "Running").await;
+    within(stage, Duration::from_mins(1), "a database elsewhere runs", async || stage.phase("b").await == "Running")
+        .await;
     until_worker(stage, &w2, "Ready", "False", "Unreachable").await;
     stage.power(&w2, Power::On).await;
     until_ready(stage, &w2).await;

@@ -11,7 +11,8 @@ use kube::{
 use serde_json::json;
 
 use super::tools::{
-    annotate, begin, done, everything, loosen_schema, nothing_is_left, observed, pod, remove, resize, resource, says, standing, three, uid, until_told, untouched, within,
+    annotate, begin, done, everything, loosen_schema, nothing_is_left, observed, pod, remove, resize, resource, says,
+    standing, three, uid, until_told, untouched, within,
 };
 use crate::{
     entropy,
@@ -167,11 +168,19 @@ pub async fn manifests_that_cannot_be_served_stop_nobody_else(stage: &impl Stage
         ("many", json!({ "replicas": 100_000 }), "TooManyMembers"),
         ("old", json!({ "componentDef": "etcd-0.0.0-\u{1F480}" }), ""),
         ("blank", json!({ "volumeClaimTemplates": [] }), "NoDataVolume"),
-        ("block", json!({ "volumeClaimTemplates": [{ "name": "data", "spec": { "volumeMode": "Block",
-            "resources": { "requests": { "storage": "1Gi" } } } }] }), "DataVolumeIsBlock"),
+        (
+            "block",
+            json!({ "volumeClaimTemplates": [{ "name": "data", "spec": { "volumeMode": "Block",
+            "resources": { "requests": { "storage": "1Gi" } } } }] }),
+            "DataVolumeIsBlock",
+        ),
         ("env", json!({ "env": [{ "name": "ETCD_INITIAL_CLUSTER_STATE", "value": "new" }] }), "UnsafeEnvironment"),
-        ("size", json!({ "volumeClaimTemplates": [{ "name": "data", "spec": {
-            "resources": { "requests": { "storage": "as much as there is" } } } }] }), ""),
+        (
+            "size",
+            json!({ "volumeClaimTemplates": [{ "name": "data", "spec": {
+            "resources": { "requests": { "storage": "as much as there is" } } } }] }),
+            "",
+        ),
     ];
     for (name, fields, _) in &poison {
         let mut wanted = Wanted::named(name).of(1).within(&[&w1]).manifest();
@@ -205,10 +214,11 @@ pub async fn a_clock_that_jumps_neither_hurries_nor_holds_up_anything(stage: &Si
         stage.run(&Wanted::named("b").of(1)).await;
         stage.delete("b").await;
         let asked = entropy::elapsed();
-        stage.stays("its neighbours are waited for", Duration::from_secs(8), async || {
-            !everything(stage, "b").await.is_empty()
-        })
-        .await;
+        stage
+            .stays("its neighbours are waited for", Duration::from_secs(8), async || {
+                !everything(stage, "b").await.is_empty()
+            })
+            .await;
         stage.until_gone("b").await;
         assert!(entropy::elapsed() - asked < Duration::from_mins(1), "a deletion waits ten seconds, not an hour");
     }

@@ -6,8 +6,8 @@ use apiserver::{Account, Rights};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::tools::{
-    begin, drop_secret, everything, nothing_is_left, pod, register_with, remove, says, standing, state, three, until_ready, until_state,
-    until_told, until_worker, untouched, within,
+    begin, drop_secret, everything, nothing_is_left, pod, register_with, remove, says, standing, state, three,
+    until_ready, until_state, until_told, until_worker, untouched, within,
 };
 use crate::{
     connect,

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use super::tools::{
-    A_WHILE, annotate, api, begin, change, claim, done, everything, nothing_is_left, pod, remove, says, standing, things, three,
+    A_WHILE, api, begin, by_force, change, claim, done, everything, nothing_is_left, pod, remove, says, things, three,
     uid, uid_of, until_ready, until_state, until_told,
 };
 use crate::{
@@ -31,10 +31,11 @@ pub async fn a_deletion_does_not_trust_a_cache_that_stands_still(stage: &Simulat
     let message = until_told(stage, "a", "Deletable", "False", "ObjectsLeft").await;
     says(&message, &w2);
     stage.crash(Replica(0)).await;
-    stage.stays("the resource stays while anything is left", Duration::from_mins(1), async || {
-        stage.database("a").await.is_some() || everything(stage, "a").await.is_empty()
-    })
-    .await;
+    stage
+        .stays("the resource stays while anything is left", Duration::from_mins(1), async || {
+            stage.database("a").await.is_some() || everything(stage, "a").await.is_empty()
+        })
+        .await;
     stage.server(&w2).thaw_cache();
     stage.until_gone("a").await;
     nothing_is_left(stage, "a").await;
@@ -76,6 +77,10 @@ pub async fn what_a_backup_brings_back_of_a_deleted_database_is_not_taken_for_a_
     stage.delete("a").await;
     stage.until_gone("a").await;
     nothing_is_left(stage, "a").await;
+    // Its nodes are down as well. A kubelet would start what the backup says, whose volume is empty by now.
+    let world = stage.world(&w2);
+    let nodes = world.nodes();
+    nodes.iter().for_each(|node| world.cut_node(node));
     stage.restore(&w2, &backup).await;
     let returned = things(stage, &w2, "a").await;
     assert!(!returned.is_empty());
@@ -83,11 +88,12 @@ pub async fn what_a_backup_brings_back_of_a_deleted_database_is_not_taken_for_a_
     stage.create(&Wanted::named("a")).await;
     says(&until_told(stage, "a", "RecordFound", "False", "RecordLost").await, &old);
     // A person throws away what is left, and it goes on by itself.
-    remove::<Pod>(stage, &w2, &pod("a", 1)).await;
+    by_force(stage, &w2, &pod("a", 1)).await;
     remove::<PersistentVolumeClaim>(stage, &w2, &claim("a", 1)).await;
     for service in things(stage, &w2, "a").await.keys().filter_map(|thing| thing.strip_prefix("service ")) {
-        remove::<k8s_openapi::api::core::v1::Service>(stage, &w2, service).await;
+        remove::<Service>(stage, &w2, service).await;
     }
+    nodes.iter().for_each(|node| world.heal_node(node));
     stage.until_phase("a", "Running").await;
     assert_ne!(uid(stage, "a").await, old);
 }
@@ -121,7 +127,7 @@ pub async fn a_database_of_the_same_name_does_not_inherit_from_a_worker_that_was
         match thing.split_once(' ') {
             Some(("pod", name)) => remove::<Pod>(stage, &w2, name).await,
             Some(("claim", name)) => super::tools::ask_to_go::<PersistentVolumeClaim>(stage, &w2, name).await,
-            Some(("service", name)) => remove::<k8s_openapi::api::core::v1::Service>(stage, &w2, name).await,
+            Some(("service", name)) => remove::<Service>(stage, &w2, name).await,
             _ => panic!("a person does not know {thing}"),
         }
     }
@@ -136,10 +142,11 @@ pub async fn one_list_that_fails_makes_no_whole_of_the_others(stage: &Simulated)
     stage.fault("error status", &format!("{w2} answers lists with 500"));
     stage.weather.shoot(&w2, Shot { which: Which::List, skip: 0, times: 40, how: How::Status(500) });
     stage.delete("a").await;
-    stage.stays("the resource stays while one list fails", Duration::from_secs(40), async || {
-        stage.database("a").await.is_some() || everything(stage, "a").await.is_empty()
-    })
-    .await;
+    stage
+        .stays("the resource stays while one list fails", Duration::from_secs(40), async || {
+            stage.database("a").await.is_some() || everything(stage, "a").await.is_empty()
+        })
+        .await;
     stage.until_gone("a").await;
     nothing_is_left(stage, "a").await;
     until_ready(stage, &w2).await;
@@ -165,35 +172,8 @@ pub async fn somebody_elses_finalizer_holds_a_deletion_which_says_so(stage: &imp
     let claims = api::<PersistentVolumeClaim>(stage, &w2);
     let off = json!({ "metadata": { "finalizers": null } });
     let name = claim("a", 1);
-    done(stage, "a finalizer goes", async || claims.patch(&name, &PatchParams::default(), &Patch::Merge(&off)).await).await;
+    done(stage, "a finalizer goes", async || claims.patch(&name, &PatchParams::default(), &Patch::Merge(&off)).await)
+        .await;
     stage.until_gone("a").await;
     assert!(uid_of::<PersistentVolumeClaim>(stage, &w2, &claim("a", 1)).await.is_none());
-}
-
-/// DECISIONS 7: the brake.
-pub async fn a_mass_of_deletions_is_held_until_a_person_confirms(stage: &impl Stage) {
-    begin(stage).await;
-    let names: Vec<_> = (0..6).map(|number| format!("d{number}")).collect();
-    for name in &names {
-        stage.create(&Wanted::named(name).of(1)).await;
-    }
-    for name in &names {
-        stage.until_phase(name, "Running").await;
-    }
-    for name in &names {
-        stage.delete(name).await;
-    }
-    for name in &names {
-        until_told(stage, name, "Deletable", "False", "ManyBeingDeleted").await;
-    }
-    stage.sleep(A_WHILE).await;
-    for name in &names {
-        assert_eq!(standing(stage, name).await.len(), 2, "{name} runs on, with its data");
-    }
-    for name in &names {
-        let itself = uid(stage, name).await;
-        annotate(stage, name, "atoll.dev/confirm-delete", itself).await;
-        stage.until_gone(name).await;
-        nothing_is_left(stage, name).await;
-    }
 }

@@ -29,7 +29,10 @@ pub async fn a_worker_lost_while_a_database_is_founded_brings_no_second_founding
 }
 
 async fn token(stage: &impl Stage) -> String {
-    super::tools::resource(stage, "a").await["status"]["atoll"]["stage"]["token"].as_str().unwrap_or_default().to_owned()
+    super::tools::resource(stage, "a").await["status"]["atoll"]["stage"]["token"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// Row 60: the members cannot reach each other, and later they can.

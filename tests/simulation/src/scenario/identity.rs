@@ -6,8 +6,9 @@ use k8s_openapi::api::core::v1::Service;
 use serde_json::json;
 
 use super::tools::{
-    A_WHILE, annotate, annotate_worker, api, begin, done, make, nothing_is_left, remove, resource, says, standing, state, things, three,
-    uid_of, unregister, until_ready, until_state, until_told, until_worker, untouched, why, worker_identity,
+    A_WHILE, annotate, annotate_worker, api, begin, done, make, nothing_is_left, remove, resource, says, standing,
+    state, things, three, uid_of, unregister, until_ready, until_state, until_told, until_worker, untouched, why,
+    worker_identity,
 };
 use crate::{
     lives::Replica,

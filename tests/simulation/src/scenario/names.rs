@@ -4,7 +4,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use serde_json::json;
 
 use super::tools::{
-    api, begin, done, everything, make, master_identity, nothing_is_left, remove, says, standing, three, uid_of, until_told, untouched,
+    api, begin, done, everything, make, master_identity, nothing_is_left, remove, says, standing, three, uid_of,
+    until_told, untouched,
 };
 use crate::stage::{
     Stage,

@@ -91,7 +91,8 @@ pub async fn a_namespace_that_never_ends_holds_up_only_what_is_in_it(stage: &imp
     stage.until_phase("shop/c", "Running").await;
     stage.say("takes the finalizer off");
     let off = json!({ "metadata": { "finalizers": null } });
-    done(stage, "a finalizer goes", async || maps.patch("held", &PatchParams::default(), &Patch::Merge(&off)).await).await;
+    done(stage, "a finalizer goes", async || maps.patch("held", &PatchParams::default(), &Patch::Merge(&off)).await)
+        .await;
     stage.until_phase("shop/a", "Running").await;
 }
 
@@ -108,7 +109,8 @@ pub async fn a_quota_that_is_used_up_holds_up_only_its_worker(stage: &impl Stage
     let status = json!({ "status": { "hard": none, "used": { "pods": "0" } } });
     let quotas = super::tools::api::<ResourceQuota>(stage, &w2);
     let params = PatchParams::default();
-    done(stage, "a quota is counted", async || quotas.patch_status("none", &params, &Patch::Merge(&status)).await).await;
+    done(stage, "a quota is counted", async || quotas.patch_status("none", &params, &Patch::Merge(&status)).await)
+        .await;
     stage.create(&Wanted::named("a")).await;
     let message = until_told(stage, "a", "WorkersAccept", "False", "QuotaExceeded").await;
     says(&message, &w2);
@@ -159,7 +161,8 @@ pub async fn everything_passes_pod_security_restricted(stage: &impl Stage) {
         let restricted = json!({ "metadata": { "labels": { "pod-security.kubernetes.io/enforce": "restricted" } } });
         let api = namespaces(stage, &site);
         let params = PatchParams::default();
-        done(stage, "a namespace is labelled", async || api.patch("shop", &params, &Patch::Merge(&restricted)).await).await;
+        done(stage, "a namespace is labelled", async || api.patch("shop", &params, &Patch::Merge(&restricted)).await)
+            .await;
     }
     stage.create_manifest(&in_namespace(&Wanted::named("a"), "shop")).await;
     // With placeholders, which are pods as well.
@@ -175,8 +178,11 @@ pub async fn an_older_worker_that_drops_fields_starts_no_quarrel(stage: &Simulat
     let path = |path: &[&str]| path.iter().map(|step| (*step).to_owned()).collect::<Vec<_>>();
     stage.server(&w2).drop_fields(vec![
         ("pods".to_owned(), path(&["spec", "enableServiceLinks"])),
-        ("services".to_owned(), path(&["spec", "internalTrafficPolicy"])),
-        ("persistentvolumeclaims".to_owned(), path(&["spec", "volumeMode"])),
+        ("pods".to_owned(), path(&["spec", "automountServiceAccountToken"])),
+        (
+            "services".to_owned(),
+            path(&["metadata", "annotations", "apps.kubeblocks.io/multi-cluster-service-placement"]),
+        ),
     ]);
     begin(stage).await;
     stage.run(&Wanted::named("a")).await;

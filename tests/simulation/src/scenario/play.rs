@@ -88,7 +88,8 @@ fn is_routine(line: &str) -> bool {
 /// What the resources of the master say in the end.
 fn told(stage: &Simulated) -> String {
     let server = stage.server(MASTER);
-    let resources = server.list("k8sclusters.k8s.oceanbase.com").into_iter().chain(server.list("clusters.apps.kubeblocks.io"));
+    let resources =
+        server.list("k8sclusters.k8s.oceanbase.com").into_iter().chain(server.list("clusters.apps.kubeblocks.io"));
     let lines = resources.flat_map(|resource| {
         let conditions = resource["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let conditions = conditions.into_iter().map(|condition| {

@@ -2,12 +2,15 @@
 
 use std::{collections::BTreeMap, fmt::Debug, time::Duration};
 
-use atoll::{dialect::k8scluster::crd::K8sCluster, plan::{database::DatabaseKind, labels}};
+use atoll::{
+    dialect::k8scluster::crd::K8sCluster,
+    plan::{database::DatabaseKind, labels},
+};
 use k8s_openapi::{
     api::{
-    batch::v1::Job,
-    core::v1::{Namespace, PersistentVolumeClaim, Pod, Secret, Service},
-},
+        batch::v1::Job,
+        core::v1::{Namespace, PersistentVolumeClaim, Pod, Secret, Service},
+    },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::{
         CustomResourceDefinition, CustomResourceValidation, JSONSchemaProps,
     },
@@ -35,7 +38,8 @@ pub const A_WHILE: Duration = Duration::from_secs(20);
 /// A kind of object that stands in namespaces.
 pub trait Kind: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned {}
 
-impl<K> Kind for K where K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned {}
+impl<K> Kind for K where K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned
+{}
 
 /// Three workers, by their places in the list.
 pub fn three(stage: &impl Stage) -> [Site; 3] {
@@ -154,6 +158,14 @@ pub async fn ask_to_go<K: Kind>(stage: &impl Stage, site: &Site, name: &str) {
         other => other.map(|_| ()),
     };
     done(stage, "a person deletes an object", gone).await;
+}
+
+/// A person deletes a pod without waiting for its kubelet.
+pub async fn by_force(stage: &impl Stage, site: &Site, name: &str) {
+    stage.say(&format!("deletes {name} in {site} by force"));
+    let pods = api::<Pod>(stage, site);
+    let force = DeleteParams::default().grace_period(0);
+    done(stage, "a pod is deleted by force", async || pods.delete(name, &force).await).await;
 }
 
 /// A person creates an object.
@@ -278,7 +290,9 @@ pub async fn unregister(stage: &impl Stage, name: &str) {
     stage.say(&format!("deletes the registration {name}"));
     let clusters: Api<K8sCluster> = Api::all(stage.person(&stage.master()));
     done(stage, "a registration is deleted", async || clusters.delete(name, &DeleteParams::default()).await).await;
-    stage.until(&format!("registration {name} is gone"), async || matches!(clusters.get_opt(name).await, Ok(None))).await;
+    stage
+        .until(&format!("registration {name} is gone"), async || matches!(clusters.get_opt(name).await, Ok(None)))
+        .await;
 }
 
 /// Registers a worker with this kubeconfig, whatever it is worth.
@@ -309,7 +323,8 @@ pub async fn annotate_worker(stage: &impl Stage, name: &str, key: &str, value: &
     annotations.insert(key.to_owned(), value.into());
     let patch = json!({ "metadata": { "annotations": annotations } });
     let params = PatchParams::default();
-    done(stage, "a registration is annotated", async || clusters.patch(name, &params, &Patch::Merge(&patch)).await).await;
+    done(stage, "a registration is annotated", async || clusters.patch(name, &params, &Patch::Merge(&patch)).await)
+        .await;
 }
 
 /// A person deletes the Secret that holds a worker's kubeconfig.

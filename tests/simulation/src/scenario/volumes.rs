@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
-use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
 use super::tools::{
-    A_WHILE, api, ask_to_go, begin, claim, done, everything, make, nothing_is_left, pod, remove, respec, says, standing, state,
-    three, uid_of, until_state, until_told, untouched,
+    A_WHILE, api, ask_to_go, begin, by_force, claim, done, everything, make, nothing_is_left, pod, remove, respec,
+    says, standing, state, three, uid_of, until_state, until_told, untouched,
 };
 use crate::{
     link::Way,
@@ -102,7 +101,10 @@ pub async fn a_volume_on_a_lost_node_is_neither_deleted_nor_made_anew(stage: &im
     stage.until_phase("a", "Abnormal").await;
     stage.sleep(Duration::from_mins(1)).await;
     let claims = |all: &std::collections::BTreeMap<String, String>| {
-        all.iter().filter(|(thing, _)| thing.contains(": claim ")).map(|(t, u)| (t.clone(), u.clone())).collect::<Vec<_>>()
+        all.iter()
+            .filter(|(thing, _)| thing.contains(": claim "))
+            .map(|(t, u)| (t.clone(), u.clone()))
+            .collect::<Vec<_>>()
     };
     assert_eq!(claims(&standing(stage, "a").await), claims(&before), "volumes are those from before");
     says(&until_told(stage, "a", "VolumesPresent", "False", "VolumeLost").await, &claim("a", 1));
@@ -189,14 +191,6 @@ pub async fn a_node_selector_that_fits_nowhere_is_told_in_the_schedulers_words(s
     stage.until_gone("a").await;
     nothing_is_left(stage, "a").await;
     stage.run(&Wanted::named("a")).await;
-}
-
-/// A person deletes a pod without waiting for its kubelet.
-async fn by_force(stage: &impl Stage, site: &Site, name: &str) {
-    stage.say(&format!("deletes {name} in {site} by force"));
-    let pods = api::<Pod>(stage, site);
-    let force = DeleteParams::default().grace_period(0);
-    done(stage, "a pod is deleted by force", async || pods.delete(name, &force).await).await;
 }
 
 /// The node that a pod is on.

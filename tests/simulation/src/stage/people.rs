@@ -137,7 +137,10 @@ pub trait People: Stage {
                 "spec": { "name": name, "kubeConfigSecretRef": { "name": format!("kubeconfig-{name}") } },
             }));
             let cluster: K8sCluster = cluster.expect("a K8sCluster");
-            until_done(self, "a K8sCluster is registered", async || clusters.create(&PostParams::default(), &cluster).await).await;
+            until_done(self, "a K8sCluster is registered", async || {
+                clusters.create(&PostParams::default(), &cluster).await
+            })
+            .await;
         }
     }
 
@@ -149,7 +152,10 @@ pub trait People: Stage {
             let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name },
                 "data": { "kubeconfig": base64::Engine::encode(&base64::engine::general_purpose::STANDARD, kubeconfig) } });
             let params = PatchParams::apply("person").force();
-            until_done(self, "a Secret is written", async || secrets.patch(&name, &params, &Patch::Apply(&secret)).await).await;
+            until_done(self, "a Secret is written", async || {
+                secrets.patch(&name, &params, &Patch::Apply(&secret)).await
+            })
+            .await;
         }
     }
 
@@ -160,7 +166,10 @@ pub trait People: Stage {
                 self.register(&site).await;
             }
             for site in self.workers() {
-                self.until(&format!("{site} is ready"), async || self.worker_condition(&site, "Ready").await.0 == "True").await;
+                self.until(&format!("{site} is ready"), async || {
+                    self.worker_condition(&site, "Ready").await.0 == "True"
+                })
+                .await;
             }
         }
     }
@@ -171,7 +180,8 @@ pub trait People: Stage {
             self.say(&format!("creates {}", wanted.name));
             let manifest: Cluster = serde_json::from_value(wanted.manifest()).expect("a Cluster");
             let api = self.databases();
-            until_done(self, "a database is created", async || api.create(&PostParams::default(), &manifest).await).await;
+            until_done(self, "a database is created", async || api.create(&PostParams::default(), &manifest).await)
+                .await;
         }
     }
 
@@ -201,7 +211,8 @@ pub trait People: Stage {
         async move {
             self.say(&format!("deletes {name}"));
             let (api, name) = self.named(name);
-            until_done(self, "a deletion is asked for", async || api.delete(name, &DeleteParams::default()).await).await;
+            until_done(self, "a deletion is asked for", async || api.delete(name, &DeleteParams::default()).await)
+                .await;
         }
     }
 
