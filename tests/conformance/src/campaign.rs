@@ -144,7 +144,8 @@ impl Report {
         let first = verdict.differences.first().map(|difference| difference.step);
         for difference in verdict.differences.iter().filter(|difference| Some(difference.step) == first) {
             let Some(step) = verdict.sequence.steps.iter().find(|step| step.id == difference.step) else { continue };
-            let group = self.differences.entry(difference.kind()).or_insert_with(|| Group {
+            let kind = format!("{:?} {}", step.verb, difference.kind());
+            let group = self.differences.entry(kind).or_insert_with(|| Group {
                 times: 0,
                 sequence: verdict.sequence.number,
                 example: show::brief(verdict, difference),

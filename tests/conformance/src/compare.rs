@@ -98,6 +98,9 @@ impl Difference {
 
     /// What those of one cause most likely have in common: the place, and what both sides say.
     pub fn kind(&self) -> String {
+        if self.place == "status" {
+            return format!("status real {} other {}", self.real, self.simulated);
+        }
         format!("{} real {} other {}", self.general_place(), brief(&self.real), brief(&self.simulated))
     }
 }
