@@ -11,7 +11,7 @@ macro_rules! tests {
     ($($name:ident)*) => {
         $(#[test]
         fn $name() {
-            if let Err(words) = scenario::play(stringify!($name)) {
+            if let Err(words) = scenario::play(stringify!($name), seed()) {
                 panic!("{words}");
             }
         })*
@@ -19,6 +19,11 @@ macro_rules! tests {
 }
 
 for_every_scenario!(tests);
+
+/// Seed 1, unless `ATOLL_SEED` says otherwise.
+fn seed() -> u64 {
+    std::env::var("ATOLL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
+}
 
 /// One line of the table in the README.
 struct Line {

@@ -30,7 +30,8 @@ pub async fn a_kubeconfig_that_makes_no_sense_is_refused_in_words(stage: &impl S
     stage.register(&w3).await;
     until_ready(stage, &w3).await;
     stage.run(&Wanted::named("a")).await;
-    let contexts: String = (0..500).map(|n| format!("- name: c{n}\n  context: {{cluster: c, user: u}}\n")).collect();
+    let contexts: Vec<_> = (0..500).map(|n| format!("- name: c{n}\n  context: {{cluster: c, user: u}}\n")).collect();
+    let contexts = contexts.concat();
     let garbage = [
         String::new(),
         format!("{{{SECRET}: [unclosed"),

@@ -80,7 +80,9 @@ pub async fn what_a_backup_brings_back_of_a_deleted_database_is_not_taken_for_a_
     // Its nodes are down as well. A kubelet would start what the backup says, whose volume is empty by now.
     let world = stage.world(&w2);
     let nodes = world.nodes();
-    nodes.iter().for_each(|node| world.cut_node(node));
+    for node in &nodes {
+        world.cut_node(node);
+    }
     stage.restore(&w2, &backup).await;
     let returned = things(stage, &w2, "a").await;
     assert!(!returned.is_empty());
@@ -93,7 +95,9 @@ pub async fn what_a_backup_brings_back_of_a_deleted_database_is_not_taken_for_a_
     for service in things(stage, &w2, "a").await.keys().filter_map(|thing| thing.strip_prefix("service ")) {
         remove::<Service>(stage, &w2, service).await;
     }
-    nodes.iter().for_each(|node| world.heal_node(node));
+    for node in &nodes {
+        world.heal_node(node);
+    }
     stage.until_phase("a", "Running").await;
     assert_ne!(uid(stage, "a").await, old);
 }

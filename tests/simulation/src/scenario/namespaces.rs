@@ -144,6 +144,8 @@ pub async fn a_webhook_that_changes_pods_starts_no_quarrel(stage: &Simulated) {
     stage.server(&w2).admission(Some(Admission::add_label("mesh.example/injected", "true")));
     begin(stage).await;
     stage.run(&Wanted::named("a")).await;
+    // Roles are asked for once all serve, and told a moment later.
+    stage.sleep(Duration::from_mins(1)).await;
     let before = standing(stage, "a").await;
     let steps = stage.tape.steps();
     stage.sleep(Duration::from_mins(10)).await;
@@ -186,6 +188,8 @@ pub async fn an_older_worker_that_drops_fields_starts_no_quarrel(stage: &Simulat
     ]);
     begin(stage).await;
     stage.run(&Wanted::named("a")).await;
+    // Roles are asked for once all serve, and told a moment later.
+    stage.sleep(Duration::from_mins(1)).await;
     let before = standing(stage, "a").await;
     let steps = stage.tape.steps();
     stage.sleep(Duration::from_mins(10)).await;
