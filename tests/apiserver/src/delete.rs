@@ -83,7 +83,7 @@ impl Options {
             "Foreground" => Some(Propagation::Foreground),
             other => {
                 let words = format!(
-                    "Unsupported value: {other:?}: supported values: \"Background\", \"Foreground\", \"Orphan\", \"nil\""
+                    "Unsupported value: {other:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
                 );
                 let (field, reason) = ("propagationPolicy", "FieldValueNotSupported");
                 return Err(Failure::invalid_options("DeleteOptions", field, reason, &words));
@@ -331,7 +331,14 @@ impl State {
         let mut object = live.clone();
         object["metadata"]["deletionTimestamp"] = self.stamp().into();
         object["status"]["phase"] = "Terminating".into();
-        if let Some(finalizers) = options.finalizers(ask.kind(), live) {
+        // Here the older way to keep no orphans means to delete them first.
+        let policy = match options.orphan {
+            Some(false) => Some(Propagation::Foreground),
+            Some(true) => Some(Propagation::Orphan),
+            None => options.propagation,
+        };
+        let asked = Options { propagation: policy, orphan: None, ..options.clone() };
+        if let Some(finalizers) = asked.finalizers(ask.kind(), live) {
             set_finalizers(&mut object, finalizers);
         }
         if !options.dry_run {

@@ -7,8 +7,9 @@ use crate::{
     delete::Options,
     failure::{About, Failure},
     selector::selects,
-    state::{Ask, State, text},
+    state::{Ask, State, text, texts},
     store::bytes_of,
+    write::precondition,
 };
 
 impl State {
@@ -23,9 +24,7 @@ impl State {
         let mut pod = (*stored.value).clone();
         let uid = text(&binding, &["metadata", "uid"]);
         if !uid.is_empty() && uid != text(&pod, &["metadata", "uid"]) {
-            let there = text(&pod, &["metadata", "uid"]);
-            let words = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {there}");
-            return Err(binding_conflict(ask, &words));
+            return Err(precondition(ask, "UID", uid, text(&pod, &["metadata", "uid"])));
         }
         if pod["metadata"]["deletionTimestamp"].is_string() {
             let words = format!("pod {} is being deleted, cannot be assigned to a host", ask.name());
@@ -69,8 +68,29 @@ impl State {
         let options = Options {
             grace: eviction["deleteOptions"]["gracePeriodSeconds"].as_i64(),
             uid: eviction["deleteOptions"]["preconditions"]["uid"].as_str().map(str::to_owned),
+            dry_run: ask.query.is_dry_run() || texts(&eviction, &["deleteOptions", "dryRun"]).next().is_some(),
             ..Options::default()
         };
+        let uid = options.uid.as_deref().unwrap_or_default();
+        let there = text(&pod, &["metadata", "uid"]);
+        if !uid.is_empty() && uid != there {
+            let words = format!(
+                "the UID in the precondition ({uid}) does not match the UID in record ({there}). The object might have \
+                 been deleted and then recreated"
+            );
+            return Err(Failure::conflict(&About { group: "", resource: "Pod", name: ask.name() }, &words));
+        }
+        if !options.dry_run {
+            let mut told = (*pod).clone();
+            let condition = json!({
+                "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+                "message": "Eviction API: evicting", "lastProbeTime": null, "lastTransitionTime": self.stamp(),
+            });
+            set_condition(&mut told, &condition);
+            if told != *pod {
+                self.put(&ask.served.shelf, &ask.key(), "update", told);
+            }
+        }
         let target = crate::route::Target { subresource: String::new(), ..ask.target.clone() };
         let plain = Ask { target: &target, ..ask.clone() };
         self.delete_one(&plain, ask.name(), &options)?;

@@ -18,6 +18,8 @@ struct Inner {
     go_on: Option<String>,
     /// Not a Status at all but plain text, as for a path that nobody serves.
     plain: bool,
+    /// Details that say nothing, where the server has them all the same.
+    bare_details: bool,
 }
 
 /// What a request is about, as details and messages name it.
@@ -55,7 +57,15 @@ pub(crate) const MODIFIED: &str =
 impl Failure {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self(Box::new(Inner { code, reason, message, details: Map::new(), go_on: None, plain: false }))
+        Self(Box::new(Inner {
+            code,
+            reason,
+            message,
+            details: Map::new(),
+            go_on: None,
+            plain: false,
+            bare_details: false,
+        }))
     }
 
     fn about(mut self, about: &About<'_>) -> Self {
@@ -136,12 +146,18 @@ impl Failure {
 
     pub(crate) fn method_not_allowed() -> Self {
         Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+            .with_details()
     }
 
     pub(crate) fn unsupported_media(accepted: &str) -> Self {
         let words =
             format!("the body of the request was in an unknown format - accepted media types include: {accepted}");
         Self::new(415, "UnsupportedMediaType", words)
+    }
+
+    /// A content type that no form of a patch has.
+    pub(crate) fn unheard_of_media() -> Self {
+        Self::new(415, "UnsupportedMediaType", "415: Unsupported Media Type").with_details()
     }
 
     pub(crate) fn too_many_requests(words: impl Into<String>, seconds: u64) -> Self {
@@ -230,12 +246,21 @@ impl Failure {
     }
 
     /// A patch that cannot be carried out.
-    pub(crate) fn unprocessable(words: &str) -> Self {
-        Self::new(422, "Invalid", "the server rejected our request due to an error in our request").because(
-            "UnexpectedServerResponse",
-            words,
-            "",
-        )
+    pub(crate) fn unprocessable(about: &About<'_>) -> Self {
+        let words = "the server rejected our request due to an error in our request";
+        let failure = Self::new(422, "Invalid", words).about(about);
+        failure.with_details()
+    }
+
+    /// With details, even if they say nothing.
+    fn with_details(mut self) -> Self {
+        self.0.bare_details = true;
+        self
+    }
+
+    /// A resource or a subresource that a known group does not have.
+    pub(crate) fn no_such_resource() -> Self {
+        Self::new(404, "NotFound", "the server could not find the requested resource").with_details()
     }
 
     pub(crate) fn code(&self) -> u16 {
@@ -264,14 +289,14 @@ impl Failure {
 
     /// The object that stands in the answer's body.
     pub(crate) fn status(&self) -> Value {
-        let Inner { code, reason, message, details, go_on, .. } = &*self.0;
+        let Inner { code, reason, message, details, go_on, bare_details, .. } = &*self.0;
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "code": code
         });
         if !reason.is_empty() {
             status["reason"] = (*reason).into();
         }
-        if !details.is_empty() || *code == 405 {
+        if !details.is_empty() || *bare_details {
             status["details"] = Value::Object(details.clone());
         }
         if let Some(token) = go_on {

@@ -16,6 +16,7 @@ mod eviction;
 mod failure;
 mod hook;
 mod json_patch;
+mod labels;
 mod list;
 mod patch;
 mod place;

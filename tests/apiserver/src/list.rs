@@ -7,7 +7,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::{Value, json};
 
 use crate::{
+    content::Cause,
     failure::{About, Failure},
+    query::Query,
     selector::Selector,
     state::{Ask, State},
     store::{Stored, range},
@@ -47,9 +49,12 @@ impl State {
         if version <= visible { Ok(()) } else { Err(Failure::too_large_version(version, visible, ASK_AGAIN)) }
     }
 
+    /// What a list or a watch selects, if its options make sense.
     pub(crate) fn selector(ask: &Ask<'_>) -> Result<Selector, Failure> {
         let query = &ask.query;
-        let selector = Selector::parse(ask.kind(), &query.label_selector, &query.field_selector)?;
+        let parsed = Selector::parse(&query.label_selector, &query.field_selector)?;
+        check_options(query)?;
+        let selector = parsed.of(ask.kind())?;
         Ok(match ask.name() {
             "" => selector,
             name => selector.named(name),
@@ -62,7 +67,6 @@ impl State {
     }
 
     pub(crate) fn page(&self, ask: &Ask<'_>) -> Result<Page, Failure> {
-        check_match(ask)?;
         let (query, selector) = (&ask.query, Self::selector(ask)?);
         let prefix = ask.prefix();
         let mut from = String::new();
@@ -195,31 +199,52 @@ pub(crate) fn invalid_version(words: String) -> Failure {
     Failure::bare(500, words)
 }
 
-fn check_match(ask: &Ask<'_>) -> Result<(), Failure> {
-    let query = &ask.query;
-    let refuse =
-        |field: &str, reason: &str, words: &str| Err(Failure::invalid_options("ListOptions", field, reason, words));
-    let forbid = |words: &str| refuse("resourceVersionMatch", "FieldValueForbidden", &format!("Forbidden: {words}"));
-    match query.version_match.as_str() {
-        "" => {}
-        _ if query.version.is_empty() => {
-            return forbid("resourceVersionMatch is forbidden unless resourceVersion is provided");
+/// What is wrong with the options of a list or a watch.
+pub(crate) fn check_options(query: &Query) -> Result<(), Failure> {
+    let mut causes = Vec::new();
+    let mut tell = |field: &str, reason: &str, message: String| {
+        causes.push(Cause { field: field.to_owned(), reason: reason.to_owned(), message });
+    };
+    let (field, forbidden) = ("resourceVersionMatch", "FieldValueForbidden");
+    let wanted = query.version_match.as_str();
+    let unsupported = |supported: &str| format!("Unsupported value: {wanted:?}: supported values: {supported}");
+    if query.watch {
+        let initial = query.initial_events.is_some();
+        if initial && wanted != "NotOlderThan" {
+            let words = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+            tell(field, forbidden, words.to_owned());
         }
-        _ if !query.continue_token.is_empty() => {
-            return forbid("resourceVersionMatch is forbidden when continue is provided");
+        if !wanted.is_empty() && !initial {
+            let words = "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+            tell(field, forbidden, words.to_owned());
         }
-        "Exact" if query.version == "0" => {
-            return forbid("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+        if !matches!(wanted, "" | "NotOlderThan") {
+            tell(field, "FieldValueNotSupported", unsupported("\"NotOlderThan\""));
         }
-        "Exact" | "NotOlderThan" => {}
-        other => {
-            let words = format!("Unsupported value: {other:?}: supported values: \"\", \"Exact\", \"NotOlderThan\"");
-            return refuse("resourceVersionMatch", "FieldValueNotSupported", &words);
+        if !wanted.is_empty() && !query.continue_token.is_empty() {
+            let words = "Forbidden: resourceVersionMatch is forbidden when continue is provided";
+            tell(field, forbidden, words.to_owned());
+        }
+    } else {
+        if !wanted.is_empty() && query.version.is_empty() {
+            let words = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided";
+            tell(field, forbidden, words.to_owned());
+        }
+        if !wanted.is_empty() && !query.continue_token.is_empty() {
+            let words = "Forbidden: resourceVersionMatch is forbidden when continue is provided";
+            tell(field, forbidden, words.to_owned());
+        }
+        if !matches!(wanted, "" | "Exact" | "NotOlderThan") {
+            tell(field, "FieldValueNotSupported", unsupported("\"Exact\", \"NotOlderThan\", \"\""));
+        }
+        if wanted == "Exact" && query.version == "0" {
+            let words = "Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+            tell(field, forbidden, words.to_owned());
+        }
+        if query.initial_events.is_some() {
+            let words = "Forbidden: sendInitialEvents is forbidden for list";
+            tell("sendInitialEvents", forbidden, words.to_owned());
         }
     }
-    if query.initial_events.is_some() {
-        let words = "Forbidden: sendInitialEvents is forbidden for list";
-        return refuse("sendInitialEvents", "FieldValueForbidden", words);
-    }
-    Ok(())
+    if causes.is_empty() { Ok(()) } else { Err(Failure::invalid("meta.k8s.io", "ListOptions", "", &causes)) }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    content::{self, Force},
+    content::{self, Endpoint, Force},
     failure::Failure,
     json_patch,
     state::{Ask, State, text},
@@ -31,7 +31,7 @@ impl Form {
             STRATEGIC if !ask.kind().custom => Ok(Self::Strategic),
             APPLY => Ok(Self::Apply),
             _ if ask.kind().custom => Err(Failure::unsupported_media(&[JSON, MERGE, APPLY].join(", "))),
-            _ => Err(Failure::unsupported_media(&[JSON, MERGE, STRATEGIC, APPLY].join(", "))),
+            _ => Err(Failure::unheard_of_media()),
         }
     }
 }
@@ -49,7 +49,7 @@ impl State {
             return Err(Failure::invalid_options("PatchOptions", "force", "FieldValueForbidden", words));
         }
         ask.query.check_write("PatchOptions")?;
-        let way = Way { verb: "patch", uid: None, may_create: form == Form::Apply };
+        let way = Way { verb: "patch", uid: None, may_create: form == Form::Apply && ask.endpoint() == Endpoint::Main };
         self.change(ask, &way, |state, live| {
             let mut object = match (form, live) {
                 (Form::Apply, _) => state.applied(ask, live)?,
@@ -81,7 +81,7 @@ impl State {
             .map_err(|error| Failure::bad_request(format!("error decoding patch: {error}")))?;
         let mut object = live.clone();
         match form {
-            Form::Json => json_patch::apply(&mut object, &patch)?,
+            Form::Json => json_patch::apply(&mut object, &patch, &ask.about())?,
             Form::Strategic => {
                 content::strategic_patch(ask.kind(), &mut object, &patch).map_err(|refusal| ask.refusal(refusal))?;
             }
@@ -90,7 +90,17 @@ impl State {
         if !object.is_object() || !object["metadata"].is_object() {
             return Err(Failure::bad_request("the patched object has no metadata"));
         }
-        let unknown = content::decode(ask.kind(), &mut object).map_err(|refusal| ask.refusal(refusal))?;
+        let shown = || object.to_string();
+        let before = if ask.kind().custom { String::new() } else { shown() };
+        let unknown = content::decode(ask.kind(), &mut object).map_err(|refusal| match refusal {
+            content::Refusal::BadRequest(words) if !ask.kind().custom => {
+                let words = words.split_once(&format!("as a {}: ", ask.kind().kind)).map_or(&*words, |(_, rest)| rest);
+                let message = format!("Invalid value: {before:?}: {words}");
+                let (field, reason) = ("patch".to_owned(), "FieldValueInvalid".to_owned());
+                Failure::invalid("", "", "", &[content::Cause { field, reason, message }])
+            }
+            refusal => ask.refusal(refusal),
+        })?;
         if ask.query.field_validation == "Strict" && !unknown.is_empty() {
             let words: Vec<String> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
             return Err(Failure::bad_request(format!("strict decoding error: {}", words.join(", "))));

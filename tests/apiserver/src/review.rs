@@ -20,12 +20,12 @@ pub(crate) fn is_for_everybody(wanted: &Attributes<'_>) -> bool {
     wanted.group == GROUP && wanted.resource == OF_ONESELF && wanted.verb == "create"
 }
 
-/// The answer to such a question, if the request is one.
+/// The answer to such a question, if the request is one. `who` is a user, and the name of the program.
 pub(crate) fn answer(
     state: &State,
     verb: &str,
     target: &Target,
-    user: &str,
+    who: (&str, &str),
     rights: &Rights,
     body: &Bytes,
 ) -> Option<Result<Bytes, Failure>> {
@@ -35,10 +35,30 @@ pub(crate) fn answer(
     if verb != "create" || !target.name.is_empty() {
         return Some(Err(Failure::method_not_allowed()));
     }
-    Some(judge(state, target, user, rights, body))
+    Some(judge(state, target, who, rights, body))
 }
 
-fn judge(state: &State, target: &Target, user: &str, rights: &Rights, body: &Bytes) -> Result<Bytes, Failure> {
+/// What of a specification is there, as managed fields say it.
+fn fields(spec: &Value) -> Value {
+    let mut fields = serde_json::Map::new();
+    for (name, value) in spec.as_object().into_iter().flatten() {
+        let mut inner = serde_json::Map::new();
+        if let Some(map) = value.as_object() {
+            inner.insert(".".to_owned(), json!({}));
+            inner.extend(map.keys().map(|name| (format!("f:{name}"), json!({}))));
+        }
+        fields.insert(format!("f:{name}"), Value::Object(inner));
+    }
+    Value::Object(fields)
+}
+
+fn judge(
+    state: &State,
+    target: &Target,
+    (user, manager): (&str, &str),
+    rights: &Rights,
+    body: &Bytes,
+) -> Result<Bytes, Failure> {
     let mut review: Value = serde_json::from_slice(body).map_err(|error| Failure::bad_request(error.to_string()))?;
     let spec = &review["spec"];
     let about_user = match target.resource.as_str() {
@@ -69,10 +89,17 @@ fn judge(state: &State, target: &Target, user: &str, rights: &Rights, body: &Byt
     };
     let kind = if target.resource == OF_ONESELF { "SelfSubjectAccessReview" } else { "SubjectAccessReview" };
     if !review["metadata"].is_object() {
-        review["metadata"] = json!({ "creationTimestamp": null });
+        review["metadata"] = json!({});
+    }
+    if let Some(asked) = review["spec"]["resourceAttributes"].as_object_mut() {
+        asked.retain(|_, word| word.as_str() != Some(""));
     }
     review["kind"] = kind.into();
     review["apiVersion"] = format!("{GROUP}/v1").into();
+    review["metadata"]["managedFields"] = json!([{
+        "manager": manager, "operation": "Update", "apiVersion": format!("{GROUP}/v1"), "time": state.stamp(),
+        "fieldsType": "FieldsV1", "fieldsV1": { "f:spec": fields(&review["spec"]) },
+    }]);
     review["status"] = json!({ "allowed": allowed });
     Ok(bytes_of(&review))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{content::Kind, failure::Failure};
+use crate::{content::Kind, failure::Failure, labels};
 
 /// Which objects are meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,14 +11,16 @@ pub(crate) struct Selector {
     fields: Vec<Term>,
 }
 
+/// What a label must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Requirement {
-    key: String,
-    test: Test,
+pub(crate) struct Requirement {
+    pub key: String,
+    pub test: Test,
 }
 
+/// What is asked of a label's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Test {
+pub(crate) enum Test {
     In(Vec<String>),
     NotIn(Vec<String>),
     Exists,
@@ -36,9 +38,26 @@ struct Term {
 }
 
 impl Selector {
-    /// Of a list or a watch of this kind.
-    pub(crate) fn parse(kind: &Kind, labels: &str, fields: &str) -> Result<Self, Failure> {
-        Ok(Self { labels: parse_labels(labels)?, fields: parse_fields(kind, fields)? })
+    pub(crate) fn parse(labels: &str, fields: &str) -> Result<Self, Failure> {
+        Ok(Self { labels: labels::parse(labels).map_err(Failure::bad_request)?, fields: parse_fields(fields)? })
+    }
+
+    /// The same, if objects of this kind can be selected so.
+    pub(crate) fn of(self, kind: &Kind) -> Result<Self, Failure> {
+        let known = selectable(kind);
+        for term in &self.fields {
+            let field = term.path.join(".");
+            if !matches!(field.as_str(), "metadata.name" | "metadata.namespace") && !known.contains(&field.as_str()) {
+                return Err(Failure::bad_request(if kind.plural == "jobs" && !kind.custom {
+                    format!("field label {field:?} not supported for Job")
+                } else if known.is_empty() && !kind.custom {
+                    format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+                } else {
+                    format!("field label not supported: {field}")
+                }));
+            }
+        }
+        Ok(self)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -175,7 +194,7 @@ pub(crate) fn selects(selector: &Value, labels: &Value) -> bool {
         })
 }
 
-fn parse_fields(kind: &Kind, text: &str) -> Result<Vec<Term>, Failure> {
+fn parse_fields(text: &str) -> Result<Vec<Term>, Failure> {
     let mut terms = Vec::new();
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let (field, value, equal) = if let Some((field, value)) = part.split_once("!=") {
@@ -185,85 +204,12 @@ fn parse_fields(kind: &Kind, text: &str) -> Result<Vec<Term>, Failure> {
         } else if let Some((field, value)) = part.split_once('=') {
             (field, value, true)
         } else {
-            return Err(Failure::bad_request(format!(
-                "unable to parse selector {text:?}: invalid selector: '{part}'; can't understand '{part}'"
-            )));
+            return Err(Failure::bad_request(format!("invalid selector: '{text}'; can't understand '{part}'")));
         };
-        let known = selectable(kind);
-        if !matches!(field, "metadata.name" | "metadata.namespace") && !known.contains(&field) {
-            return Err(Failure::bad_request(if known.is_empty() && !kind.custom {
-                format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
-            } else {
-                format!("field label not supported: {field}")
-            }));
-        }
         let path = field.split('.').map(str::to_owned).collect();
         terms.push(Term { path, value: value.to_owned(), equal });
     }
     Ok(terms)
-}
-
-fn parse_labels(text: &str) -> Result<Vec<Requirement>, Failure> {
-    let mut requirements = Vec::new();
-    let mut rest = text.trim();
-    while !rest.is_empty() {
-        let (requirement, behind) = requirement(rest)
-            .ok_or_else(|| Failure::bad_request(format!("unable to parse requirement: found '{rest}' in {text:?}")))?;
-        requirements.push(requirement);
-        rest = behind.trim_start();
-        match rest.strip_prefix(',') {
-            Some(behind) if !behind.trim().is_empty() => rest = behind.trim_start(),
-            None if rest.is_empty() => {}
-            _ => {
-                let words = format!("unable to parse requirement: found '{rest}', expected: identifier");
-                return Err(Failure::bad_request(words));
-            }
-        }
-    }
-    Ok(requirements)
-}
-
-/// One requirement, and what is behind it.
-fn requirement(text: &str) -> Option<(Requirement, &str)> {
-    if let Some(behind) = text.strip_prefix('!') {
-        let (key, rest) = word(behind.trim_start())?;
-        return Some((Requirement { key: key.to_owned(), test: Test::Missing }, rest));
-    }
-    let (key, rest) = word(text)?;
-    let key = key.to_owned();
-    let rest = rest.trim_start();
-    if rest.is_empty() || rest.starts_with(',') {
-        return Some((Requirement { key, test: Test::Exists }, rest));
-    }
-    for (operator, make) in [
-        ("!=", (|value| Some(Test::NotIn(vec![value]))) as fn(String) -> Option<Test>),
-        ("==", |value| Some(Test::In(vec![value]))),
-        ("=", |value| Some(Test::In(vec![value]))),
-        (">", |value| Some(Test::More(value.parse().ok()?))),
-        ("<", |value| Some(Test::Less(value.parse().ok()?))),
-    ] {
-        if let Some(behind) = rest.strip_prefix(operator) {
-            let behind = behind.trim_start();
-            let (value, rest) = word(behind).unwrap_or(("", behind));
-            return Some((Requirement { key, test: make(value.to_owned())? }, rest));
-        }
-    }
-    let (operator, behind) = word(rest)?;
-    let list = behind.trim_start().strip_prefix('(')?;
-    let (inside, rest) = list.split_once(')')?;
-    let values: Vec<String> = inside.split(',').map(|value| value.trim().to_owned()).collect();
-    let test = match operator {
-        "in" => Test::In(values),
-        "notin" => Test::NotIn(values),
-        _ => return None,
-    };
-    Some((Requirement { key, test }, rest))
-}
-
-/// A key or a value, and what is behind it.
-fn word(text: &str) -> Option<(&str, &str)> {
-    let end = text.find(|letter: char| letter.is_whitespace() || ",=!()<>".contains(letter)).unwrap_or(text.len());
-    (end > 0).then(|| text.split_at(end))
 }
 
 #[cfg(test)]
@@ -298,7 +244,7 @@ mod tests {
             ("a<1", false),
             ("a=1,b=y", false),
         ] {
-            let selector = Selector::parse(&pods(), text, "").expect(text);
+            let selector = Selector::parse(text, "").expect(text);
             assert_eq!(selector.matches(&object), selected, "{text}");
         }
     }
@@ -306,7 +252,8 @@ mod tests {
     #[test]
     fn selectors_that_say_nothing_are_bad_requests() {
         for (labels, fields) in [("a in x", ""), ("a,,b", ""), ("=", ""), ("", "spec.foo=1"), ("", "metadata.name")] {
-            let refused = Selector::parse(&pods(), labels, fields).expect_err("a refusal");
+            let refused =
+                Selector::parse(labels, fields).and_then(|selector| selector.of(&pods())).expect_err("a refusal");
             assert_eq!(refused.code(), 400, "{labels} {fields}");
         }
     }
@@ -322,7 +269,7 @@ mod tests {
             ("spec.nodeName=", false),
             ("spec.hostNetwork=false", true),
         ] {
-            let selector = Selector::parse(&pods(), "", text).expect(text);
+            let selector = Selector::parse("", text).expect(text);
             assert_eq!(selector.matches(&object), selected, "{text}");
         }
     }

@@ -288,14 +288,21 @@ impl State {
                 return Err(Failure::forbidden(&About { group: "", resource: "", name: "" }, &words));
             }
         };
-        let query = Query::parse(request.uri().query().unwrap_or_default())?;
-        let verb = verb(request.method(), &target, &query);
-        authorize(&rights, &user, verb, &target)?;
+        let query = Query::parse(request.uri().query().unwrap_or_default());
+        let verb = verb(request.method(), &target, query.as_ref().is_ok_and(|query| query.watch));
+        let one = query.as_ref().ok().and_then(|query| only_name(verb, &query.field_selector));
+        authorize(&rights, &user, verb, &target, one)?;
         self.actor.clone_from(&user);
-        if let Some(reviewed) = review::answer(self, verb, &target, &user, &rights, request.body()) {
+        let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let asked = query.as_ref().map_or("", |query| query.field_manager.as_str());
+        let manager = match asked {
+            "" => manager_of(header(header::USER_AGENT).unwrap_or_default()),
+            manager => manager.to_owned(),
+        };
+        if let Some(reviewed) = review::answer(self, verb, &target, (&user, &manager), &rights, request.body()) {
             return reviewed.map(|bytes| Answer::Object(201, bytes));
         }
-        let served = self.at(&target).ok_or_else(Failure::no_such_path)?;
+        let served = self.at(&target).ok_or_else(|| self.unserved(&target))?;
         let kind = &served.kind;
         let in_namespace = !target.namespace.is_empty();
         let misplaced = if kind.namespaced {
@@ -304,14 +311,10 @@ impl State {
             in_namespace && &*served.shelf != "namespaces"
         };
         if misplaced {
-            return Err(Failure::no_such_path());
+            return Err(if kind.custom { Failure::no_such_path() } else { Failure::no_such_resource() });
         }
-        let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let query = query?;
         let content_type = header(header::CONTENT_TYPE).unwrap_or_default().split(';').next().unwrap_or_default();
-        let manager = match query.field_manager.as_str() {
-            "" => manager_of(header(header::USER_AGENT).unwrap_or_default()),
-            manager => manager.to_owned(),
-        };
         let body = request.body();
         let ask = Ask {
             served: served.clone(),
@@ -341,22 +344,32 @@ impl State {
                     _ => Err(Failure::method_not_allowed()),
                 };
             }
-            _ => return Err(Failure::no_such_path()),
+            _ if kind.custom => return Err(Failure::not_found(&ask.about())),
+            _ => return Err(Failure::no_such_resource()),
         }
         let named = !ask.target.name.is_empty();
         match (verb, subresource) {
             ("get", _) => self.get(ask).map(object(200)),
             ("list", "") => self.list(ask).map(object(200)),
             ("watch", "") => self.watch(shared, ask).map(Answer::Watch),
-            ("create", "") if !named && (!kind.namespaced || !ask.namespace().is_empty()) => {
+            ("create", "") if (!named || kind.custom) && (!kind.namespaced || !ask.namespace().is_empty()) => {
                 self.create(ask).map(object(201))
             }
             ("update", _) if named => self.update(ask).map(written),
             ("patch", "" | "status") if named => self.patch(ask).map(written),
             ("delete", "") if named => self.delete(ask).map(written),
             ("deletecollection", "") => self.delete_collection(ask).map(object(200)),
+            ("update" | "patch", "") if kind.custom => Err(Failure::bad_request("name must be provided")),
             _ => Err(Failure::method_not_allowed()),
         }
+    }
+
+    /// A resource that is not served: a known version of a group knows what it has.
+    fn unserved(&self, target: &Target) -> Failure {
+        let known = self.served.values().any(|served| {
+            !served.kind.custom && served.kind.group == target.group && served.kind.version == target.version
+        });
+        if known { Failure::no_such_resource() } else { Failure::no_such_path() }
     }
 
     fn account_of(&self, who: &Who) -> Result<(String, Rights), Failure> {
@@ -384,10 +397,10 @@ impl State {
     }
 }
 
-fn verb(method: &Method, target: &Target, query: &Query) -> &'static str {
+fn verb(method: &Method, target: &Target, watch: bool) -> &'static str {
     let named = !target.name.is_empty();
     match *method {
-        Method::GET if query.watch => "watch",
+        Method::GET if watch => "watch",
         Method::GET if named => "get",
         Method::GET => "list",
         Method::POST => "create",
@@ -399,8 +412,18 @@ fn verb(method: &Method, target: &Target, query: &Query) -> &'static str {
     }
 }
 
-fn authorize(rights: &Rights, user: &str, verb: &str, target: &Target) -> Result<(), Failure> {
-    let wanted = attributes(verb, target);
+/// The one object that a list or a watch is about, by its field selector.
+fn only_name<'a>(verb: &str, selector: &'a str) -> Option<&'a str> {
+    if !matches!(verb, "list" | "watch" | "deletecollection") {
+        return None;
+    }
+    let mut terms = selector.split(',');
+    terms.find_map(|term| term.strip_prefix("metadata.name="))
+}
+
+fn authorize(rights: &Rights, user: &str, verb: &str, target: &Target, one: Option<&str>) -> Result<(), Failure> {
+    let mut wanted = attributes(verb, target);
+    wanted.name = one.unwrap_or(wanted.name);
     if rights.allow(&wanted) || review::is_for_everybody(&wanted) {
         return Ok(());
     }

@@ -10,16 +10,16 @@ use crate::{
     state::{Ask, State, take, text, texts},
 };
 
-/// 10.96.0.0/12, as most clusters have it.
+/// 10.96.0.0/16.
 const FIRST_ADDRESS: u32 = 0x0a60_0000;
-const ADDRESSES: u32 = 1 << 20;
+const ADDRESSES: u32 = 1 << 16;
 const FIRST_PORT: u64 = 30_000;
 const LAST_PORT: u64 = 32_767;
 
 impl State {
     /// What a new object is given before it is judged.
     pub(crate) fn begin_create(&mut self, ask: &Ask<'_>, object: &mut Value) -> Result<(), Failure> {
-        if &*ask.served.shelf != "services" || !object["spec"].is_object() {
+        if &*ask.served.shelf != "services" || !ask.target.subresource.is_empty() || !object["spec"].is_object() {
             return Ok(());
         }
         let address = text(object, &["spec", "clusterIP"]).to_owned();
@@ -81,7 +81,7 @@ impl State {
             Err(refuse(&name, "spec.clusterIPs", &words))
         };
         if !(FIRST_ADDRESS..FIRST_ADDRESS + ADDRESSES).contains(&u32::from(address)) {
-            return refusal("the provided IP is not in the valid range. The range of valid IPs is 10.96.0.0/12");
+            return refusal("the provided IP is not in the valid range. The range of valid IPs is 10.96.0.0/16");
         }
         if taken.contains(&wanted) {
             return refusal("provided IP is already allocated");
@@ -209,13 +209,17 @@ fn families(live: Option<&Value>, object: &mut Value) -> Result<(), Failure> {
             families.push(if families[0] == "IPv4" { "IPv6" } else { "IPv4" }.to_owned());
         }
     } else {
+        let mut causes = Vec::new();
         if policy == "RequireDualStack" {
             let words = "Invalid value: \"RequireDualStack\": this cluster is not configured for dual-stack services";
-            return Err(refuse(&name, "spec.ipFamilyPolicy", words));
+            causes.push(cause("spec.ipFamilyPolicy", words));
         }
-        if let Some(at) = families.iter().position(|family| family != "IPv4") {
-            let words = format!("Invalid value: {:?}: not configured on this cluster", families[at]);
-            return Err(refuse(&name, &format!("spec.ipFamilies[{at}]"), &words));
+        for (at, family) in families.iter().enumerate().filter(|(_, family)| *family != "IPv4") {
+            let words = format!("Invalid value: {family:?}: not configured on this cluster");
+            causes.push(cause(&format!("spec.ipFamilies[{at}]"), &words));
+        }
+        if !causes.is_empty() {
+            return Err(Failure::invalid("", "Service", &name, &causes));
         }
     }
     object["spec"]["ipFamilies"] = families.into();
@@ -223,8 +227,11 @@ fn families(live: Option<&Value>, object: &mut Value) -> Result<(), Failure> {
 }
 
 fn refuse(name: &str, field: &str, words: &str) -> Failure {
-    let cause = Cause { field: field.to_owned(), reason: "FieldValueInvalid".to_owned(), message: words.to_owned() };
-    Failure::invalid("", "Service", name, &[cause])
+    Failure::invalid("", "Service", name, &[cause(field, words)])
+}
+
+fn cause(field: &str, words: &str) -> Cause {
+    Cause { field: field.to_owned(), reason: "FieldValueInvalid".to_owned(), message: words.to_owned() }
 }
 
 fn has_addresses(service: &Value) -> bool {

@@ -243,6 +243,7 @@ impl Store {
 pub(crate) fn set_version(object: &mut Value, version: u64) {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.insert("resourceVersion".to_owned(), version.to_string().into());
+        metadata.remove("selfLink");
     }
 }
 

@@ -50,7 +50,6 @@ impl State {
     pub(crate) fn watch(&mut self, shared: &Arc<Shared>, ask: &Ask<'_>) -> Result<Watching, Failure> {
         let query = &ask.query;
         let selector = Self::selector(ask)?;
-        check(ask)?;
         let wanted = match query.version.as_str() {
             "" => 0,
             text => version(text).map_err(invalid_version)?,
@@ -93,19 +92,6 @@ impl State {
     }
 }
 
-fn check(ask: &Ask<'_>) -> Result<(), Failure> {
-    let query = &ask.query;
-    let refuse = |words: &str| {
-        let words = format!("Forbidden: {words}");
-        Err(Failure::invalid_options("ListOptions", "resourceVersionMatch", "FieldValueForbidden", &words))
-    };
-    match (query.initial_events, query.version_match.as_str()) {
-        (Some(_), "NotOlderThan") | (None, "") => Ok(()),
-        (Some(_), _) => refuse("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"),
-        (None, _) => refuse("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"),
-    }
-}
-
 impl Watching {
     /// What is there already.
     fn begin(&mut self, state: &State, visible: u64) {
@@ -132,11 +118,9 @@ impl Watching {
     }
 
     fn bookmark_at(&self, version: u64) -> Value {
-        json!({
-            "kind": self.served.kind.kind,
-            "apiVersion": self.served.kind.api_version(),
-            "metadata": { "resourceVersion": version.to_string(), "creationTimestamp": null },
-        })
+        let mut bookmark = (*self.served.kind.empty).clone();
+        bookmark["metadata"] = json!({ "resourceVersion": version.to_string() });
+        bookmark
     }
 
     fn next_bookmark(&self, now: Instant) -> Option<Instant> {

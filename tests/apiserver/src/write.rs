@@ -61,9 +61,7 @@ impl Ask<'_> {
         }
         let kind = self.kind();
         let mut object: Value = serde_json::from_slice(self.body).map_err(|error| {
-            let start: String = String::from_utf8_lossy(self.body).chars().take(30).collect();
-            let shown = if start.is_empty() { "<empty>".to_owned() } else { format!("{start} ...") };
-            let name = &kind.kind;
+            let (name, shown) = (&kind.kind, shown(self.body));
             Failure::bad_request(format!(
                 "the object provided is unrecognized (must be of type {name}): couldn't get version/kind; json parse \
                  error: {error} ({shown})"
@@ -73,7 +71,7 @@ impl Ask<'_> {
             let words = "couldn't get version/kind; json parse error: json: cannot unmarshal into Go value";
             return Err(Failure::bad_request(words));
         };
-        name_type(kind, map)?;
+        name_type(kind, map, self.body)?;
         let unknown = content::decode(kind, &mut object).map_err(|refusal| self.refusal(refusal))?;
         if self.query.field_validation == "Strict" && !unknown.is_empty() {
             let words: Vec<String> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
@@ -129,15 +127,29 @@ impl Ask<'_> {
     }
 }
 
+/// The beginning of a body, as it stands in refusals.
+fn shown(body: &[u8]) -> String {
+    const MOST: usize = 30;
+    let start = body.get(..MOST).unwrap_or(body);
+    let more = if body.len() > MOST { " ..." } else { "" };
+    match body.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => format!("{}{more}", String::from_utf8_lossy(start)),
+        Some(_) => start.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + more,
+    }
+}
+
 /// An object may leave out what it is, but not say anything else.
-fn name_type(kind: &Kind, map: &mut Map<String, Value>) -> Result<(), Failure> {
+fn name_type(kind: &Kind, map: &mut Map<String, Value>, body: &[u8]) -> Result<(), Failure> {
     let word = |name: &str| map.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (api_version, name) = (word("apiVersion"), word("kind"));
     let expected = kind.api_version();
     if kind.custom && name.is_empty() {
         return Err(Failure::bad_request(format!(
-            "the object provided is unrecognized (must be of type {}): Object 'Kind' is missing",
-            kind.kind
+            "the object provided is unrecognized (must be of type {}): Object 'Kind' is missing in '{}' ({})",
+            kind.kind,
+            String::from_utf8_lossy(body),
+            shown(body)
         )));
     }
     if !name.is_empty() && name != kind.kind {
@@ -195,7 +207,7 @@ impl State {
         content::admit_create(kind, &mut object).map_err(|refusal| Failure::of(kind, &name, refusal))?;
         self.judge(ask, Operation::Create, None, &object)?;
         let about = About::of(kind, &name);
-        if !matches!(text(&object, &["metadata", "resourceVersion"]), "" | "0") {
+        if text(&object, &["metadata", "resourceVersion"]).parse::<u64>().is_ok_and(|version| version > 0) {
             return Err(Failure::bare(500, "resourceVersion should not be set on objects to be created"));
         }
         let key = crate::place::key(ask.namespace(), &name);
@@ -227,7 +239,7 @@ impl State {
         let way = Way {
             verb: "update",
             uid: (!uid.is_empty()).then(|| uid.to_owned()),
-            may_create: ask.kind().create_on_update && ask.endpoint() == Endpoint::Main,
+            may_create: ask.kind().create_on_update,
         };
         self.change(ask, &way, |state, live| {
             content::record_update(ask.kind(), live, &mut object, &ask.writer(state));
@@ -256,6 +268,10 @@ impl State {
             authorize_create(ask)?;
             wipe_times(&mut object);
             self.admit(ask, Operation::Create, None, &mut object)?;
+            check_number(&object)?;
+            if let Some(metadata) = object["metadata"].as_object_mut() {
+                metadata.remove("resourceVersion");
+            }
             return Ok((201, self.make(ask, object, way.verb)?));
         };
         self.admit(ask, Operation::Update, Some(&live), &mut object)?;
@@ -274,6 +290,9 @@ impl State {
         }
         if ask.query.is_dry_run() {
             return Ok((200, bytes_of(&object)));
+        }
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.remove("selfLink");
         }
         if object == *live {
             let stored = self.store.get(&ask.served.shelf, &key).cloned();
@@ -392,16 +411,20 @@ fn check_version(ask: &Ask<'_>, live: &Value, object: &mut Value) -> Result<(), 
         let kind = ask.kind();
         return Err(Failure::invalid(&kind.group, &kind.plural, ask.name(), &[cause]));
     }
-    if given.parse::<u64>().is_err() {
-        return Err(Failure::bare(
-            500,
-            format!("resourceVersion: Invalid value: {given:?}: strconv.ParseUint: parsing {given:?}: invalid syntax"),
-        ));
-    }
+    check_number(object)?;
     if there.as_str() != Some(&given) {
         return Err(Failure::conflict(&ask.about(), MODIFIED));
     }
     Ok(())
+}
+
+/// A resource version is a number.
+fn check_number(object: &Value) -> Result<(), Failure> {
+    let given = text(object, &["metadata", "resourceVersion"]);
+    if given.is_empty() || given.parse::<u64>().is_ok() {
+        return Ok(());
+    }
+    Err(Failure::bare(500, format!("strconv.ParseUint: parsing {given:?}: invalid syntax")))
 }
 
 /// A change of nothing but the times of managed fields is none.

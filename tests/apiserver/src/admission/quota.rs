@@ -3,7 +3,7 @@
 //! The real server trusts what a controller has counted into a quota's status. There is none here: objects are counted
 //! when it matters, and a quota without a status limits what its spec says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -43,6 +43,13 @@ impl State {
         for quota in &quotas {
             let hard = [&quota["status"]["hard"], &quota["spec"]["hard"]].into_iter().find(|hard| hard.is_object());
             let Some(hard) = hard else { continue };
+            let name = text(quota, &["metadata", "name"]);
+            if shelf == "pods"
+                && let Some(missing) = unsaid(object, hard)
+            {
+                let words = format!("failed quota: {name}: must specify {missing}");
+                return Err(Failure::forbidden(&about(ask.kind(), ask.name(), object), &words));
+            }
             let mut exceeded = [Vec::new(), Vec::new(), Vec::new()];
             for (name, amount) in &more {
                 let Some(limit) = hard[name.as_str()].as_str().and_then(Quantity::parse) else { continue };
@@ -55,7 +62,6 @@ impl State {
             }
             let [requested, used, limited] = exceeded.map(|told| told.join(","));
             if !requested.is_empty() {
-                let name = text(quota, &["metadata", "name"]);
                 let words = format!("exceeded quota: {name}, requested: {requested}, used: {used}, limited: {limited}");
                 return Err(Failure::forbidden(&about(ask.kind(), ask.name(), object), &words));
             }
@@ -131,6 +137,35 @@ fn usage(shelf: &str, object: &Value) -> Amounts {
         _ => {}
     }
     amounts
+}
+
+/// What a quota limits must be said by every container.
+fn unsaid(pod: &Value, hard: &Value) -> Option<String> {
+    let mut missing: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for (limited, what, resource) in [
+        ("cpu", "requests", "cpu"),
+        ("memory", "requests", "memory"),
+        ("requests.cpu", "requests", "cpu"),
+        ("requests.memory", "requests", "memory"),
+        ("limits.cpu", "limits", "cpu"),
+        ("limits.memory", "limits", "memory"),
+    ] {
+        if hard[limited].is_null() {
+            continue;
+        }
+        for list in ["containers", "initContainers"] {
+            for container in pod["spec"][list].as_array().into_iter().flatten() {
+                if container["resources"][what][resource].is_null() {
+                    missing.entry(limited.to_owned()).or_default().insert(text(container, &["name"]));
+                }
+            }
+        }
+    }
+    let told: Vec<String> = missing
+        .into_iter()
+        .map(|(name, containers)| format!("{name} for: {}", containers.into_iter().collect::<Vec<_>>().join(",")))
+        .collect();
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 /// What the containers of a pod want together; or the largest init container alone, if that is more.

@@ -35,7 +35,7 @@ pub struct Kind {
     /// The types of its fields.
     pub schema: Arc<Schema>,
     /// The object of which nothing is said: what a new one is compared with.
-    pub(super) empty: Arc<Value>,
+    pub(crate) empty: Arc<Value>,
 }
 
 impl Kind {

@@ -56,6 +56,7 @@ pub use admit::{admit_create, admit_update};
 pub use apply::apply;
 pub use kinds::{Kind, builtin_kinds, kinds_of_crd};
 pub use managed::record_update;
+pub(crate) use names::{label_value, qualified_name};
 pub use patch::merge_patch;
 pub use quantity::Quantity;
 pub use strategic::strategic_patch;

@@ -85,7 +85,7 @@ pub(super) fn path_segment(text: &str) -> Vec<String> {
 }
 
 /// A label's key, an annotation's, a finalizer.
-pub(super) fn qualified_name(text: &str) -> Vec<String> {
+pub(crate) fn qualified_name(text: &str) -> Vec<String> {
     let wrong = || {
         format!(
             "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric \
@@ -121,7 +121,7 @@ pub(super) fn qualified_name(text: &str) -> Vec<String> {
 }
 
 /// A label's value.
-pub(super) fn label_value(text: &str) -> Vec<String> {
+pub(crate) fn label_value(text: &str) -> Vec<String> {
     let mut faults: Vec<String> = too_long(text, 63).into_iter().collect();
     if !text.is_empty() && !is_qualified(text) {
         faults.push(format!(
