@@ -11,11 +11,24 @@ demo: build ## one etcd on three real clusters, on this machine: written, cut, h
 	$(CARGO) run -q -p atoll-e2e --bin demo
 
 .PHONY: test
-test: lint unit real e2e ## everything CI runs (needs root for the real clusters)
+test: lint unit sim conformance real e2e ## everything CI runs (needs root for the real clusters)
 
 .PHONY: unit
 unit: ## tests that need no cluster
-	$(CARGO) test -p atoll -p atoll-lab
+	$(CARGO) test -p atoll -p atoll-lab -p atoll-apiserver
+
+.PHONY: sim
+sim: ## the whole controller in virtual time, with faults; SEEDS=100000 runs on, FIRST=n begins elsewhere
+	$(CARGO) test --profile sim -p atoll-simulation
+	$(CARGO) run --profile sim -q -p atoll-simulation -- $(if $(SEEDS),run --seeds $(SEEDS) --first $(or $(FIRST),0),ci)
+
+.PHONY: planted
+planted: ## plants bugs in a copy of the sources, one at a time, and sees that the simulation catches each (long)
+	$(CARGO) run --profile sim -q -p atoll-simulation -- planted
+
+.PHONY: conformance
+conformance: ## the simulated and a real kube-apiserver give the same answers
+	$(CARGO) test -p atoll-conformance
 
 .PHONY: real
 real: ## the simulation's scenarios on real kube-apiservers, without root; ATOLL_REAL=full plays them all

@@ -85,7 +85,8 @@ impl Ask for Asker {
                     let client = client.ok_or_else(|| Silence::NoClient(pod.worker.clone()))?;
                     let path = format!("/api/v1/namespaces/{}/pods/{}", pod.namespace, pod.pod);
                     // A stream through the API server: it fares as any request does.
-                    let get = Request::get(path).body(Vec::new()).map_err(|error| Silence::Unaskable(error.to_string()))?;
+                    let get =
+                        Request::get(path).body(Vec::new()).map_err(|error| Silence::Unaskable(error.to_string()))?;
                     let found = deadline.bound(client.request::<k8s_openapi::api::core::v1::Pod>(get)).await?;
                     let found = found.map_err(|error| Silence::Broken(error.to_string()))?;
                     let ip = found.status.and_then(|status| status.pod_ip).unwrap_or_default();

@@ -122,7 +122,8 @@ impl Lives {
 
     /// What is counted of it, as it would be scraped.
     pub fn metrics(&self) -> String {
-        let metrics: Vec<_> = self.state(|state| state.running.values().map(|running| running.metrics.clone()).collect());
+        let metrics: Vec<_> =
+            self.state(|state| state.running.values().map(|running| running.metrics.clone()).collect());
         metrics.iter().map(|metrics| metrics.text().unwrap_or_default()).collect()
     }
 

@@ -256,9 +256,7 @@ impl Tape {
 
     /// What happened last, a line each.
     pub fn lines(&self) -> Vec<String> {
-        self.with(|inner| {
-            inner.kept.iter().map(|(at, line)| format!("{:>9.3} s  {line}", at.as_secs_f64())).collect()
-        })
+        self.with(|inner| inner.kept.iter().map(|(at, line)| format!("{:>9.3} s  {line}", at.as_secs_f64())).collect())
     }
 
     /// When the controller made its steps, and when it deleted something, in milliseconds.

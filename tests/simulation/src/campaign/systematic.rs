@@ -54,7 +54,10 @@ pub fn plans(campaign: Campaign, options: &Options) -> Vec<Plan> {
             Campaign::Lost => {
                 for number in 0..fine.figures.steps {
                     let shot = Shot { which: Which::Step, skip: number, times: 1, how: How::LoseReply };
-                    plan(format!("lose the reply to write {}", number + 1), once(0, Act::Request("*".to_owned(), shot)));
+                    plan(
+                        format!("lose the reply to write {}", number + 1),
+                        once(0, Act::Request("*".to_owned(), shot)),
+                    );
                 }
             }
             Campaign::Lag => {

@@ -355,7 +355,10 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 fn verb(request: &Request<Bytes>) -> &'static str {
-    let watches = request.uri().query().is_some_and(|query| query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1")));
+    let watches = request
+        .uri()
+        .query()
+        .is_some_and(|query| query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1")));
     match *request.method() {
         Method::GET if watches => "WATCH",
         Method::GET => "GET",

@@ -124,7 +124,12 @@ struct Local {
 
 impl Default for Local {
     fn default() -> Self {
-        Self { way: Way::default(), watching: watch::Sender::default(), breaks: watch::Sender::default(), shots: Vec::new() }
+        Self {
+            way: Way::default(),
+            watching: watch::Sender::default(),
+            breaks: watch::Sender::default(),
+            shots: Vec::new(),
+        }
     }
 }
 

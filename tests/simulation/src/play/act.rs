@@ -264,10 +264,16 @@ async fn edit(stage: &Simulated, name: &str, field: &str, value: serde_json::Val
     let mut spec = manifest["spec"].clone();
     let former = std::mem::replace(&mut spec["componentSpecs"][0][field], value);
     let params = PatchParams::default();
-    tried(stage, async || api.patch(name, &params, &Patch::Merge(json!({ "spec": { "componentSpecs": spec["componentSpecs"] } }))).await).await;
+    tried(stage, async || {
+        api.patch(name, &params, &Patch::Merge(json!({ "spec": { "componentSpecs": spec["componentSpecs"] } }))).await
+    })
+    .await;
     stage.sleep(lasts).await;
     spec["componentSpecs"][0][field] = former;
-    tried(stage, async || api.patch(name, &params, &Patch::Merge(json!({ "spec": { "componentSpecs": spec["componentSpecs"] } }))).await).await;
+    tried(stage, async || {
+        api.patch(name, &params, &Patch::Merge(json!({ "spec": { "componentSpecs": spec["componentSpecs"] } }))).await
+    })
+    .await;
 }
 
 /// What people do to registrations.
@@ -292,7 +298,9 @@ async fn registration(stage: &Simulated, act: &Act, lasts: Duration) {
         }
         Act::BadSecret(name) => {
             let site = Site::from(name.as_str());
-            stage.put_kubeconfig(name, &crate::connect::kubeconfig(name, &format!("canary-{name}-token-worthless"))).await;
+            stage
+                .put_kubeconfig(name, &crate::connect::kubeconfig(name, &format!("canary-{name}-token-worthless")))
+                .await;
             stage.sleep(lasts).await;
             stage.put_kubeconfig(name, &stage.kubeconfig(&site)).await;
         }
