@@ -36,6 +36,36 @@ pub fn addresses(database: &Database, record: &Record, seen: &Seen) -> Result<Ve
     Ok(all)
 }
 
+/// A member that is reached elsewhere by now than where its peers and clients know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved<'a> {
+    /// The member.
+    pub member: &'a Member,
+    /// Where it is known.
+    pub known: &'a str,
+    /// Where it is.
+    pub now: String,
+}
+
+/// The first member whose address has changed since it was recorded: a service that was made again got another one.
+#[must_use]
+pub fn moved<'a>(database: &Database, record: &'a Record, seen: &Seen) -> Option<Moved<'a>> {
+    let now = addresses(database, record, seen).ok()?;
+    record.members.iter().zip(now).find_map(|(member, now)| {
+        let known = member.peer.as_deref()?;
+        (!same(&database.network, &now.peer, known)).then_some(Moved { member, known, now: now.peer })
+    })
+}
+
+/// A node port leads to its member from every node, so that a member which wakes up on another one has not moved.
+fn same(network: &Network, one: &str, other: &str) -> bool {
+    let port = |address: &str| address.rsplit(':').next().map(str::to_owned);
+    match network {
+        Network::MemberServices(services) if services.exposure == Exposure::NodePort => port(one) == port(other),
+        Network::MemberServices(_) | Network::PodNames => one == other,
+    }
+}
+
 /// Two members at one address would have one identity.
 fn differ(record: &Record, addresses: &[Address]) -> Result<(), Wait> {
     let at = |peer: &str| -> Vec<_> {

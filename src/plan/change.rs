@@ -2,7 +2,6 @@
 //! and never half done.
 
 use super::{
-    address,
     database::PlacementRequest,
     place::{Match, resolve},
     record::{Record, Recorded, Stage},
@@ -22,7 +21,6 @@ pub fn pending(view: &View, record: Option<&Record>) -> Option<Condition> {
         version(view, record),
         network(view, record),
         placement(view, record),
-        addresses(view, record),
         pods(view, record),
         volumes(view, record),
     ]
@@ -68,16 +66,6 @@ fn placement(view: &View, record: &Record) -> Option<String> {
             Match::None | Match::Several(_) => false,
         };
         elsewhere.then(|| format!("the manifest places {} in {word}, it is in {}", member.name, member.worker))
-    })
-}
-
-/// An address that has changed (another network mode, a load balancer that was made anew) is a change of membership.
-fn addresses(view: &View, record: &Record) -> Option<String> {
-    let now = address::addresses(view.database, record, view.seen).ok()?;
-    record.members.iter().zip(now).find_map(|(member, now)| {
-        let before = member.peer.as_ref()?;
-        let name = &member.name;
-        (before != &now.peer).then(|| format!("peers know {name} as {before}, its address would now be {}", now.peer))
     })
 }
 

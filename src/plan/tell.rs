@@ -1,7 +1,7 @@
 //! Telling: from a decision's view to the report that people read.
 
 use super::{
-    exposure,
+    address, exposure,
     network::Network,
     record::{Member, Record, Stage},
     report::{Condition, MemberReport, MemberState, Phase, Report, Truth, seconds},
@@ -14,13 +14,18 @@ use super::{
 #[must_use]
 pub fn report(view: &View, record: Option<&Record>, obstacles: Vec<Obstacle>) -> Report {
     let members: Vec<_> = record.map(|record| members(view, record)).unwrap_or_default();
-    let phase = phase(record, &members);
+    let stands = addresses_stand(view, record);
+    let phase = match phase(record, &members) {
+        Phase::Running if stands.is_some() => Phase::Degraded,
+        phase => phase,
+    };
     let mut conditions = vec![accepted(view)];
     if record.is_some() {
         conditions.push(holds("Placed", "Recorded", placed(&members)));
     }
     conditions.extend(starts(&members));
     conditions.extend(reachable(view, record));
+    conditions.extend(stands);
     conditions.extend(differs(view, record));
     conditions.extend(super::change::pending(view, record));
     if let Network::MemberServices(services) = &view.database.network {
@@ -154,6 +159,26 @@ fn reachable(view: &View, record: Option<&Record>) -> Option<Condition> {
     let ways: Vec<_> =
         membership.answers.iter().map(|(member, answer)| format!("{member} by {}", answer.rung.as_str())).collect();
     Some(holds("MembersReachable", rung.as_str(), ways.join(", ")))
+}
+
+/// Whether a member is still where the others know it. Told, not mended: it is a change of membership.
+fn addresses_stand(view: &View, record: Option<&Record>) -> Option<Condition> {
+    let record = record.filter(|record| matches!(record.stage, Stage::Established(_)))?;
+    // A manifest that wants another network says nothing about the services that are there.
+    if record.network != view.database.network.mode() {
+        return None;
+    }
+    let moved = address::moved(view.database, record, view.seen)?;
+    Some(Condition {
+        kind: "AddressesStand",
+        status: Truth::False,
+        reason: "AddressChanged",
+        message: format!(
+            "{} in worker {} is at {} now, but its peers and clients know it at {}; it serves through connections of its \
+             own at best. Give its service the former address again if your load balancers can, or create the database anew",
+            moved.member.name, moved.member.worker, moved.now, moved.known
+        ),
+    })
 }
 
 /// Whether every member that answered lists exactly the recorded voters.

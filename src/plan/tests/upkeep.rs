@@ -65,8 +65,8 @@ fn an_address_that_changes_after_the_founding_is_told() {
     let services = &mut testing::objects(&mut world.seen, "b").services;
     services.get_mut(&ObjectName::from("db-etcd-peer-1")).unwrap().ingress = Some("198.51.100.1".into());
     let decision = world.settle();
-    assert_eq!(condition(&decision, "UpToDate"), Some((Truth::False, "ChangeNotCarriedOut")));
-    let told = decision.report.conditions.iter().find(|c| c.kind == "UpToDate").unwrap();
+    assert_eq!(condition(&decision, "AddressesStand"), Some((Truth::False, "AddressChanged")));
+    let told = decision.report.conditions.iter().find(|c| c.kind == "AddressesStand").unwrap();
     assert!(told.message.contains("198.51.100.1:2380"), "{}", told.message);
 }
 
@@ -161,4 +161,20 @@ fn a_paused_database_is_told_and_left_alone() {
     let decision = world.settle();
     assert_eq!(condition(&decision, "Paused").map(|c| c.1), Some("Paused"));
     assert_eq!(world.left().0, 2);
+}
+
+#[test]
+fn a_load_balancer_that_comes_back_at_another_address_is_told() {
+    let mut database = testing::database();
+    database.network = testing::load_balancers();
+    let mut world = World::running(database);
+    assert_eq!(world.settle().report.phase, Phase::Running);
+    for service in testing::objects(&mut world.seen, "b").services.values_mut() {
+        service.ingress = Some("lb-elsewhere.example".to_owned());
+    }
+    let decision = world.settle();
+    assert_eq!(decision.report.phase, Phase::Degraded);
+    assert_eq!(condition(&decision, "AddressesStand"), Some((Truth::False, "AddressChanged")));
+    let told = decision.report.conditions.iter().find(|c| c.kind == "AddressesStand").unwrap();
+    assert!(told.message.contains("db-etcd-1 in worker b is at lb-elsewhere.example:2380"), "{}", told.message);
 }
