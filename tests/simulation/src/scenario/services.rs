@@ -36,7 +36,7 @@ pub async fn a_load_balancer_that_changes_its_address_changes_no_member(stage: &
     let [_, w2, _] = three(stage);
     stage.fault("load balancer", &format!("the load balancer of a member in {w2} gets another address"));
     stage.world(&w2).change_load_balancer_address(DATABASES, "a-etcd-peer-1");
-    let message = until_told(stage, "a", "UpToDate", "False", "ChangeNotCarriedOut").await;
+    let message = until_told(stage, "a", "AddressesStand", "False", "AddressChanged").await;
     says(&message, "a-etcd-1");
     stage.sleep(Duration::from_secs(30)).await;
     untouched(stage, "a", &before).await;
