@@ -135,7 +135,7 @@ fn shown(body: &[u8]) -> String {
     match body.first() {
         None => "<empty>".to_owned(),
         Some(b'{') => format!("{}{more}", String::from_utf8_lossy(start)),
-        Some(_) => start.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + more,
+        Some(_) => start.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")) + more,
     }
 }
 

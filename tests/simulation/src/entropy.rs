@@ -116,7 +116,7 @@ fn real_clock(clock: c_int) -> Duration {
 pub unsafe extern "C" fn clock_gettime(clock: c_int, time: *mut libc::timespec) -> c_int {
     let Some(now) = simulated_clock(clock) else {
         // SAFETY: the caller's promise about `time` is handed on as it is.
-        return unsafe { libc::syscall(libc::SYS_clock_gettime, clock, time) as c_int };
+        return c_int::try_from(unsafe { libc::syscall(libc::SYS_clock_gettime, clock, time) }).unwrap_or(-1);
     };
     let written = libc::timespec {
         tv_sec: libc::time_t::try_from(now.as_secs()).unwrap_or(libc::time_t::MAX),
@@ -135,7 +135,7 @@ pub unsafe extern "C" fn clock_gettime(clock: c_int, time: *mut libc::timespec) 
 pub unsafe extern "C" fn getrandom(buffer: *mut c_void, length: usize, flags: c_uint) -> isize {
     if !CONSTANT.get() {
         // SAFETY: the caller's promise about `buffer` is handed on as it is.
-        return unsafe { libc::syscall(libc::SYS_getrandom, buffer, length, flags) as isize };
+        return isize::try_from(unsafe { libc::syscall(libc::SYS_getrandom, buffer, length, flags) }).unwrap_or(-1);
     }
     for at in 0..length {
         let byte = u8::try_from(at.wrapping_mul(167).wrapping_add(13) % 251).unwrap_or(0);

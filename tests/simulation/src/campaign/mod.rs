@@ -137,7 +137,7 @@ impl Tally {
     /// The figures, a line each.
     pub fn summary(&self, took: Duration) -> String {
         let figures = &self.figures;
-        let by_check = self.failures.iter().flat_map(|failure| failure.violations.first()).fold(
+        let by_check = self.failures.iter().filter_map(|failure| failure.violations.first()).fold(
             BTreeMap::<&str, u32>::new(),
             |mut counts, violation| {
                 *counts.entry(violation.check).or_default() += 1;

@@ -114,23 +114,13 @@ struct Inner {
     shots: Vec<Shot>,
 }
 
+#[derive(Default)]
 struct Local {
     way: Way,
     watching: watch::Sender<Watching>,
     /// Counts up each time that all connections break.
     breaks: watch::Sender<u64>,
     shots: Vec<Shot>,
-}
-
-impl Default for Local {
-    fn default() -> Self {
-        Self {
-            way: Way::default(),
-            watching: watch::Sender::default(),
-            breaks: watch::Sender::default(),
-            shots: Vec::new(),
-        }
-    }
 }
 
 impl Weather {
@@ -156,7 +146,9 @@ impl Weather {
 
     /// Sets how packets of one life alone fare.
     pub fn set_for(&self, life: Life, site: &Site, way: Way) {
-        self.with(|inner| drop(inner.lives.insert((life, site.clone()), way)));
+        self.with(|inner| {
+            inner.lives.insert((life, site.clone()), way);
+        });
         self.at(site, |local| local.watching.send_modify(|_| {}));
     }
 
@@ -173,7 +165,9 @@ impl Weather {
 
     /// Sets how watches fare.
     pub fn watching(&self, site: &Site, how: Watching) {
-        self.at(site, |local| drop(local.watching.send_replace(how)));
+        self.at(site, |local| {
+            local.watching.send_replace(how);
+        });
     }
 
     /// Stops or starts an API server. While it does not run, nobody reaches it.
@@ -228,7 +222,7 @@ impl Weather {
             for local in inner.sites.values_mut() {
                 local.way = Way::Open;
                 local.shots.clear();
-                drop(local.watching.send_replace(Watching::Flow));
+                local.watching.send_replace(Watching::Flow);
             }
         });
     }

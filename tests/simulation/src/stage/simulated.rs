@@ -121,7 +121,7 @@ impl Simulated {
         let truth = Truth { servers, etcds: etcds.clone(), canaries, addresses: links.addresses() };
         tape.reveal(truth.clone());
         let worlds =
-            sites.iter().map(|site| (site.clone(), world(&links, site, &settings.network, &processes, &net, seed)));
+            sites.iter().map(|site| (site.clone(), world(&links, site, settings.network, &processes, &net, seed)));
         let worlds = worlds.collect();
         let members = Members { net: net.clone(), processes: processes.clone() };
         let lives = Lives::new(links.clone(), tape.clone(), Site::from(MASTER), members, seed);
@@ -242,7 +242,7 @@ fn prepare_master(server: &ApiServer) {
     create("/api/v1/namespaces", json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } }));
 }
 
-fn world(links: &Links, site: &Site, network: &Network, processes: &Processes, net: &Net, seed: u64) -> World {
+fn world(links: &Links, site: &Site, network: Network, processes: &Processes, net: &Net, seed: u64) -> World {
     let client = links.client(Party::World, site, Who::Admin);
     let addresses = match network {
         Network::EqualIslands => Addresses::Alike,
