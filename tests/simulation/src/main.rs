@@ -64,6 +64,9 @@ enum Command {
         /// Only the violations.
         #[arg(long)]
         quiet: bool,
+        /// Play this one first: two runs in one process must not disturb each other.
+        #[arg(long, value_name = "SEED")]
+        after: Option<u64>,
     },
     /// Plays a script from a file and prints what happened.
     Replay {
@@ -105,7 +108,12 @@ fn main() -> ExitCode {
             let which = if which.is_empty() { Campaign::ALL.to_vec() } else { which };
             conclude(&systematic(&which, only.as_deref(), &options, stop(stop_at_first)), began, &options)
         }
-        Command::Seed { seed, quiet } => show(&draw(seed), &options, quiet),
+        Command::Seed { seed, quiet, after } => {
+            if let Some(after) = after {
+                play(&draw(after), &options);
+            }
+            show(&draw(seed), &options, quiet)
+        }
         Command::Replay { file } => match read(&file) {
             Ok(script) => show(&script, &options, false),
             Err(why) => fail(&why),
