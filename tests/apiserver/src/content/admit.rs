@@ -119,7 +119,9 @@ fn judge_custom(kind: &Kind, object: &Value, old: Option<&Value>, faults: &mut F
 fn judge_custom_status(kind: &Kind, old: &Value, new: &Value, faults: &mut Faults) {
     let check = kind.schema.check.as_ref().and_then(|check| check.property("status"));
     let (Some(check), Some(status)) = (check, new.get("status")) else { return };
-    check.judge("status", status, old.get("status"), faults);
+    let mut found = Faults::default();
+    check.judge("", status, old.get("status"), &mut found);
+    faults.extend_under("status", found);
     let mut before = Faults::default();
     check.judge_keys("status", &old["status"], &mut before);
     if before.is_empty() {

@@ -168,7 +168,10 @@ impl Check {
                     Keys::Fields(names) => items.iter().map(|item| key_of(item, names)).collect(),
                 };
                 for (index, key) in keys.iter().enumerate() {
-                    if keys[..index].iter().filter(|earlier| *earlier == key).count() == 1 {
+                    if matches!(self.keys, Keys::Fields(_)) && !items[index].is_object() {
+                        let words = "must be an object for an array of list-type map";
+                        faults.invalid(format!("{path}[{index}]"), items[index].clone(), words);
+                    } else if keys[..index].iter().filter(|earlier| *earlier == key).count() == 1 {
                         faults.duplicate(format!("{path}[{index}]"), key.clone());
                     }
                 }

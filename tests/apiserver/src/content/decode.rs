@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{
+    bytes,
     quantity::Quantity,
     types::{Field, Presence, Scalar, Schema, Shape, Struct, TypeId, Types},
 };
@@ -124,12 +125,13 @@ impl<'a> Reader<'a> {
             Scalar::Int64 => value.is_i64(),
             Scalar::Int32 => value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
             Scalar::IntOrText => value.is_string() || value.is_i64(),
-            Scalar::Bytes => match value.as_str() {
-                Some(text) if STANDARD.decode(text).is_err() => {
-                    let at = text.bytes().position(|b| !(b.is_ascii_alphanumeric() || b"+/=".contains(&b)));
-                    return Err(format!("illegal base64 data at input byte {}", at.unwrap_or(text.len())));
+            Scalar::Bytes => match value.as_str().map(bytes::decode) {
+                Some(Err(bytes::Illegal(at))) => return Err(format!("illegal base64 data at input byte {at}")),
+                Some(Ok(bytes)) => {
+                    *value = STANDARD.encode(bytes).into();
+                    true
                 }
-                text => text.is_some(),
+                None => false,
             },
             Scalar::Quantity => return quantity(value),
             Scalar::Time | Scalar::MicroTime if !value.is_string() => false,

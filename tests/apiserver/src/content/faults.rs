@@ -89,6 +89,18 @@ impl Faults {
         self.0.extend(other.0);
     }
 
+    /// Takes over what was found in a part that was judged as if it were the whole.
+    pub fn extend_under(&mut self, part: &str, other: Self) {
+        self.0.extend(other.0.into_iter().map(|mut cause| {
+            cause.field = match cause.field.as_str() {
+                "" => part.to_owned(),
+                "<nil>" => cause.field,
+                field => format!("{part}.{field}"),
+            };
+            cause
+        }));
+    }
+
     /// Nothing found is fine; otherwise this is why the object is refused.
     pub fn finish(self) -> Result<(), Refusal> {
         if self.0.is_empty() { Ok(()) } else { Err(Refusal::Invalid(self.0)) }

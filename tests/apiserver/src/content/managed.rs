@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Kind, Writer,
-    ownership::{Difference, Fields, compare},
+    ownership::{Difference, Fields, compare, fits},
 };
 
 /// More updaters than this share one entry.
@@ -117,6 +117,10 @@ pub fn record_update(kind: &Kind, old: Option<&Value>, new: &mut Value, writer: 
     };
     if entries.is_empty() && old.is_some() {
         // Whose the fields are has been forgotten: an apply starts over.
+        return;
+    }
+    if kind.custom && !fits(&kind.schema.types, kind.schema.root, new) {
+        // What cannot be read by its type is nobody's: the owners are forgotten, even if that part is put back later.
         return;
     }
     let who = Who::updater(writer);

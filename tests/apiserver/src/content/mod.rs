@@ -26,11 +26,14 @@
 //! * a PUT without resource version, where [`Kind::unconditional_update`] is false: 422 of the *resource*
 //!   (`leases.coordination.k8s.io "x" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an
 //!   update`); where it is true, it takes the live object's before `admit_update`.
+//! * the first write to a new claim, or to a new job that has no labels of its own, gives it a new version even if it
+//!   says nothing new: the server stores these without what it fills in on reading.
 //! * growth of a claim whose class does not allow it: 403 of an admission plugin.
 
 mod admit;
 mod apply;
 mod builtin;
+mod bytes;
 mod check;
 mod custom;
 mod decode;

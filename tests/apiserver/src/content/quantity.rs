@@ -78,6 +78,11 @@ impl Quantity {
         }
     }
 
+    /// Whether this has no fraction.
+    pub fn is_whole(&self) -> bool {
+        self.nano % NANO == 0
+    }
+
     /// Whether this is less than nothing.
     pub fn is_negative(&self) -> bool {
         self.nano < 0

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::{
     super::{faults::Faults, metadata::text, names},
-    judged::{drop_nulls, empty, judge_selector, judge_unchanged, list, quantity, same},
+    judged::{drop_nulls, empty, judge_selector, judge_unchanged, quantity, same},
+    volume,
 };
 
 const STORAGE: &str = "spec.resources[storage]";
@@ -16,18 +17,7 @@ pub(super) fn judge(claim: &Value, faults: &mut Faults) {
         faults.required("spec.accessModes", "at least 1 access mode is required");
     }
     judge_selector(&spec["selector"], "spec.selector", faults);
-    let modes = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
-    let (mut alone, mut shared) = (false, false);
-    for mode in list(&spec["accessModes"]).filter_map(Value::as_str) {
-        if !modes.contains(&mode) {
-            faults.not_supported("spec.accessModes", mode, &modes);
-        }
-        alone |= mode == "ReadWriteOncePod";
-        shared |= mode != "ReadWriteOncePod" && modes.contains(&mode);
-    }
-    if alone && shared {
-        faults.forbidden("spec.accessModes", "may not use ReadWriteOncePod with other access modes");
-    }
+    volume::judge_modes(&spec["accessModes"], faults);
     match quantity(&spec["resources"]["requests"]["storage"]) {
         None => faults.required(STORAGE, ""),
         Some(size) if size.is_negative() || size.is_zero() => {
@@ -38,9 +28,34 @@ pub(super) fn judge(claim: &Value, faults: &mut Faults) {
     if let Some(class) = text(spec, "storageClassName") {
         faults.invalid_each("spec.storageClassName", class, names::dns_subdomain(class));
     }
-    let modes = ["Block", "Filesystem"];
-    if let Some(mode) = text(spec, "volumeMode").filter(|mode| !modes.contains(mode)) {
-        faults.not_supported("spec.volumeMode", mode, &modes);
+    volume::judge_mode(spec, faults);
+    for name in ["dataSource", "dataSourceRef"] {
+        judge_source(&spec[name], &format!("spec.{name}"), faults);
+    }
+    let named = |name: &str| ["apiGroup", "kind", "name"].map(|part| spec[name][part].clone());
+    let both = !spec["dataSource"].is_null() && !spec["dataSourceRef"].is_null();
+    if both && named("dataSource") != named("dataSourceRef") {
+        faults.invalid_as("spec", "{}", "must match dataSourceRef");
+    }
+}
+
+/// Judges what a volume is filled from.
+fn judge_source(source: &Value, path: &str, faults: &mut Faults) {
+    if source.is_null() {
+        return;
+    }
+    for name in ["name", "kind"] {
+        if text(source, name).is_none() {
+            faults.required(format!("{path}.{name}"), "");
+        }
+    }
+    match (text(source, "apiGroup"), text(source, "kind")) {
+        (None, kind) if kind != Some("PersistentVolumeClaim") => {
+            let words = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
+            faults.invalid(path, kind.unwrap_or_default(), words);
+        }
+        (Some(group), _) => faults.invalid_each(&format!("{path}.apiGroup"), group, names::dns_subdomain(group)),
+        (None, _) => {}
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     super::{faults::Faults, metadata::text, names, quantity::Quantity},
-    judged::{judge_not_negative, judge_port, list},
+    judged::{judge_identity, judge_not_negative, judge_port, list},
 };
 
 const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
@@ -72,6 +72,9 @@ fn judge_one(container: &Value, path: &str, volumes: &Volumes<'_>, faults: &mut 
     judge_env(&container["env"], &at("env"), faults);
     judge_mounts(container, path, volumes, faults);
     judge_resources(&container["resources"], &at("resources"), faults);
+    for name in ["runAsUser", "runAsGroup"] {
+        judge_identity(&container["securityContext"][name], &at(&format!("securityContext.{name}")), faults);
+    }
 }
 
 fn judge_ports(ports: &Value, path: &str, faults: &mut Faults) {
@@ -105,6 +108,24 @@ fn judge_host_ports(container: &Value, path: &str, known: &mut BTreeSet<String>,
         let key = format!("{protocol}/{ip}/{number}");
         if !known.insert(key.clone()) {
             faults.duplicate(format!("{path}.ports[{index}].hostPort"), key);
+        }
+    }
+}
+
+/// Judges the ports of a pod that shares its node's network.
+pub(super) fn judge_host_network(spec: &Value, path: &str, faults: &mut Faults) {
+    if spec["hostNetwork"] != true {
+        return;
+    }
+    for name in ["containers", "initContainers"] {
+        for (index, container) in list(&spec[name]).enumerate() {
+            for (at, port) in list(&container["ports"]).enumerate() {
+                if port["hostPort"] != port["containerPort"] {
+                    let field = format!("{path}.{name}[{index}].ports[{at}].hostPort");
+                    let words = "must match `containerPort` when `hostNetwork` is true";
+                    faults.invalid(field, port["hostPort"].as_i64().unwrap_or_default(), words);
+                }
+            }
         }
     }
 }

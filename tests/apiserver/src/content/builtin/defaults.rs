@@ -39,6 +39,9 @@ pub(in super::super) fn set_defaults(kind: &str, object: &mut Value) {
                 match (one, all) {
                     (Some(one), None) => default(spec, "podCIDRs", json!([one])),
                     (None, Some(all)) => default(spec, "podCIDR", all[0].clone()),
+                    (Some(one), Some(all)) if all[0] != one => {
+                        spec.insert("podCIDRs".to_owned(), json!([one]));
+                    }
                     _ => {}
                 }
             }
@@ -188,6 +191,14 @@ fn job(object: &mut Fields) {
         let replacement = if spec.contains_key("podFailurePolicy") { "Failed" } else { "TerminatingOrFailed" };
         default(spec, "podReplacementPolicy", replacement);
         default(spec, "manualSelector", false);
+        if let Some(policy) = fields(spec, "podFailurePolicy") {
+            items(policy, "rules")
+                .flat_map(|rule| items(rule, "onPodConditions"))
+                .filter(|condition| word(condition, "status").is_empty())
+                .for_each(|condition| {
+                    condition.insert("status".to_owned(), "True".into());
+                });
+        }
         if let Some(template) = fields(spec, "template") {
             labels = template.get("metadata").and_then(|metadata| metadata.get("labels")).cloned();
             if let Some(spec) = fields(template, "spec") {

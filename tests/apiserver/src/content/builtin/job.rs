@@ -1,12 +1,14 @@
 //! Which jobs are accepted, and which changes of them.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     super::{
         faults::Faults,
         metadata::{judge_annotations, judge_labels, text},
+        names,
     },
+    job_policy,
     judged::{drop_nulls, judge_not_negative, judge_selector, judge_unchanged, list},
     pod,
 };
@@ -15,10 +17,27 @@ use super::{
 pub(super) fn judge(job: &Value, faults: &mut Faults) {
     judge_generated(job, faults);
     judge_spec(&job["spec"], faults);
+    let count = job["spec"]["completions"].as_i64().unwrap_or_default();
+    if job["spec"]["completionMode"] == "Indexed" && count > 0 {
+        let name = job["metadata"]["name"].as_str().unwrap_or_default();
+        let last = format!("{name}-{}", count - 1);
+        if !names::dns_label(&last).is_empty() {
+            let words = format!("will not able to create pod with invalid DNS label: {last}");
+            faults.invalid("metadata.name", name, &words);
+        }
+    }
 }
 
 fn judge_spec(spec: &Value, faults: &mut Faults) {
-    for name in ["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"] {
+    for name in [
+        "parallelism",
+        "completions",
+        "activeDeadlineSeconds",
+        "backoffLimit",
+        "ttlSecondsAfterFinished",
+        "backoffLimitPerIndex",
+        "maxFailedIndexes",
+    ] {
         judge_not_negative(&spec[name], &format!("spec.{name}"), faults);
     }
     let modes = ["NonIndexed", "Indexed"];
@@ -29,6 +48,10 @@ fn judge_spec(spec: &Value, faults: &mut Faults) {
         }
         _ => {}
     }
+    judge_by_index(spec, faults);
+    job_policy::judge_failure(spec, faults);
+    job_policy::judge_success(spec, faults);
+    judge_replacing(spec, faults);
     let template = &spec["template"];
     judge_labels(&template["metadata"]["labels"], "spec.template.labels", faults);
     judge_annotations(&template["metadata"]["annotations"], "spec.template.annotations", faults);
@@ -37,6 +60,9 @@ fn judge_spec(spec: &Value, faults: &mut Faults) {
     match text(&template["spec"], "restartPolicy") {
         None | Some("Always") => faults.required(field, "valid values: \"OnFailure\", \"Never\""),
         Some(policy) if !policies.contains(&policy) => faults.not_supported(field, policy, &policies),
+        Some(policy) if policy != "Never" && !spec["podFailurePolicy"].is_null() => {
+            faults.invalid(field, policy, "only \"Never\" is supported when podFailurePolicy is specified");
+        }
         Some(_) => {}
     }
     if spec["selector"].is_null() {
@@ -47,6 +73,40 @@ fn judge_spec(spec: &Value, faults: &mut Faults) {
     if !selects(&spec["selector"], &template["metadata"]["labels"]) {
         let labels = template["metadata"]["labels"].clone();
         faults.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`");
+    }
+}
+
+/// Judges what only a job has whose pods have numbers.
+fn judge_by_index(spec: &Value, faults: &mut Faults) {
+    let (limit, most) = (&spec["backoffLimitPerIndex"], &spec["maxFailedIndexes"]);
+    if limit.is_null() && !most.is_null() {
+        faults.required("spec.backoffLimitPerIndex", "when maxFailedIndexes is specified");
+    }
+    if spec["completionMode"] == "Indexed" {
+        if most.as_i64() > spec["completions"].as_i64() {
+            faults.invalid("spec.maxFailedIndexes", most.clone(), "must be less than or equal to completions");
+        }
+        return;
+    }
+    for (name, value) in [("backoffLimitPerIndex", limit), ("maxFailedIndexes", most)] {
+        if !value.is_null() {
+            faults.invalid(format!("spec.{name}"), value.clone(), "requires indexed completion mode");
+        }
+    }
+}
+
+/// Judges when a job's pods are replaced, and by whom.
+fn judge_replacing(spec: &Value, faults: &mut Faults) {
+    if let Some(manager) = spec["managedBy"].as_str()
+        && !manager.contains('/')
+    {
+        let words = "must be a domain-prefixed path (such as \"acme.io/foo\")";
+        faults.invalid("spec.managedBy", manager, words);
+    }
+    let policies: &[&str] =
+        if spec["podFailurePolicy"].is_null() { &["Failed", "TerminatingOrFailed"] } else { &["Failed"] };
+    if let Some(policy) = spec["podReplacementPolicy"].as_str().filter(|policy| !policies.contains(policy)) {
+        faults.not_supported("spec.podReplacementPolicy", policy, policies);
     }
 }
 
@@ -72,7 +132,8 @@ fn judge_generated(job: &Value, faults: &mut Faults) {
             Some(_) => {}
         }
     }
-    if spec["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"] != *uid {
+    let wanted = json!({ "matchLabels": { "batch.kubernetes.io/controller-uid": uid } });
+    if spec["selector"] != wanted {
         faults.invalid("spec.selector", spec["selector"].clone(), "`selector` not auto-generated");
     }
 }

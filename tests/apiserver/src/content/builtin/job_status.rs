@@ -124,7 +124,7 @@ fn judge_indexes(before: &Status<'_>, after: &Status<'_>, spec: &Value, faults: 
         faults.invalid("status.terminating", after.number("terminating"), words);
     }
     let changed = moves("ready") || before.number("active") != after.number("active");
-    if after.number("ready") > after.number("active") && changed {
+    if after.has("ready") && after.number("ready") > after.number("active") && changed {
         faults.invalid("status.ready", after.number("ready"), "cannot set more ready pods than active");
     }
 }

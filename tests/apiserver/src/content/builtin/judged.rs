@@ -10,7 +10,7 @@ use super::{
         names,
         quantity::Quantity,
     },
-    claim, job, job_status, pod, service, small,
+    claim, job, job_status, node, pod, pod_change, quota, service, small,
 };
 
 /// Judges a new object.
@@ -37,7 +37,8 @@ pub(in super::super) fn judge_change(kind: &Kind, endpoint: Endpoint, old: &Valu
         (_, Endpoint::Status | Endpoint::Finalize) => {
             again(faults);
             match (kind.kind.as_str(), endpoint) {
-                ("Pod", _) => pod::judge_status(old, new, faults),
+                ("Pod", _) => pod_change::judge_status(old, new, faults),
+                ("ResourceQuota", _) => quota::judge_status(new, faults),
                 ("Service", _) => service::judge_status(new, faults),
                 ("Job", _) => job_status::judge(old, new, faults),
                 ("Namespace", Endpoint::Status) => small::judge_namespace_status(new, faults),
@@ -47,7 +48,7 @@ pub(in super::super) fn judge_change(kind: &Kind, endpoint: Endpoint, old: &Valu
         ("Pod", _) => {
             again(faults);
             whole(faults);
-            pod::judge_change(old, new, faults);
+            pod_change::judge_change(old, new, faults);
         }
         ("Service", _) => {
             again(faults);
@@ -66,9 +67,15 @@ pub(in super::super) fn judge_change(kind: &Kind, endpoint: Endpoint, old: &Valu
             again(faults);
             job::judge_change(old, new, faults);
         }
-        ("Namespace" | "Node", _) => {
+        ("Namespace", _) => {
             whole(faults);
             again(faults);
+        }
+        ("Node", _) => {
+            whole(faults);
+            small::judge_new(kind, new, faults);
+            again(faults);
+            node::judge_change(old, new, faults);
         }
         ("Secret" | "ConfigMap", _) => {
             again(faults);
@@ -129,6 +136,19 @@ pub(super) fn judge_range(value: &Value, path: &str, least: i64, most: i64, faul
 pub(super) fn judge_not_negative(value: &Value, path: &str, faults: &mut Faults) {
     if value.as_i64().is_some_and(|number| number < 0) {
         faults.invalid(path, value.clone(), "must be greater than or equal to 0");
+    }
+}
+
+/// Judges the number of a user or a group.
+pub(super) fn judge_identity(value: &Value, path: &str, faults: &mut Faults) {
+    judge_range(value, path, 0, i64::from(i32::MAX), faults);
+}
+
+/// Judges an address.
+pub(super) fn judge_address(value: &Value, path: &str, faults: &mut Faults) {
+    let text = value.as_str().unwrap_or_default();
+    if text.parse::<std::net::IpAddr>().is_err() {
+        faults.invalid(path, text, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
     }
 }
 

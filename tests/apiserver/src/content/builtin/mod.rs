@@ -5,13 +5,18 @@ mod claim;
 mod container;
 mod defaults;
 mod job;
+mod job_policy;
 mod job_status;
 mod judged;
+mod node;
 mod pod;
+mod pod_change;
 mod pod_defaults;
+mod quota;
 mod service;
 mod small;
 mod strategy;
+mod volume;
 
 use serde_json::{Map, Value};
 

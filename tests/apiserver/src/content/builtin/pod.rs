@@ -1,22 +1,19 @@
-//! Which pods are accepted, and which changes of them.
+//! Which pods are accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     super::{
         faults::Faults,
         metadata::{judge_labels, text},
         names,
+        quantity::Quantity,
     },
     container,
-    judged::{empty, judge_range, list, same},
+    judged::{empty, judge_address, judge_identity, judge_range, list, quantity},
 };
-
-const CHANGEABLE: &str = "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,\
-                          `spec.tolerations` (only additions to existing tolerations),\
-                          `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
 /// What a volume may be, in the order in which the server looks.
 const SOURCES: [&str; 30] = [
@@ -64,7 +61,7 @@ pub(super) fn judge_new(pod: &Value, faults: &mut Faults) {
     }
 }
 
-fn judge_images(pod: &Value, faults: &mut Faults) {
+pub(super) fn judge_images(pod: &Value, faults: &mut Faults) {
     for name in ["containers", "initContainers"] {
         for (index, container) in list(&pod["spec"][name]).enumerate() {
             let image = container["image"].as_str().unwrap_or_default();
@@ -80,41 +77,93 @@ fn judge_images(pod: &Value, faults: &mut Faults) {
 pub(super) fn judge_spec(spec: &Value, path: &str, faults: &mut Faults) {
     let volumes = judge_volumes(&spec["volumes"], &format!("{path}.volumes"), faults);
     container::judge_all(spec, path, &volumes, faults);
+    container::judge_host_network(spec, path, faults);
+    let at = |name: &str| format!("{path}.{name}");
     let choose = |name: &str, choices: &[&str], faults: &mut Faults| {
         if let Some(value) = text(spec, name).filter(|value| !choices.contains(value)) {
-            faults.not_supported(format!("{path}.{name}"), value, choices);
+            faults.not_supported(at(name), value, choices);
         }
     };
     choose("restartPolicy", &["Always", "OnFailure", "Never"], faults);
     choose("dnsPolicy", &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"], faults);
-    choose("preemptionPolicy", &["PreemptLowerPriority", "Never"], faults);
-    judge_labels(&spec["nodeSelector"], &format!("{path}.nodeSelector"), faults);
-    for (name, rule) in [
-        ("serviceAccountName", names::dns_subdomain as fn(&str) -> Vec<String>),
-        ("nodeName", names::dns_subdomain),
-        ("hostname", names::dns_label),
-        ("subdomain", names::dns_label),
-        ("priorityClassName", names::dns_subdomain),
-        ("runtimeClassName", names::dns_subdomain),
-    ] {
+    judge_labels(&spec["nodeSelector"], &at("nodeSelector"), faults);
+    judge_security(spec, &at("securityContext"), faults);
+    judge_affinity(&spec["affinity"], &at("affinity"), faults);
+    judge_resolving(spec, path, faults);
+    for (index, gate) in list(&spec["readinessGates"]).enumerate() {
+        let kind = gate["conditionType"].as_str().unwrap_or_default();
+        faults.invalid_each(&at(&format!("readinessGates[{index}].conditionType")), kind, names::qualified_name(kind));
+    }
+    judge_gates(&spec["schedulingGates"], &at("schedulingGates"), faults);
+    judge_spread(&spec["topologySpreadConstraints"], &at("topologySpreadConstraints"), faults);
+    let name = |name: &str, rule: fn(&str) -> Vec<String>, faults: &mut Faults| {
         if let Some(value) = text(spec, name) {
-            faults.invalid_each(&format!("{path}.{name}"), value, rule(value));
+            faults.invalid_each(&at(name), value, rule(value));
+        }
+    };
+    name("serviceAccountName", names::dns_subdomain, faults);
+    name("nodeName", names::dns_subdomain, faults);
+    judge_range(&spec["activeDeadlineSeconds"], &at("activeDeadlineSeconds"), 1, i64::from(i32::MAX), faults);
+    name("hostname", names::dns_label, faults);
+    name("subdomain", names::dns_label, faults);
+    judge_tolerations(&spec["tolerations"], &at("tolerations"), faults);
+    for (index, alias) in list(&spec["hostAliases"]).enumerate() {
+        judge_address(&alias["ip"], &at(&format!("hostAliases[{index}].ip")), faults);
+        for (number, host) in list(&alias["hostnames"]).filter_map(Value::as_str).enumerate() {
+            let field = at(&format!("hostAliases[{index}].hostnames[{number}]"));
+            faults.invalid_each(&field, host, names::dns_subdomain(host));
         }
     }
-    judge_range(
-        &spec["activeDeadlineSeconds"],
-        &format!("{path}.activeDeadlineSeconds"),
-        1,
-        i64::from(i32::MAX),
-        faults,
-    );
-    judge_tolerations(&spec["tolerations"], &format!("{path}.tolerations"), faults);
-    judge_affinity(&spec["affinity"], &format!("{path}.affinity"), faults);
-    judge_spread(&spec["topologySpreadConstraints"], &format!("{path}.topologySpreadConstraints"), faults);
-    if text(spec, "dnsPolicy") == Some("None") && empty(&spec["dnsConfig"]["nameservers"]) {
+    name("priorityClassName", names::dns_subdomain, faults);
+    name("runtimeClassName", names::dns_subdomain, faults);
+    choose("preemptionPolicy", &["PreemptLowerPriority", "Never"], faults);
+    for (name, amount) in spec["overhead"].as_object().into_iter().flatten() {
+        if let Some(amount) = quantity(amount).filter(Quantity::is_negative) {
+            let field = at(&format!("overhead.limits[{name}]"));
+            faults.invalid(field, amount.canonical(), "must be greater than or equal to 0");
+        }
+    }
+    if let Some(system) = text(&spec["os"], "name").filter(|system| !matches!(*system, "linux" | "windows")) {
+        faults.not_supported(at("os"), system, &["linux", "windows"]);
+    }
+}
+
+/// Judges whom a pod runs as.
+fn judge_security(spec: &Value, path: &str, faults: &mut Faults) {
+    let context = &spec["securityContext"];
+    for name in ["fsGroup", "runAsUser", "runAsGroup"] {
+        judge_identity(&context[name], &format!("{path}.{name}"), faults);
+    }
+    for (index, group) in list(&context["supplementalGroups"]).enumerate() {
+        judge_identity(group, &format!("{path}.supplementalGroups[{index}]"), faults);
+    }
+    if spec["shareProcessNamespace"] == true && spec["hostPID"] == true {
+        let words = "ShareProcessNamespace and HostPID cannot both be enabled";
+        faults.invalid(format!("{path}.shareProcessNamespace"), true, words);
+    }
+}
+
+/// Judges how a pod finds names.
+fn judge_resolving(spec: &Value, path: &str, faults: &mut Faults) {
+    let servers = &spec["dnsConfig"]["nameservers"];
+    if text(spec, "dnsPolicy") == Some("None") && empty(servers) {
         let words = "must provide at least one DNS nameserver when `dnsPolicy` is None";
         let field = if spec["dnsConfig"].is_null() { "dnsConfig" } else { "dnsConfig.nameservers" };
         faults.required(format!("{path}.{field}"), words);
+    }
+    for (index, server) in list(servers).enumerate() {
+        judge_address(server, &format!("{path}.dnsConfig.nameservers[{index}]"), faults);
+    }
+}
+
+fn judge_gates(gates: &Value, path: &str, faults: &mut Faults) {
+    let mut seen = BTreeSet::new();
+    for (index, gate) in list(gates).enumerate() {
+        let name = gate["name"].as_str().unwrap_or_default();
+        faults.invalid_each(&format!("{path}[{index}]"), name, names::qualified_name(name));
+        if !seen.insert(name) {
+            faults.duplicate(format!("{path}[{index}]"), name);
+        }
     }
 }
 
@@ -164,7 +213,7 @@ fn judge_source(volume: &Value, path: &str, faults: &mut Faults) {
     }
 }
 
-fn judge_tolerations(tolerations: &Value, path: &str, faults: &mut Faults) {
+pub(super) fn judge_tolerations(tolerations: &Value, path: &str, faults: &mut Faults) {
     for (index, toleration) in list(tolerations).enumerate() {
         let at = |name: &str| format!("{path}[{index}].{name}");
         let (operator, value) =
@@ -228,7 +277,7 @@ fn judge_spread(constraints: &Value, path: &str, faults: &mut Faults) {
     for (index, constraint) in list(constraints).enumerate() {
         let at = |name: &str| format!("{path}[{index}].{name}");
         if constraint["maxSkew"].as_i64().is_some_and(|skew| skew <= 0) {
-            faults.invalid(at("maxSkew"), constraint["maxSkew"].clone(), "must be greater than 0");
+            faults.invalid(at("maxSkew"), constraint["maxSkew"].clone(), "must be greater than zero");
         }
         let key = text(constraint, "topologyKey").unwrap_or_default();
         if key.is_empty() {
@@ -244,112 +293,6 @@ fn judge_spread(constraints: &Value, path: &str, faults: &mut Faults) {
                 format!("{path}[{index}].{{topologyKey, whenUnsatisfiable}}"),
                 format!("{{{key}, {action}}}"),
             );
-        }
-    }
-}
-
-/// Judges a change of a pod: little of it may change.
-pub(super) fn judge_change(old: &Value, new: &Value, faults: &mut Faults) {
-    judge_spec(&new["spec"], "spec", faults);
-    judge_images(new, faults);
-    let (before, after) = (&old["spec"], &new["spec"]);
-    for name in ["containers", "initContainers"] {
-        if list(&before[name]).count() != list(&after[name]).count() {
-            faults.forbidden(format!("spec.{name}"), "pod updates may not add or remove containers");
-            return;
-        }
-    }
-    let deadline = "activeDeadlineSeconds";
-    match (before[deadline].as_i64(), after[deadline].as_i64()) {
-        (Some(was), Some(is)) if was < is => {
-            faults.invalid(format!("spec.{deadline}"), is, "must be less than or equal to previous value");
-            return;
-        }
-        (Some(_), None) => {
-            let words = "must not update from a positive integer to nil value";
-            faults.invalid(format!("spec.{deadline}"), Value::Null, words);
-        }
-        _ => {}
-    }
-    let bare = |toleration: &Value| {
-        let mut toleration = toleration.clone();
-        if let Some(map) = toleration.as_object_mut() {
-            map.remove("tolerationSeconds");
-        }
-        toleration
-    };
-    let kept = |had: &Value| list(&after["tolerations"]).any(|has| bare(has) == bare(had));
-    if !list(&before["tolerations"]).all(kept) {
-        faults.forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds");
-    }
-    let gates =
-        |spec: &Value| list(&spec["schedulingGates"]).map(|gate| gate["name"].to_string()).collect::<BTreeSet<_>>();
-    let more: Vec<String> = gates(after).difference(&gates(before)).cloned().collect();
-    for gate in more {
-        faults.forbidden(
-            "spec.schedulingGates",
-            &format!("only deletion is allowed, but found new scheduling gate {gate}"),
-        );
-    }
-    if before != after && !same(&rest_of(before, after), &rest_of(after, after)) {
-        faults.forbidden("spec", &format!("pod updates may not change fields other than {CHANGEABLE}\n"));
-    }
-}
-
-/// A spec without what may change.
-fn rest_of(spec: &Value, new: &Value) -> Value {
-    let mut rest = spec.clone();
-    for name in ["containers", "initContainers"] {
-        for container in rest.get_mut(name).and_then(Value::as_array_mut).into_iter().flatten() {
-            container["image"] = Value::Null;
-        }
-    }
-    for name in ["activeDeadlineSeconds", "tolerations", "schedulingGates"] {
-        rest[name] = Value::Null;
-    }
-    let grace = "terminationGracePeriodSeconds";
-    if new[grace] == 1 && rest[grace].as_i64().is_some_and(|seconds| seconds < 0) {
-        rest[grace] = json!(1);
-    }
-    rest
-}
-
-/// Judges a change of a pod's status.
-pub(super) fn judge_status(old: &Value, new: &Value, faults: &mut Faults) {
-    let (before, after) = (&old["status"], &new["status"]);
-    if before["qosClass"] != after["qosClass"] {
-        faults.invalid("status.qosClass", after["qosClass"].clone(), "field is immutable");
-    }
-    for (index, condition) in list(&after["conditions"]).enumerate() {
-        let kind = condition["type"].as_str().unwrap_or_default();
-        if !matches!(kind, "PodScheduled" | "Ready" | "Initialized") {
-            faults.invalid_each(&format!("status.conditions[{index}].Type"), kind, names::qualified_name(kind));
-        }
-    }
-    for (name, field) in [("podIPs", "status.podIPs"), ("hostIPs", "status.hostIPs")] {
-        for (index, ip) in list(&after[name]).enumerate() {
-            let known = list(&before[name]).any(|known| known["ip"] == ip["ip"]);
-            let text = ip["ip"].as_str().unwrap_or_default();
-            if !known && text.parse::<std::net::IpAddr>().is_err() {
-                let words = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
-                faults.invalid(format!("{field}[{index}]"), text, words);
-            }
-        }
-    }
-    let policy = text(&old["spec"], "restartPolicy").unwrap_or("Always");
-    if policy == "Always" {
-        return;
-    }
-    for had in list(&before["containerStatuses"]) {
-        let terminated = &had["state"]["terminated"];
-        if !terminated.is_object() || (policy == "OnFailure" && terminated["exitCode"] != 0) {
-            continue;
-        }
-        for (index, has) in list(&after["containerStatuses"]).enumerate() {
-            if has["name"] == had["name"] && !has["state"]["terminated"].is_object() {
-                let field = format!("status.containerStatuses[{index}].state");
-                faults.forbidden(field, "may not be transitioned to non-terminated state");
-            }
         }
     }
 }

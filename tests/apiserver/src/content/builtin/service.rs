@@ -12,6 +12,7 @@ use super::{
     },
     container::judge_target,
     judged::{empty, judge_port, list},
+    node,
 };
 
 const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
@@ -57,13 +58,17 @@ pub(super) fn judge(service: &Value, faults: &mut Faults) {
     if !empty(&spec["loadBalancerSourceRanges"]) && kind != "LoadBalancer" {
         faults.forbidden("spec.LoadBalancerSourceRanges", "may only be used when `type` is 'LoadBalancer'");
     }
+    for (index, range) in list(&spec["loadBalancerSourceRanges"]).filter_map(Value::as_str).enumerate() {
+        if node::family(range.trim()).is_none() {
+            let words = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+            faults.invalid(format!("spec.LoadBalancerSourceRanges[{index}]"), range, words);
+        }
+    }
     if !spec["allocateLoadBalancerNodePorts"].is_null() && kind != "LoadBalancer" {
         let words = "may only be used when `type` is 'LoadBalancer'";
         faults.forbidden("spec.allocateLoadBalancerNodePorts", words);
     }
-    if text(spec, "loadBalancerClass").is_some() && kind != "LoadBalancer" {
-        faults.forbidden("spec.loadBalancerClass", "may only be used when `type` is 'LoadBalancer'");
-    }
+    judge_class(spec, faults);
     judge_policies(spec, kind, faults);
 }
 
@@ -231,7 +236,19 @@ pub(super) fn judge_change(old: &Value, new: &Value, faults: &mut Faults) {
     {
         faults.invalid("spec.loadBalancerClass", after["loadBalancerClass"].clone(), "may not change once set");
     }
+    judge_class(after, faults);
     judge(new, faults);
+}
+
+/// Judges who balances load.
+fn judge_class(spec: &Value, faults: &mut Faults) {
+    const FIELD: &str = "spec.loadBalancerClass";
+    let Some(class) = spec["loadBalancerClass"].as_str() else { return };
+    if spec["type"] == "LoadBalancer" {
+        faults.invalid_each(FIELD, class, names::qualified_name(class));
+    } else {
+        faults.forbidden(FIELD, "may only be used when `type` is 'LoadBalancer'");
+    }
 }
 
 fn judge_address_change(old: &Value, new: &Value, faults: &mut Faults) {

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::{
     super::{Kind, faults::Faults, metadata::text, names},
-    judged::{empty, judge_not_negative, judge_selector, judge_unchanged, quantity},
+    judged::{empty, judge_not_negative, judge_selector, judge_unchanged},
+    node, quota, volume,
 };
 
 /// The most that a Secret or a `ConfigMap` holds.
@@ -16,10 +17,12 @@ pub(super) fn judge_new(kind: &Kind, object: &Value, faults: &mut Faults) {
         "Secret" => judge_secret(object, faults),
         "ConfigMap" => judge_config(object, faults),
         "Lease" => judge_lease(object, faults),
-        "ResourceQuota" => judge_quota(object, faults),
+        "ResourceQuota" => quota::judge(object, faults),
         "PodDisruptionBudget" => judge_budget(object, faults),
         "StorageClass" => judge_class(object, faults),
-        "PersistentVolume" => judge_volume(object, faults),
+        "PersistentVolume" => volume::judge(object, faults),
+        "Node" => node::judge(object, faults),
+        "Namespace" => judge_finalizers(&object["spec"]["finalizers"], faults),
         "Event" => judge_event(kind, object, faults),
         _ => {}
     }
@@ -43,7 +46,11 @@ pub(super) fn judge_change(kind: &Kind, old: &Value, new: &Value, faults: &mut F
         "PriorityClass" if old["value"] != new["value"] => {
             faults.forbidden("value", "may not be changed in an update.");
         }
-        "ResourceQuota" => judge_unchanged(&old["spec"]["scopes"], &new["spec"]["scopes"], "spec.scopes", faults),
+        "ResourceQuota" => {
+            judge_new(kind, new, faults);
+            judge_unchanged(&old["spec"]["scopes"], &new["spec"]["scopes"], "spec.scopes", faults);
+            return;
+        }
         "PersistentVolume" => {
             let source = |object: &Value| ["csi", "hostPath", "local", "nfs"].map(|name| object["spec"][name].clone());
             if source(old) != source(new) {
@@ -179,20 +186,14 @@ fn judge_lease(lease: &Value, faults: &mut Faults) {
     judge_not_negative(&spec["leaseTransitions"], "spec.leaseTransitions", faults);
 }
 
-fn judge_quota(quota: &Value, faults: &mut Faults) {
-    for (name, value) in quota["spec"]["hard"].as_object().into_iter().flatten() {
-        let field = format!("spec.hard[{name}]");
-        if quantity(value).is_some_and(|amount| amount.is_negative()) {
-            faults.invalid(field.clone(), value.clone(), "must be greater than or equal to 0");
-        }
-        faults.invalid_each(&field, name, names::qualified_name(name));
-    }
-}
-
 fn judge_budget(budget: &Value, faults: &mut Faults) {
     let spec = &budget["spec"];
     if !spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null() {
-        faults.invalid("spec", spec.clone(), "minAvailable and maxUnavailable cannot be both set");
+        let shown = format!(
+            "{{\"MinAvailable\":{},\"Selector\":{},\"MaxUnavailable\":{},\"UnhealthyPodEvictionPolicy\":{}}}",
+            spec["minAvailable"], spec["selector"], spec["maxUnavailable"], spec["unhealthyPodEvictionPolicy"]
+        );
+        faults.invalid_as("spec", &shown, "minAvailable and maxUnavailable cannot be both set");
     }
     for name in ["minAvailable", "maxUnavailable"] {
         judge_not_negative(&spec[name], &format!("spec.{name}"), faults);
@@ -211,6 +212,21 @@ fn judge_budget(budget: &Value, faults: &mut Faults) {
         }
     }
     judge_selector(&spec["selector"], "spec.selector", faults);
+    let policies = ["AlwaysAllow", "IfHealthyBudget"];
+    if let Some(policy) = text(spec, "unhealthyPodEvictionPolicy").filter(|policy| !policies.contains(policy)) {
+        faults.not_supported("spec.unhealthyPodEvictionPolicy", policy, &policies);
+    }
+}
+
+/// Judges what a namespace waits for.
+fn judge_finalizers(finalizers: &Value, faults: &mut Faults) {
+    const FIELD: &str = "spec.finalizers";
+    for name in finalizers.as_array().into_iter().flatten().filter_map(Value::as_str) {
+        faults.invalid_each(FIELD, name, names::qualified_name(name));
+        if !name.contains('/') && name != "kubernetes" {
+            faults.invalid(FIELD, name, "name is neither a standard finalizer name nor is it fully qualified");
+        }
+    }
 }
 
 fn judge_class(class: &Value, faults: &mut Faults) {
@@ -223,16 +239,6 @@ fn judge_class(class: &Value, faults: &mut Faults) {
         if let Some(value) = text(class, name).filter(|value| !choices.contains(value)) {
             faults.not_supported(name, value, &choices);
         }
-    }
-}
-
-fn judge_volume(volume: &Value, faults: &mut Faults) {
-    let spec = &volume["spec"];
-    if empty(&spec["accessModes"]) {
-        faults.required("spec.accessModes", "");
-    }
-    if empty(&spec["capacity"]) {
-        faults.required("spec.capacity", "");
     }
 }
 

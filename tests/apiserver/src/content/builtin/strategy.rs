@@ -38,9 +38,10 @@ pub(in super::super) fn prepare_new(kind: &Kind, object: &mut Value) {
     match kind.kind.as_str() {
         "Pod" => {
             let class = quality(map);
+            let made = made(map);
             let status = if gated(map) {
                 json!({ "phase": "Pending", "qosClass": class, "conditions": [{ "type": "PodScheduled",
-                    "status": "False", "reason": "SchedulingGated", "lastProbeTime": null, "lastTransitionTime": null,
+                    "status": "False", "reason": "SchedulingGated", "lastProbeTime": null, "lastTransitionTime": made,
                     "message": "Scheduling is blocked due to non-empty scheduling gates" }] })
             } else {
                 json!({ "phase": "Pending", "qosClass": class })
@@ -49,7 +50,7 @@ pub(in super::super) fn prepare_new(kind: &Kind, object: &mut Value) {
         }
         "PersistentVolumeClaim" => {
             map.insert("status".to_owned(), json!({ "phase": "Pending" }));
-            same_sources(map);
+            same_sources(map, &Value::Null);
         }
         "Lease" => {
             if let Some(spec) = fields(map, "spec") {
@@ -59,7 +60,7 @@ pub(in super::super) fn prepare_new(kind: &Kind, object: &mut Value) {
             }
         }
         "PersistentVolume" => {
-            let made = map.get("metadata").map(|metadata| metadata["creationTimestamp"].clone()).unwrap_or_default();
+            let made = made(map);
             map.insert("status".to_owned(), json!({ "phase": "Pending", "lastPhaseTransitionTime": made }));
         }
         "Namespace" => {
@@ -97,6 +98,9 @@ pub(in super::super) fn prepare_changed(kind: &Kind, endpoint: Endpoint, old: &V
     match endpoint {
         Endpoint::Status => {
             admit::copy(old.get("spec"), new, "spec");
+            if kind.kind == "PersistentVolume" {
+                keep_transition(old, new);
+            }
             if kind.kind == "Pod" {
                 for name in ["ownerReferences", "deletionTimestamp"] {
                     admit::copy(old["metadata"].get(name), &mut new["metadata"], name);
@@ -125,7 +129,7 @@ pub(in super::super) fn prepare_changed(kind: &Kind, endpoint: Endpoint, old: &V
         "Service" => addresses::drop_unneeded(old, new),
         "PersistentVolumeClaim" => {
             if let Some(map) = new.as_object_mut() {
-                same_sources(map);
+                same_sources(map, &old["spec"]);
             }
         }
         "Lease" => {
@@ -147,9 +151,24 @@ pub(in super::super) fn prepare_changed(kind: &Kind, endpoint: Endpoint, old: &V
     }
 }
 
-/// The old and the new name of what a volume is filled from say the same.
-fn same_sources(claim: &mut Fields) {
+/// The old and the new name of what a volume is filled from say the same. The old one names only claims and snapshots;
+/// what is of another namespace is not served by default.
+fn same_sources(claim: &mut Fields, old: &Value) {
     let Some(spec) = fields(claim, "spec") else { return };
+    let has = |spec: &Value| !spec["dataSource"].is_null() || !spec["dataSourceRef"].is_null();
+    if !has(old) {
+        let source = spec.get("dataSource").cloned().unwrap_or_default();
+        let kind = (source["apiGroup"].as_str().unwrap_or_default(), source["kind"].as_str().unwrap_or_default());
+        if !matches!(kind, ("", "PersistentVolumeClaim") | ("snapshot.storage.k8s.io", "VolumeSnapshot")) {
+            spec.remove("dataSource");
+        }
+        if spec
+            .get("dataSourceRef")
+            .is_some_and(|source| source["namespace"].as_str().is_some_and(|name| !name.is_empty()))
+        {
+            spec.remove("dataSourceRef");
+        }
+    }
     match (spec.get("dataSource").cloned(), spec.get("dataSourceRef").cloned()) {
         (Some(source), None) => default(spec, "dataSourceRef", source),
         (None, Some(reference)) if reference["namespace"].as_str().unwrap_or_default().is_empty() => {
@@ -157,6 +176,27 @@ fn same_sources(claim: &mut Fields) {
         }
         _ => {}
     }
+}
+
+/// A volume remembers when its phase changed: now, which is when its fields were last written.
+fn keep_transition(old: &Value, new: &mut Value) {
+    const TIME: &str = "lastPhaseTransitionTime";
+    let kept = new["status"][TIME].is_null() || new["status"][TIME] == old["status"][TIME];
+    if new["status"]["phase"] == old["status"]["phase"] {
+        if new["status"][TIME].is_null() {
+            admit::copy(old["status"].get(TIME), &mut new["status"], TIME);
+        }
+    } else if kept {
+        let now = list(&new["metadata"]["managedFields"]).filter_map(|entry| entry["time"].as_str()).max();
+        if let Some(now) = now.map(Value::from) {
+            admit::copy(Some(&now), &mut new["status"], TIME);
+        }
+    }
+}
+
+/// When an object was made, which is now.
+fn made(object: &Fields) -> Value {
+    object.get("metadata").map(|metadata| metadata["creationTimestamp"].clone()).unwrap_or_default()
 }
 
 fn gated(pod: &Fields) -> bool {

@@ -9,11 +9,18 @@ use super::{
     TypeId, Types, item_key, shown,
 };
 
-/// What does not fit, with its path.
+const DUPLICATE: &str = ": duplicate entries for key ";
+
+/// What of an applied object does not fit, with its path.
 pub(in super::super) fn fit(types: &Types, id: TypeId, value: &Value) -> Vec<String> {
     let mut faults = Vec::new();
     judge(types, id, value, "", &mut faults);
     faults
+}
+
+/// Whether a written object fits. The same item may be in a list twice.
+pub(in super::super) fn fits(types: &Types, id: TypeId, value: &Value) -> bool {
+    fit(types, id, value).iter().all(|fault| fault.contains(DUPLICATE))
 }
 
 fn judge(types: &Types, id: TypeId, value: &Value, path: &str, faults: &mut Vec<String>) {
@@ -56,7 +63,7 @@ fn judge(types: &Types, id: TypeId, value: &Value, path: &str, faults: &mut Vec<
                     };
                     let step = shown(&key);
                     if !seen.insert(key) {
-                        faults.push(format!("{path}: duplicate entries for key {step}"));
+                        faults.push(format!("{path}{DUPLICATE}{step}"));
                     }
                     step
                 };

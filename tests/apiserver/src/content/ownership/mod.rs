@@ -8,7 +8,7 @@ mod remove;
 
 pub(super) use compare::{Difference, compare, fields_of};
 pub(super) use fields::{Fields, shown};
-pub(super) use fit::fit;
+pub(super) use fit::{fit, fits};
 pub(super) use merge::merge;
 pub(super) use remove::remove;
 

@@ -102,9 +102,22 @@ fn a_status_is_judged_at_its_endpoint() {
             json!({ "conditions": [{ "type": "A", "status": "" }, { "type": "A", "status": "" }] }),
             "status.conditions[1]: Duplicate value: {\"type\":\"A\"}",
         ),
+        (
+            json!({ "phase": 1 }),
+            "status.phase: Invalid value: \"integer\": phase in body must be of type string: \"integer\"",
+        ),
     ] {
         assert_eq!(causes(object.merge("a", Endpoint::Status, json!({ "status": status }))), [told]);
     }
+}
+
+#[test]
+fn what_cannot_be_read_by_its_type_is_nobodys_even_where_it_is_put_back() {
+    let mut object = Object::custom(schema());
+    object.create("a", thing(json!({ "name": "a" }))).unwrap();
+    object.merge("a", Endpoint::Main, json!({ "status": { "phase": 1 } })).unwrap();
+    assert_eq!(object.live()["status"], Value::Null);
+    assert_eq!(object.live()["metadata"]["managedFields"], Value::Null);
 }
 
 #[test]

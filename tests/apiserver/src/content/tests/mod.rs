@@ -3,6 +3,7 @@
 mod applying;
 mod builtin;
 mod custom;
+mod judging;
 mod owning;
 
 use serde_json::{Value, json};
@@ -44,7 +45,9 @@ impl Object {
         object["apiVersion"] = self.kind.api_version().into();
         object["kind"] = self.kind.kind.clone().into();
         object["metadata"]["name"] = "x".into();
-        object["metadata"]["namespace"] = "n".into();
+        if self.kind.namespaced {
+            object["metadata"]["namespace"] = "n".into();
+        }
         object
     }
 
