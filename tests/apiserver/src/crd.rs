@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::{
-    content,
+    content::{self, Writer},
     delete::{Options, check_preconditions},
     eviction::set_condition,
     failure::Failure,
@@ -26,12 +26,13 @@ impl State {
 
     fn serve_crd(&mut self, crd: &Value) {
         let group = text(crd, &["spec", "group"]);
+        let ending = crd["metadata"]["deletionTimestamp"].is_string();
         let versions = crd["spec"]["versions"].as_array().into_iter().flatten();
         let stored = versions.into_iter().find(|version| version["storage"] == true);
         let stored_as = format!("{group}/{}", stored.map_or("", |version| text(version, &["name"])));
         // One that does not say what it serves serves nothing.
         for kind in content::kinds_of_crd(crd).unwrap_or_default() {
-            self.serve(kind, stored_as.clone());
+            self.serve(kind, stored_as.clone(), ending);
         }
     }
 
@@ -74,9 +75,18 @@ impl State {
         }
         let name = text(crd, &["metadata", "name"]).to_owned();
         if changed != **crd {
+            self.own_status(crd, &mut changed);
             self.put(&SHELF.into(), &name, "update", changed);
         }
         self.serve_crds();
+    }
+
+    /// Who owns what the server's own controllers write.
+    fn own_status(&self, before: &Value, crd: &mut Value) {
+        if let Some(served) = self.of_shelf(SHELF) {
+            let writer = Writer { manager: "kube-apiserver", subresource: Some("status"), time: self.now() };
+            content::record_update(&served.kind, Some(before), crd, &writer);
+        }
     }
 
     /// The first deletion of a CRD deletes its objects; it goes when they have gone. `None`: it can go at once.
@@ -92,15 +102,13 @@ impl State {
             return Ok(None);
         }
         let mut crd = live.clone();
-        self.mark(&mut crd);
+        crd["metadata"]["deletionTimestamp"] = self.stamp().into();
         let mut finalizers: Vec<String> = texts(live, &["metadata", "finalizers"]).map(str::to_owned).collect();
         if !finalizers.iter().any(|name| name == CLEANUP) {
             finalizers.push(CLEANUP.to_owned());
         }
         crd["metadata"]["finalizers"] = finalizers.into();
-        if let Some(metadata) = crd["metadata"].as_object_mut() {
-            metadata.remove("deletionGracePeriodSeconds");
-        }
+
         let condition = json!({
             "type": "Terminating", "status": "True", "lastTransitionTime": self.stamp(),
             "reason": "InstanceDeletionPending", "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
@@ -112,6 +120,14 @@ impl State {
         let stored = self.put(&SHELF.into(), name, "delete", crd);
         let object = (*stored.value).clone();
         self.delete_instances(ask, &object);
+        let mut waiting = object.clone();
+        let condition = json!({
+            "type": "Terminating", "status": "True", "lastTransitionTime": self.stamp(),
+            "reason": "InstanceDeletionInProgress", "message": "CustomResource deletion is in progress",
+        });
+        set_condition(&mut waiting, &condition);
+        self.own_status(&object, &mut waiting);
+        self.put(&SHELF.into(), name, "update", waiting);
         self.finish_crds();
         Ok(Some(object))
     }

@@ -64,6 +64,7 @@ impl Options {
             let body: Value = serde_json::from_slice(ask.body).map_err(|error| {
                 Failure::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
             })?;
+            check_types(&body)?;
             let some = |value: &Value| value.as_str().map(str::to_owned);
             let options = Self {
                 uid: some(&body["preconditions"]["uid"]),
@@ -129,6 +130,32 @@ impl Options {
         now.extend(foreground.then(|| FOREGROUND.to_owned()));
         Some(now)
     }
+}
+
+/// What of the options has the wrong type.
+fn check_types(body: &Value) -> Result<(), Failure> {
+    let called = |value: &Value| match value {
+        Value::String(_) => "string",
+        Value::Bool(_) => "bool",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+        Value::Number(_) | Value::Null => "number",
+    };
+    for (name, kind, is) in [
+        ("gracePeriodSeconds", "int64", Value::is_i64 as fn(&Value) -> bool),
+        ("orphanDependents", "bool", Value::is_boolean),
+        ("propagationPolicy", "v1.DeletionPropagation", Value::is_string),
+        ("preconditions", "v1.Preconditions", Value::is_object),
+    ] {
+        let value = &body[name];
+        if !value.is_null() && !is(value) {
+            let found = called(value);
+            let words =
+                format!("json: cannot unmarshal {found} into Go struct field DeleteOptions.{name} of type {kind}");
+            return Err(Failure::bare(500, words));
+        }
+    }
+    Ok(())
 }
 
 /// Whether an update takes the last finalizer from an object on its way out.

@@ -19,6 +19,12 @@ impl State {
             serde_json::from_slice(ask.body).map_err(|error| Failure::bad_request(error.to_string()))?;
         let about = ask.about();
         let node = text(&binding, &["target", "name"]);
+        if text(&binding, &["metadata", "name"]) != ask.name() {
+            return Err(Failure::bad_request("name in URL does not match name in Binding object"));
+        }
+        if node.is_empty() {
+            return Err(Failure::bare(500, "target.name: Required value"));
+        }
         let key = ask.key();
         let stored = self.store.get("pods", &key).ok_or_else(|| Failure::not_found(&about))?;
         let mut pod = (*stored.value).clone();

@@ -246,10 +246,9 @@ impl Failure {
     }
 
     /// A patch that cannot be carried out.
-    pub(crate) fn unprocessable(about: &About<'_>) -> Self {
+    pub(crate) fn unprocessable() -> Self {
         let words = "the server rejected our request due to an error in our request";
-        let failure = Self::new(422, "Invalid", words).about(about);
-        failure.with_details()
+        Self::new(422, "Invalid", words).with_details()
     }
 
     /// With details, even if they say nothing.

@@ -2,15 +2,15 @@
 
 use serde_json::Value;
 
-use crate::failure::{About, Failure};
+use crate::failure::Failure;
 
 /// Carries out every operation, or none.
-pub(crate) fn apply(object: &mut Value, patch: &Value, about: &About<'_>) -> Result<(), Failure> {
+pub(crate) fn apply(object: &mut Value, patch: &Value) -> Result<(), Failure> {
     let operations = patch
         .as_array()
         .ok_or_else(|| Failure::bad_request("json: cannot unmarshal object into Go value of type jsonpatch.Patch"))?;
     for operation in operations {
-        step(object, operation).map_err(|_| Failure::unprocessable(about))?;
+        step(object, operation).map_err(|_| Failure::unprocessable())?;
     }
     Ok(())
 }
@@ -95,8 +95,6 @@ mod tests {
 
     use super::*;
 
-    const ABOUT: About<'static> = About { group: "", resource: "pods", name: "a" };
-
     #[test]
     fn operations_change_what_they_name() {
         for (patch, expected) in [
@@ -111,7 +109,7 @@ mod tests {
             (json!([{ "op": "move", "from": "/a", "path": "/x~1y" }]), json!({ "x/y": [1] })),
         ] {
             let mut object = json!({ "a": [1] });
-            apply(&mut object, &patch, &ABOUT).expect("a patch that applies");
+            apply(&mut object, &patch).expect("a patch that applies");
             assert_eq!(object, expected, "{patch}");
         }
     }
@@ -123,7 +121,7 @@ mod tests {
             json!([{ "op": "test", "path": "/a", "value": 1 }]),
             json!([{ "op": "replace", "path": "/z/y", "value": 1 }]),
         ] {
-            let refused = apply(&mut json!({ "a": [1] }), &patch, &ABOUT).expect_err("a refusal");
+            let refused = apply(&mut json!({ "a": [1] }), &patch).expect_err("a refusal");
             assert_eq!(refused.code(), 422, "{patch}");
         }
     }

@@ -96,7 +96,7 @@ impl State {
                 return Err(Failure::expired("The resourceVersion for the provided list is too old."));
             }
             if exact && wanted > self.store.version() {
-                return Err(Failure::too_large_version(wanted, self.store.version(), 0));
+                return Err(Failure::too_large_version(wanted, self.store.version(), ASK_AGAIN));
             }
             if !exact {
                 self.fresh_enough(wanted)?;

@@ -49,7 +49,11 @@ impl State {
             return Err(Failure::invalid_options("PatchOptions", "force", "FieldValueForbidden", words));
         }
         ask.query.check_write("PatchOptions")?;
-        let way = Way { verb: "patch", uid: None, may_create: form == Form::Apply && ask.endpoint() == Endpoint::Main };
+        let way = Way {
+            verb: "patch",
+            uid: None,
+            may_create: form == Form::Apply && (ask.endpoint() == Endpoint::Main || ask.kind().create_on_update),
+        };
         self.change(ask, &way, |state, live| {
             let mut object = match (form, live) {
                 (Form::Apply, _) => state.applied(ask, live)?,
@@ -81,7 +85,7 @@ impl State {
             .map_err(|error| Failure::bad_request(format!("error decoding patch: {error}")))?;
         let mut object = live.clone();
         match form {
-            Form::Json => json_patch::apply(&mut object, &patch, &ask.about())?,
+            Form::Json => json_patch::apply(&mut object, &patch)?,
             Form::Strategic => {
                 content::strategic_patch(ask.kind(), &mut object, &patch).map_err(|refusal| ask.refusal(refusal))?;
             }

@@ -47,7 +47,11 @@ impl Selector {
         let known = selectable(kind);
         for term in &self.fields {
             let field = term.path.join(".");
-            if !matches!(field.as_str(), "metadata.name" | "metadata.namespace") && !known.contains(&field.as_str()) {
+            // Most built-in kinds have a namespace to select by even if they are in none.
+            let in_namespaces =
+                kind.namespaced || (!kind.custom && !matches!(kind.plural.as_str(), "nodes" | "namespaces"));
+            let always = field == "metadata.name" || (field == "metadata.namespace" && in_namespaces);
+            if !always && !known.contains(&field.as_str()) {
                 return Err(Failure::bad_request(if kind.plural == "jobs" && !kind.custom {
                     format!("field label {field:?} not supported for Job")
                 } else if known.is_empty() && !kind.custom {

@@ -358,7 +358,9 @@ impl State {
             ("update", _) if named => self.update(ask).map(written),
             ("patch", "" | "status") if named => self.patch(ask).map(written),
             ("delete", "") if named => self.delete(ask).map(written),
-            ("deletecollection", "") => self.delete_collection(ask).map(object(200)),
+            ("deletecollection", "") if &*ask.served.shelf != "namespaces" => {
+                self.delete_collection(ask).map(object(200))
+            }
             ("update" | "patch", "") if kind.custom => Err(Failure::bad_request("name must be provided")),
             _ => Err(Failure::method_not_allowed()),
         }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::Ipv4Addr};
 use serde_json::{Value, json};
 
 use crate::{
-    content::Cause,
+    content::{self, Cause},
     failure::Failure,
     state::{Ask, State, take, text, texts},
 };
@@ -26,6 +26,8 @@ impl State {
         if !address.is_empty() && !has_addresses(object) {
             object["spec"]["clusterIPs"] = json!([address]);
         }
+        let name = text(object, &["metadata", "name"]);
+        content::judge_addresses(object).map_err(|refusal| Failure::of(ask.kind(), name, refusal))?;
         families(None, object)?;
         self.give_address(None, object)?;
         self.give_ports(None, object)
@@ -48,6 +50,8 @@ impl State {
                 object["spec"]["clusterIPs"] = json!([after]);
             }
         }
+        let name = text(object, &["metadata", "name"]);
+        content::judge_addresses(object).map_err(|refusal| Failure::of(ask.kind(), name, refusal))?;
         families(Some(live), object)?;
         self.give_address(Some(live), object)?;
         self.give_ports(Some(live), object)
@@ -58,8 +62,8 @@ impl State {
             return Ok(());
         }
         let wanted = texts(object, &["spec", "clusterIPs"]).next().unwrap_or_default().to_owned();
-        let had = live.map_or("", |live| text(live, &["spec", "clusterIP"]));
-        if !wanted.is_empty() && wanted == had {
+        // What a service has, it keeps.
+        if live.is_some_and(|live| text(live, &["spec", "type"]) != "ExternalName") {
             return Ok(());
         }
         let name = text(object, &["metadata", "name"]).to_owned();
@@ -81,7 +85,7 @@ impl State {
             Err(refuse(&name, "spec.clusterIPs", &words))
         };
         if !(FIRST_ADDRESS..FIRST_ADDRESS + ADDRESSES).contains(&u32::from(address)) {
-            return refusal("the provided IP is not in the valid range. The range of valid IPs is 10.96.0.0/16");
+            return refusal("the provided network does not match the current range");
         }
         if taken.contains(&wanted) {
             return refusal("provided IP is already allocated");

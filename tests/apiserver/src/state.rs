@@ -27,6 +27,8 @@ pub(crate) struct Served {
     pub shelf: Arc<str>,
     /// The group and version that objects are stored as.
     pub stored_as: String,
+    /// Whether its definition is on its way out, so that nothing can be made any more.
+    pub ending: bool,
 }
 
 /// Everything behind the lock.
@@ -95,14 +97,14 @@ pub(crate) fn shelf_of(group: &str, plural: &str) -> String {
 }
 
 impl Served {
-    fn new(kind: Kind, stored_as: String) -> Self {
+    fn new(kind: Kind, stored_as: String, ending: bool) -> Self {
         // Both kinds of events are one.
         let shelf = if kind.group == events::GROUP && kind.plural == "events" {
             "events".to_owned()
         } else {
             shelf_of(&kind.group, &kind.plural)
         };
-        Self { kind, shelf: shelf.into(), stored_as }
+        Self { kind, shelf: shelf.into(), stored_as, ending }
     }
 
     fn is_stored_as_served(&self) -> bool {
@@ -155,7 +157,7 @@ impl State {
         for kind in content::builtin_kinds() {
             let stored_as = if kind.group == events::GROUP { "v1".to_owned() } else { kind.api_version() };
             let place = (kind.group.clone(), kind.version.clone(), kind.plural.clone());
-            served.insert(place, Arc::new(Served::new(kind, stored_as)));
+            served.insert(place, Arc::new(Served::new(kind, stored_as, false)));
         }
         Self {
             store: Store::new(1),
@@ -173,9 +175,9 @@ impl State {
         }
     }
 
-    pub(crate) fn serve(&mut self, kind: Kind, stored_as: String) {
+    pub(crate) fn serve(&mut self, kind: Kind, stored_as: String, ending: bool) {
         let place = (kind.group.clone(), kind.version.clone(), kind.plural.clone());
-        self.served.insert(place, Arc::new(Served::new(kind, stored_as)));
+        self.served.insert(place, Arc::new(Served::new(kind, stored_as, ending)));
     }
 
     /// What is served at a path.
@@ -217,6 +219,14 @@ impl State {
 
     pub(crate) fn put(&mut self, shelf: &Arc<str>, key: &str, verb: &'static str, value: Value) -> Arc<Stored> {
         let change = self.store.put(shelf, key, value);
+        self.tell(shelf, verb, &change);
+        change.after
+    }
+
+    /// Stores a new object.
+    pub(crate) fn put_new(&mut self, shelf: &Arc<str>, key: &str, verb: &'static str, value: Value) -> Arc<Stored> {
+        let raw = matches!(&**shelf, "persistentvolumeclaims" | "jobs.batch");
+        let change = self.store.put_as(shelf, key, value, raw);
         self.tell(shelf, verb, &change);
         change.after
     }

@@ -18,6 +18,9 @@ const REMEMBERED: usize = 50_000;
 #[derive(Debug)]
 pub(crate) struct Stored {
     pub value: Arc<Value>,
+    /// Whether etcd has less than this: some defaults are filled in when the object is read, and only the next write
+    /// writes them, even one that changes nothing else.
+    pub raw: bool,
     json: OnceLock<Bytes>,
     item: OnceLock<Bytes>,
 }
@@ -62,7 +65,7 @@ pub(crate) struct Saved {
 
 impl Stored {
     pub(crate) fn new(value: Value) -> Self {
-        Self { value: Arc::new(value), json: OnceLock::new(), item: OnceLock::new() }
+        Self { value: Arc::new(value), raw: false, json: OnceLock::new(), item: OnceLock::new() }
     }
 
     /// The whole object.
@@ -182,11 +185,16 @@ impl Store {
     }
 
     /// Stores an object under the next version.
-    pub(crate) fn put(&mut self, shelf: &Arc<str>, key: &str, mut value: Value) -> Change {
+    pub(crate) fn put(&mut self, shelf: &Arc<str>, key: &str, value: Value) -> Change {
+        self.put_as(shelf, key, value, false)
+    }
+
+    /// The same, for an object that is `raw` or not.
+    pub(crate) fn put_as(&mut self, shelf: &Arc<str>, key: &str, mut value: Value, raw: bool) -> Change {
         self.version += 1;
         let version = self.version;
         set_version(&mut value, version);
-        let after = Arc::new(Stored::new(value));
+        let after = Arc::new(Stored { raw, ..Stored::new(value) });
         let room = self.shelves.entry(shelf.clone()).or_default();
         let before = room.objects.insert(key.to_owned(), after.clone());
         let change = Change { version, key: key.to_owned(), before, after, gone: false };

@@ -223,7 +223,7 @@ impl State {
             return Ok(bytes_of(&object));
         }
         let object = ask.served.save(object);
-        let stored = self.put(&ask.served.shelf, &key, verb, object);
+        let stored = self.put_new(&ask.served.shelf, &key, verb, object);
         self.after_write(ask, &stored.value);
         Ok(ask.served.json(&stored))
     }
@@ -255,7 +255,9 @@ impl State {
         make: impl FnOnce(&mut Self, Option<&Value>) -> Result<Value, Failure>,
     ) -> Result<Written, Failure> {
         let (about, key) = (ask.about(), ask.key());
-        let live = self.store.get(&ask.served.shelf, &key).map(|stored| ask.served.load(stored));
+        let stored = self.store.get(&ask.served.shelf, &key);
+        let raw = stored.is_some_and(|stored| stored.raw);
+        let live = stored.map(|stored| ask.served.load(stored));
         if live.is_none() && !way.may_create {
             return Err(Failure::not_found(&about));
         }
@@ -294,7 +296,7 @@ impl State {
         if let Some(metadata) = object["metadata"].as_object_mut() {
             metadata.remove("selfLink");
         }
-        if object == *live {
+        if object == *live && !raw {
             let stored = self.store.get(&ask.served.shelf, &key).cloned();
             return Ok((200, stored.map_or_else(Bytes::new, |stored| ask.served.json(&stored))));
         }

@@ -267,12 +267,12 @@ impl Seen {
 /// What generated names begin with.
 pub const GENERATED: &str = "gen-";
 
-/// An error about a patch quotes the whole patched object, fields in no order that means something.
+/// An error quotes a whole object, in Go's way of writing it, fields in no order that means something.
 fn object_in_words(text: &str) -> String {
-    match (text.find(r#"Invalid value: "{"#), text.rfind('}')) {
-        (Some(begin), Some(end)) if begin < end => {
-            format!("{}Invalid value: <object>{}", &text[..begin], &text[end + 1..])
-        }
+    const BEGIN: &[&str] = &[r#"value: "{"#, r#"value: "map["#, "value: {", "value: [{"];
+    let begin = BEGIN.iter().filter_map(|begin| text.find(begin)).min();
+    match (begin, text.rfind(['}', ']'])) {
+        (Some(begin), Some(end)) if begin < end => format!("{}value: <object>{}", &text[..begin], &text[end + 1..]),
         _ => text.to_owned(),
     }
 }

@@ -51,6 +51,10 @@ impl State {
         object: &mut Value,
     ) -> Result<(), Failure> {
         self.check_namespace(ask, operation, object)?;
+        if ask.served.ending && operation == Operation::Create {
+            let words = "create not allowed while custom resource definition is terminating";
+            return Err(Failure::forbidden(&about(ask.kind(), ask.name(), object), words));
+        }
         if ask.target.subresource.is_empty() {
             match &*ask.served.shelf {
                 "pods" if operation == Operation::Create => self.admit_pod(ask, object)?,
@@ -83,7 +87,8 @@ impl State {
         }
         if ask.target.subresource.is_empty() {
             match (&*shelf, operation) {
-                ("pods" | "jobs.batch", Operation::Create) => self.judge_security(ask, object)?,
+                ("pods", Operation::Create) => self.judge_security(ask, object)?,
+                ("namespaces", Operation::Create | Operation::Update) => security::judge_labels(live, object)?,
                 ("persistentvolumeclaims", Operation::Update) => self.judge_resize(ask, live, object)?,
                 _ => {}
             }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::about;
 use crate::{
+    content::Cause,
     failure::Failure,
     state::{Ask, State, text, texts},
 };
@@ -15,9 +16,6 @@ const VERSION: &str = "pod-security.kubernetes.io/enforce-version";
 
 impl State {
     pub(super) fn judge_security(&self, ask: &Ask<'_>, pod: &Value) -> Result<(), Failure> {
-        if &*ask.served.shelf != "pods" {
-            return Ok(());
-        }
         let Some(namespace) = self.object("namespaces", "", ask.namespace()) else { return Ok(()) };
         let labels = &namespace.value["metadata"]["labels"];
         let level = text(labels, &[LEVEL]);
@@ -44,6 +42,38 @@ impl State {
         let words = format!("violates PodSecurity \"{level}:{version}\": {}", told.join(", "));
         Err(Failure::forbidden(&about(ask.kind(), ask.name(), pod), &words))
     }
+}
+
+/// Labels of a namespace that say nothing are refused, unless they were there already.
+pub(super) fn judge_labels(live: Option<&Value>, namespace: &Value) -> Result<(), Failure> {
+    let faults = label_faults(namespace);
+    if faults.is_empty() || live.is_some_and(|live| label_faults(live) == faults) {
+        return Ok(());
+    }
+    Err(Failure::invalid("", "Namespace", text(namespace, &["metadata", "name"]), &faults))
+}
+
+fn label_faults(namespace: &Value) -> Vec<Cause> {
+    let mut faults = Vec::new();
+    for mode in ["enforce", "audit", "warn"] {
+        for (suffix, words) in
+            [("", "must be one of privileged, baseline, restricted"), ("-version", "must be \"latest\" or \"v1.x\"")]
+        {
+            let label = format!("pod-security.kubernetes.io/{mode}{suffix}");
+            let Some(value) = namespace["metadata"]["labels"][&label].as_str() else { continue };
+            let known = if suffix.is_empty() {
+                matches!(value, "privileged" | "baseline" | "restricted")
+            } else {
+                value == "latest" || value.strip_prefix("v1.").is_some_and(|minor| minor.parse::<u32>().is_ok())
+            };
+            if !known {
+                let message = format!("Invalid value: {value:?}: {words}");
+                let (field, reason) = (format!("metadata.labels[{label}]"), "FieldValueInvalid".to_owned());
+                faults.push(Cause { field, reason, message });
+            }
+        }
+    }
+    faults
 }
 
 /// What is violated, and by whom.

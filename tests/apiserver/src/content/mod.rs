@@ -143,6 +143,11 @@ pub enum Force {
     No,
 }
 
+/// Judges nothing but the fields of a service from which it is given its addresses.
+pub(crate) fn judge_addresses(service: &Value) -> Result<(), Refusal> {
+    builtin::judge_addresses_of(service)
+}
+
 /// Reads an object as its type: wrong JSON types are refused, unknown fields dropped, absent fields defaulted.
 /// Answers with the paths of the unknown fields (for `fieldValidation=Strict` and for warnings).
 pub fn decode(kind: &Kind, object: &mut Value) -> Result<Vec<String>, Refusal> {

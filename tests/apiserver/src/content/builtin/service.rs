@@ -158,6 +158,14 @@ fn judge_port_numbers(ports: &Value, kind: &str, faults: &mut Faults) {
     }
 }
 
+/// Judges nothing but what addresses are given from.
+pub(in super::super) fn judge_addresses_of(service: &Value) -> Result<(), crate::content::Refusal> {
+    let mut faults = Faults::default();
+    let spec = &service["spec"];
+    judge_addresses(spec, text(spec, "type").unwrap_or("ClusterIP"), &mut faults);
+    faults.finish()
+}
+
 fn judge_addresses(spec: &Value, kind: &str, faults: &mut Faults) {
     if kind == "ExternalName" {
         return;
