@@ -1,9 +1,6 @@
 //! What a world has in mind, and how a round goes.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::Instant;
 
@@ -30,8 +27,8 @@ pub(super) struct State {
     pub(super) kubelets: Kubelets,
     pub(super) balancers: Balancers,
     pub(super) withheld: BTreeSet<Goods>,
-    /// Claims whose volumes were taken away, with a word why.
-    pub(super) lost: BTreeMap<String, String>,
+    /// Claims whose volumes were taken away.
+    pub(super) lost: BTreeSet<String>,
     /// Something has changed since the last round.
     pub(super) stale: bool,
     timers: Timers,

@@ -73,7 +73,7 @@ impl World {
             for claim in state.objects.claims.values() {
                 if volumes::node(&state.objects, claim) == Some(node) {
                     ground.programs.lose_volume(id(claim));
-                    state.lost.insert(id(claim).to_owned(), format!("node {node} is lost"));
+                    state.lost.insert(id(claim).to_owned());
                 }
             }
         });
@@ -112,7 +112,7 @@ impl World {
     pub fn lose_volume(&self, claim_uid: &str) {
         self.trouble(|state| {
             state.kubelets.wipe(claim_uid, &self.shared.ground());
-            state.lost.insert(claim_uid.to_owned(), "taken away".to_owned());
+            state.lost.insert(claim_uid.to_owned());
         });
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Volumes themselves are no objects here: a claim says that it is bound, and its UID is its data's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
 use k8s_openapi::{
@@ -73,12 +73,12 @@ pub(super) fn node<'a>(objects: &Objects, claim: &'a PersistentVolumeClaim) -> O
 }
 
 /// Binds, grows and lets go.
-pub(super) fn provide(round: &mut Round, lost: &BTreeMap<String, String>) {
+pub(super) fn provide(round: &mut Round, lost: &BTreeSet<String>) {
     let objects = round.objects;
     for (key, claim) in &objects.claims {
         if leaving(claim) {
             release(round, key, claim);
-        } else if lost.contains_key(id(claim)) {
+        } else if lost.contains(id(claim)) {
             lose(round, key, claim);
         } else if round.has(Goods::Volumes) {
             serve(round, key, claim);

@@ -9,12 +9,21 @@ impl Net {
     /// Who answers at `host:port` for somebody in a place, and at which port of their own; nobody where nobody listens
     /// or packets do not pass.
     pub fn dial(&self, from: &Place, address: &str) -> Option<(RunId, u16)> {
-        let (host, port) = address.rsplit_once(':')?;
-        let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
-        let port: u16 = port.parse().ok()?;
+        let from = same(from);
         self.with(|inner| {
-            let found = inner.find(&same(from), host, port)?;
-            inner.answer(&same(from), found)
+            if let Some(known) = inner.known.get(from).and_then(|known| known.get(address)) {
+                return *known;
+            }
+            let (host, port) = address.rsplit_once(':')?;
+            let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
+            let found = inner.find(from, host, port.parse().ok()?);
+            let several = found.as_ref().is_some_and(|found| found.several);
+            let answers = found.and_then(|found| inner.answer(from, found));
+            // Of several pods, the next answers next time.
+            if !several {
+                inner.known.entry(from.clone()).or_default().insert(address.to_owned(), answers);
+            }
+            answers
         })
     }
 }
@@ -24,6 +33,8 @@ struct Found {
     place: Place,
     ip: String,
     port: Target,
+    /// Others might have been found as well.
+    several: bool,
 }
 
 impl Inner {
@@ -44,7 +55,7 @@ impl Inner {
         let owns = |cluster: &Cluster| ip.starts_with(&cluster.pod_range);
         let mut owners = self.seen_from(from).filter(|(_, cluster)| owns(cluster));
         let (place, _) = owners.next()?;
-        Some(Found { place: place.clone(), ip: ip.to_owned(), port: Target::Number(port) })
+        Some(Found { place: place.clone(), ip: ip.to_owned(), port: Target::Number(port), several: false })
     }
 
     /// A service's own address.
@@ -106,7 +117,7 @@ impl Inner {
                 let service = self.clusters.get(&within)?.services.get(&key)?;
                 let named = |backend: &&Backend| backend.hostname.as_deref() == Some(hostname);
                 let backend = service.backends.iter().find(named)?;
-                Some(Found { place: within, ip: backend.ip.clone(), port: Target::Number(port) })
+                Some(Found { place: within, ip: backend.ip.clone(), port: Target::Number(port), several: false })
             }
             _ => None,
         }
@@ -127,21 +138,22 @@ impl Inner {
             let Some(port) = target(&service.ports) else { continue };
             choice.extend(service.backends.iter().map(|backend| (place, &backend.ip, port.clone())));
         }
+        let several = choice.len() > 1;
         let turn = match choice.len() {
             0 => return None,
             1 => 0,
-            several => {
+            count => {
                 let home = (places.first()?.clone(), key.0.clone(), key.1.clone());
                 let turn = self.turns.entry(home).or_default();
                 *turn += 1;
                 let turn = *turn;
                 // The next one who asks gets another answer.
                 self.changes += 1;
-                turn % several
+                turn % count
             }
         };
         let (place, ip, port) = choice.swap_remove(turn);
-        Some(Found { place: place.clone(), ip: ip.clone(), port })
+        Some(Found { place: place.clone(), ip: ip.clone(), port, several })
     }
 
     fn answer(&self, from: &Place, found: Found) -> Option<(RunId, u16)> {

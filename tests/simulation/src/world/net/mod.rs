@@ -35,6 +35,8 @@ struct Inner {
     turns: BTreeMap<(Place, String, String), usize>,
     /// How often an answer may have become another.
     changes: u64,
+    /// Who answered where since then: members dial each other all the time.
+    known: BTreeMap<Place, BTreeMap<String, Option<(RunId, u16)>>>,
 }
 
 /// What one cluster's network knows.
@@ -128,6 +130,7 @@ impl Net {
     fn change<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
         self.with(|inner| {
             inner.changes += 1;
+            inner.known.clear();
             work(inner)
         })
     }
@@ -163,11 +166,15 @@ impl Net {
 
     /// What a cluster's services lead to.
     pub(super) fn set_services(&self, cluster: &str, services: BTreeMap<(String, String), Service>) {
-        self.change(|inner| {
-            if let Some(cluster) = inner.clusters.get_mut(&place(cluster)) {
-                cluster.services = services;
-            }
-        });
+        let place = place(cluster);
+        let new = |inner: &mut Inner| inner.clusters.get(&place).is_some_and(|known| known.services != services);
+        if self.with(new) {
+            self.change(|inner| {
+                if let Some(cluster) = inner.clusters.get_mut(&place) {
+                    cluster.services = services;
+                }
+            });
+        }
     }
 
     /// The addresses of a cluster's nodes.

@@ -29,7 +29,7 @@ impl Reach {
     }
 
     fn arrives(&self, from: &Place, to: &Place) -> bool {
-        from == to || !self.blocked.contains(&(from.clone(), to.clone()))
+        from == to || !self.blocked.iter().any(|(blocked, end)| blocked == from && end == to)
     }
 
     pub(super) fn passes(&self, one: &Place, other: &Place) -> bool {
@@ -38,17 +38,17 @@ impl Reach {
 }
 
 /// The master's cluster is the place of the controller, by whichever name.
-pub(super) fn same(place: &Place) -> Place {
+pub(super) fn same(place: &Place) -> &Place {
     match place {
-        Place::Cluster(name) if name == MASTER => Place::Master,
-        other => other.clone(),
+        Place::Cluster(name) if name == MASTER => &Place::Master,
+        other => other,
     }
 }
 
 impl Net {
     /// Whether packets pass between two places, both ways.
     pub fn passes(&self, one: &Place, other: &Place) -> bool {
-        self.with(|inner| inner.reach.passes(&same(one), &same(other)))
+        self.with(|inner| inner.reach.passes(same(one), same(other)))
     }
 
     /// What crosses from now on.
@@ -65,7 +65,7 @@ impl Net {
     /// Nothing arrives from one place in another from now on. A connection needs both ways.
     pub fn cut_one_way(&self, from: &Place, to: &Place) {
         self.change(|inner| {
-            inner.reach.blocked.insert((same(from), same(to)));
+            inner.reach.blocked.insert((same(from).clone(), same(to).clone()));
         });
     }
 
@@ -73,7 +73,7 @@ impl Net {
     pub fn isolate(&self, place: &Place) {
         let mut others = self.with(|inner| inner.clusters.keys().cloned().collect::<BTreeSet<_>>());
         others.insert(Place::Master);
-        others.remove(&same(place));
+        others.remove(same(place));
         for other in &others {
             self.cut(place, other);
         }
@@ -81,9 +81,10 @@ impl Net {
 
     /// Everything passes between two places again.
     pub fn heal(&self, one: &Place, other: &Place) {
+        let (one, other) = (same(one).clone(), same(other).clone());
         self.change(|inner| {
-            inner.reach.blocked.remove(&(same(one), same(other)));
-            inner.reach.blocked.remove(&(same(other), same(one)));
+            inner.reach.blocked.remove(&(one.clone(), other.clone()));
+            inner.reach.blocked.remove(&(other, one));
         });
     }
 
