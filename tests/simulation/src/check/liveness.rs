@@ -84,19 +84,19 @@ fn judge(truth: &Truth, database: &Value, views: &[View]) -> Result<(), String> 
     if is_deleting(database) {
         return Err(format!("it is still being deleted: {}", text(database, "/status/message")));
     }
-    if phase == "Running" && ready == "True" {
-        // Whatever has befallen it: if all its members serve, that is so.
-        return serves(truth, database, views, &BTreeSet::new());
-    }
     let damage = damage(truth, database);
-    let Some((_, first)) = damage.first() else {
-        return Err(format!("phase {phase}, Ready={ready}: {}", text(database, "/status/message")));
-    };
-    if text(database, "/status/message").is_empty() {
-        return Err(format!("it does not say that {first}"));
-    }
     let hurt: BTreeSet<_> = damage.iter().map(|(member, _)| member.as_str()).collect();
-    serves(truth, database, views, &hurt)
+    let runs = phase == "Running" && ready == "True";
+    if runs || !damage.is_empty() {
+        serves(truth, database, views, &hurt)?;
+    }
+    match damage.first() {
+        None if runs => Ok(()),
+        None => Err(format!("phase {phase}, Ready={ready}: {}", text(database, "/status/message"))),
+        Some((_, why)) if runs => Err(format!("it is called Running, although {why}")),
+        Some((_, why)) if text(database, "/status/message").is_empty() => Err(format!("it does not say that {why}")),
+        Some(_) => Ok(()),
+    }
 }
 
 /// What has befallen a database that only a person, or a later version, can mend: whom, and what.
@@ -220,7 +220,7 @@ mod tests {
         let mut scene = Scene::new();
         let mut database = running(&mut scene);
         database["status"]["atoll"]["members"][2]["volume"] = json!("gone");
-        let words = judge(&scene.truth, &database, &serving()[..2]).expect_err("it is called Running");
+        let words = judge(&scene.truth, &database, &serving()).expect_err("it is called Running");
         assert!(words.contains("a-etcd-2"), "{words}");
         database["status"]["phase"] = json!("Abnormal");
         judge(&scene.truth, &database, &serving()[..2]).expect("the others serve");
