@@ -91,6 +91,9 @@ enum Command {
     },
     /// Plants bugs in Atoll's sources, one at a time, and sees whether they are caught.
     Planted(planted::Args),
+    /// Plays what is asked for on the standard input: how `planted` speaks to what it has built.
+    #[command(hide = true)]
+    Trial,
 }
 
 fn main() -> ExitCode {
@@ -126,6 +129,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Command::Planted(args) => planted::main(&args),
+        Command::Trial => planted::answer(),
     }
 }
 

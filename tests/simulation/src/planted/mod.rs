@@ -19,6 +19,7 @@ use std::{
 pub use list::{Bug, Edit, Play, Unplantable};
 use table::{Row, Verdict};
 use tree::Tree;
+pub use trial::answer;
 use trial::{Caught, Outcome, trial};
 
 /// How often a check is switched off and another one sees the bug still.
@@ -105,22 +106,24 @@ impl Sims<'_> {
             let left = self.limit.saturating_sub(began.elapsed());
             let mut caught = match trial(self.sick, play, &BTreeSet::new(), left) {
                 Outcome::Caught(caught) => caught,
-                Outcome::Passed => {
-                    runs += play.least();
+                Outcome::Passed(count) => {
+                    runs += count;
                     continue;
                 }
                 Outcome::Endless => return Verdict::Missed(format!("not within {} s", self.limit.as_secs())),
-                Outcome::Unreadable(words) => return Verdict::Unplayable(words),
+                Outcome::Unplayable(words) => return Verdict::Unplayable(words),
             };
             caught.runs += runs;
             let took = began.elapsed();
-            let again = if caught.script.is_null() { play.clone() } else { Play::Script(caught.script.clone()) };
+            let again = caught.again.clone();
             // What a check also says of the healthy sources is not about the bug.
             match trial(self.healthy, &again, &BTreeSet::new(), self.limit) {
-                Outcome::Passed => {}
-                Outcome::Caught(well) => caught.checks.retain(|check| !well.checks.contains(check)),
+                Outcome::Passed(_) => {}
+                Outcome::Caught(well) => {
+                    caught.checks.retain(|(check, _)| well.names().all(|also| also != check));
+                }
                 Outcome::Endless => return Verdict::Unplayable("the healthy sources do not end".to_owned()),
-                Outcome::Unreadable(words) => return Verdict::Unplayable(words),
+                Outcome::Unplayable(words) => return Verdict::Unplayable(words),
             }
             if caught.checks.is_empty() {
                 return Verdict::Missed(format!("and the healthy sources fail in {}", caught.run));
@@ -133,16 +136,19 @@ impl Sims<'_> {
 
     /// Switches the checks off that made a catch, one after the other, the expected ones first.
     fn blind(&self, bug: &Bug, again: &Play, caught: &Caught) -> Blind {
-        let (mut off, mut seeing) = (Vec::new(), caught.checks.clone());
+        let mut off: Vec<String> = Vec::new();
+        let mut seeing: Vec<String> = caught.names().map(str::to_owned).collect();
         while off.len() < EYES {
             let expected = seeing.iter().find(|check| bug.expects(check));
             let Some(next) = expected.or_else(|| seeing.first()).cloned() else { break };
             off.push(next);
             let without: BTreeSet<_> = off.iter().cloned().collect();
             match trial(self.sick, again, &without, self.limit) {
-                Outcome::Passed => return Blind { off, missed: true },
-                Outcome::Caught(caught) => seeing = caught.checks.difference(&without).cloned().collect(),
-                Outcome::Endless | Outcome::Unreadable(_) => break,
+                Outcome::Passed(_) => return Blind { off, missed: true },
+                Outcome::Caught(caught) => {
+                    seeing = caught.names().filter(|check| !without.contains(*check)).map(str::to_owned).collect();
+                }
+                Outcome::Endless | Outcome::Unplayable(_) => break,
             }
         }
         Blind { off, missed: false }
@@ -163,15 +169,5 @@ impl Bug {
     fn expects(&self, check: &str) -> bool {
         let rule = check.split(' ').next().unwrap_or(check);
         self.caught_by.iter().any(|expected| expected == rule)
-    }
-}
-
-impl Play {
-    /// How many runs it is, as far as that is known.
-    fn least(&self) -> u64 {
-        match self {
-            Self::Seeds(count) => *count,
-            Self::Campaign(_) | Self::Scenario(_) | Self::Script(_) => 1,
-        }
     }
 }

@@ -51,18 +51,18 @@ impl fmt::Display for Row {
             Verdict::Unplayable(why) => write!(f, "CANNOT BE PLAYED: {why}"),
             Verdict::Missed(how) => write!(f, "MISSED, {how}"),
             Verdict::Caught { caught, took, blind } => {
-                let checks: Vec<_> = caught.checks.iter().map(String::as_str).collect();
+                let checks: Vec<_> = caught.names().collect();
                 write!(
                     f,
                     "caught by {} in {} ({} runs, {:.1} s); {blind}\n{:>42} {}",
                     checks.join(", "),
-                    if caught.run.is_empty() { "its own script" } else { &caught.run },
-                    caught.runs.max(1),
+                    caught.run,
+                    caught.runs,
                     took.as_secs_f64(),
                     "",
-                    caught.words,
+                    caught.checks.first().map_or("", |(_, words)| words),
                 )?;
-                if caught.checks.iter().any(|check| self.bug.expects(check)) {
+                if caught.names().any(|check| self.bug.expects(check)) {
                     Ok(())
                 } else {
                     write!(f, "\n{:>42} (expected of {})", "", self.bug.caught_by.join(", "))
@@ -109,9 +109,8 @@ pub fn totals(rows: &[Row], took: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
+    use crate::planted::Play;
 
     fn row(verdict: Verdict) -> Row {
         let bug = Bug {
@@ -126,13 +125,8 @@ mod tests {
     }
 
     fn caught(check: &str) -> Verdict {
-        let caught = Caught {
-            checks: BTreeSet::from([check.to_owned()]),
-            run: "seed 3".to_owned(),
-            runs: 3,
-            words: "words".to_owned(),
-            ..Caught::default()
-        };
+        let checks = vec![(check.to_owned(), "words".to_owned())];
+        let caught = Caught { checks, run: "seed 3".to_owned(), runs: 3, again: Play::Seeds(1) };
         let blind = Blind { off: vec![check.to_owned()], missed: true };
         Verdict::Caught { caught, took: Duration::from_secs(1), blind }
     }

@@ -1,91 +1,108 @@
-//! Plays a planted bug: starts the simulation that was built with it, and reads what it says.
+//! Plays a planted bug. The program that was built with it is asked over its standard input, and tells what came of it
+//! in one line of JSON, so that nobody has to make sense of what is written for people.
 
 use std::{
     collections::BTreeSet,
-    io::{BufRead, BufReader, Write as _},
+    io::{BufRead, BufReader, Read as _, Write as _},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitCode, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     time::{Duration, Instant},
 };
 
+use clap::ValueEnum as _;
+use serde::{Deserialize, Serialize};
+
 use super::list::Play;
+use crate::{
+    campaign::{self, Campaign, Plan, Stop, Tally},
+    check::Violation,
+    play::Options,
+    scenario::{Played, play_without},
+    script::Script,
+};
+
+/// How many times a scenario is played: each network once.
+const SCENARIO_SEEDS: u64 = 3;
+/// What the line begins with that tells the outcome.
+const ANSWER: &str = "ANSWER ";
+
+/// What a program is asked to play.
+#[derive(Debug, Serialize, Deserialize)]
+struct Request {
+    play: Play,
+    /// Checks that are switched off.
+    without: BTreeSet<String>,
+}
 
 /// What came of a trial.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// Nothing was violated.
-    Passed,
+    /// Nothing was violated in so many runs.
+    Passed(u64),
     /// A check saw it.
     Caught(Caught),
     /// The trial did not end in time.
     Endless,
-    /// The program could not be started, or said nothing that can be read.
-    Unreadable(String),
+    /// The program could not be started, or has no answer.
+    Unplayable(String),
 }
 
 /// A run in which a check saw the bug.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caught {
-    /// The checks, by name: `S4 volumes`.
-    pub checks: BTreeSet<String>,
+    /// The checks, by name (`S4 volumes`), each with what it said first.
+    pub checks: Vec<(String, String)>,
     /// The run: `seed 17`, `crash after write 5, in "create"`.
     pub run: String,
     /// How many runs it took.
     pub runs: u64,
-    /// What the first of the checks says.
-    pub words: String,
-    /// The run itself.
-    pub script: serde_json::Value,
+    /// How to play it again.
+    pub again: Play,
 }
 
-/// Plays until a check sees something.
-pub fn trial(sim: &Path, play: &Play, without: &BTreeSet<String>, limit: Duration) -> Outcome {
-    let mut command = Command::new(sim);
-    match play {
-        Play::Seeds(count) => command.args(["run", "--first", "1", "--seeds", &count.to_string(), "--brief"]),
-        Play::Campaign(name) => command.args(["campaign", name, "--brief"]),
-        Play::Scenario(name) => command.args(["scenario", name, "--brief"]),
-        Play::Script(_) => command.args(["replay", "-", "--brief"]),
-    };
-    if !without.is_empty() {
-        command.arg("--without").arg(without.iter().map(String::as_str).collect::<Vec<_>>().join(","));
+impl Caught {
+    /// The names of the checks.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.checks.iter().map(|(name, _)| name.as_str())
     }
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+}
+
+/// Has a program play, until a check sees something.
+pub fn trial(sim: &Path, play: &Play, without: &BTreeSet<String>, limit: Duration) -> Outcome {
+    let request = Request { play: play.clone(), without: without.clone() };
+    let mut command = Command::new(sim);
+    command.arg("trial").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     match command.spawn() {
         Ok(mut child) => {
-            if let (Some(mut input), Play::Script(script)) = (child.stdin.take(), play) {
-                // Should it not read to the end, it says so.
-                let _ = input.write_all(script.to_string().as_bytes());
+            if let Some(mut input) = child.stdin.take() {
+                // Should it not read to the end, it has no answer either.
+                let _ = input.write_all(serde_json::to_string(&request).unwrap_or_default().as_bytes());
             }
             follow(child, limit)
         }
-        Err(error) => Outcome::Unreadable(error.to_string()),
+        Err(error) => Outcome::Unplayable(error.to_string()),
     }
 }
 
 fn follow(mut child: Child, limit: Duration) -> Outcome {
     let until = Instant::now() + limit;
     let lines = lines(&mut child);
-    let mut read = Reading::default();
-    let ended = loop {
+    let mut last = String::new();
+    let outcome = loop {
         match lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(line) => read.line(&line),
-            Err(RecvTimeoutError::Disconnected) => break true,
-            Err(RecvTimeoutError::Timeout) => break false,
+            Ok(line) => match line.strip_prefix(ANSWER).map(serde_json::from_str) {
+                Some(Ok(outcome)) => break outcome,
+                Some(Err(_)) | None => last = line,
+            },
+            Err(RecvTimeoutError::Disconnected) => break Outcome::Unplayable(format!("no answer; last: {last}")),
+            Err(RecvTimeoutError::Timeout) => break Outcome::Endless,
         }
     };
-    if !ended {
-        // It is ours, and nothing that it could still say matters.
-        let _ = child.kill();
-    }
-    let status = child.wait();
-    match (ended, read.caught, status) {
-        (_, Some(caught), _) => Outcome::Caught(caught),
-        (false, None, _) => Outcome::Endless,
-        (true, None, Ok(status)) if status.success() => Outcome::Passed,
-        (true, None, status) => Outcome::Unreadable(format!("ended with {status:?}: {}", read.last)),
-    }
+    // It is ours, and nothing that it could still say matters.
+    let _ = child.kill();
+    let _ = child.wait();
+    outcome
 }
 
 fn lines(child: &mut Child) -> Receiver<String> {
@@ -102,98 +119,54 @@ fn lines(child: &mut Child) -> Receiver<String> {
     receiver
 }
 
-/// What was read so far.
-#[derive(Default)]
-struct Reading {
-    caught: Option<Caught>,
-    last: String,
+/// Plays what is asked for on the standard input, and answers.
+pub fn answer() -> ExitCode {
+    let mut text = String::new();
+    let read = std::io::stdin().read_to_string(&mut text).map_err(|error| error.to_string());
+    let request = read.and_then(|_| serde_json::from_str::<Request>(&text).map_err(|error| error.to_string()));
+    let outcome = match request {
+        Ok(request) => played(request).unwrap_or_else(Outcome::Unplayable),
+        Err(why) => Outcome::Unplayable(why),
+    };
+    println!("{ANSWER}{}", serde_json::to_string(&outcome).unwrap_or_default());
+    ExitCode::SUCCESS
 }
 
-impl Reading {
-    /// `FAILED <run>: <check> at <time> s: <words>` tells a run, `VIOLATION <check> at <time> s: <words>` all that it
-    /// violated, `SCRIPT <JSON>` the run itself.
-    fn line(&mut self, line: &str) {
-        let text = line.trim();
-        if !text.is_empty() {
-            text.clone_into(&mut self.last);
-        }
-        if let Some((run, check, words)) = text.strip_prefix("FAILED ").and_then(failed) {
-            let caught = self.caught.get_or_insert_with(|| Caught {
-                run: run.to_owned(),
-                words: words.to_owned(),
-                ..Caught::default()
-            });
-            if caught.run == run {
-                caught.checks.insert(check.to_owned());
+fn played(request: Request) -> Result<Outcome, String> {
+    let options = Options { without: request.without.into_iter().collect(), ..Options::default() };
+    let run = |plans: Vec<Plan>| campaign::run("planted", plans.into_iter(), &options, Stop::AtFirst);
+    Ok(outcome(match request.play {
+        Play::Seeds(count) => campaign::run("planted", campaign::seeds(1, count), &options, Stop::AtFirst),
+        Play::Campaign(name) => run(campaign::plans(Campaign::from_str(&name, true)?, &options)),
+        Play::Scenario(name) => {
+            let without: Vec<&str> = options.without.iter().map(String::as_str).collect();
+            for seed in 1..=SCENARIO_SEEDS {
+                let Played { wrong, .. } = play_without(&name, seed, &without)?;
+                if !wrong.is_empty() {
+                    return Ok(caught(wrong, format!("{name}, seed {seed}"), seed, Play::Scenario(name)));
+                }
             }
-        } else if let Some((check, words)) = text.strip_prefix("VIOLATION ").and_then(violation) {
-            let caught = self.caught.get_or_insert_with(Caught::default);
-            if caught.words.is_empty() {
-                words.clone_into(&mut caught.words);
-            }
-            caught.checks.insert(check.to_owned());
-        } else if let (Some(caught), Some(script)) = (&mut self.caught, text.strip_prefix("SCRIPT ")) {
-            caught.script = serde_json::from_str(script).unwrap_or_default();
-        } else if let (Some(caught), Some(runs)) = (&mut self.caught, runs(text)) {
-            caught.runs = runs;
+            return Ok(Outcome::Passed(SCENARIO_SEEDS));
+        }
+        Play::Script(script) => {
+            let script: Script = serde_json::from_value(script).map_err(|error| error.to_string())?;
+            run(vec![Plan { name: "its own script".to_owned(), script }])
+        }
+    }))
+}
+
+fn outcome(tally: Tally) -> Outcome {
+    let Some(failure) = tally.failures.into_iter().next() else { return Outcome::Passed(tally.runs) };
+    let again = Play::Script(serde_json::to_value(&failure.plan.script).unwrap_or_default());
+    caught(failure.violations, failure.plan.name, tally.runs, again)
+}
+
+fn caught(violations: Vec<Violation>, run: String, runs: u64, again: Play) -> Outcome {
+    let mut checks: Vec<(String, String)> = Vec::new();
+    for violation in violations {
+        if checks.iter().all(|(name, _)| *name != violation.check) {
+            checks.push((violation.check.to_owned(), violation.words));
         }
     }
-}
-
-fn failed(rest: &str) -> Option<(&str, &str, &str)> {
-    let (before, words) = rest.split_once(" s: ")?;
-    let (before, _) = before.rsplit_once(" at ")?;
-    let (run, check) = before.rsplit_once(": ")?;
-    Some((run, check, words))
-}
-
-fn violation(rest: &str) -> Option<(&str, &str)> {
-    let (before, words) = rest.split_once(" s: ")?;
-    Some((before.rsplit_once(" at ")?.0, words))
-}
-
-/// `17 runs (…)` is how the closing line begins.
-fn runs(text: &str) -> Option<u64> {
-    let (number, rest) = text.split_once(' ')?;
-    rest.starts_with("runs (").then(|| number.parse().ok())?
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str) -> Option<Caught> {
-        let mut reading = Reading::default();
-        text.lines().for_each(|line| reading.line(line));
-        reading.caught
-    }
-
-    #[test]
-    fn what_a_failing_run_says_is_understood() {
-        let text = "  FAILED seed 17: S4 volumes at 12.250 s: claim data-a-etcd-0 in w1: too soon\n\
-                    some history\n\
-                    VIOLATION S4 volumes at 12.250 s: claim data-a-etcd-0 in w1: too soon\n\
-                    VIOLATION L1 settled at 600.000 s: a is not Running\n\
-                    SCRIPT {\"seed\":17}\n\
-                    18 runs (17 counted seeds), 9 requests\n";
-        let caught = read(text).expect("caught");
-        assert_eq!(caught.run, "seed 17");
-        assert_eq!(caught.checks.into_iter().collect::<Vec<_>>(), ["L1 settled", "S4 volumes"]);
-        assert_eq!(caught.words, "claim data-a-etcd-0 in w1: too soon");
-        assert_eq!(caught.runs, 18);
-        assert_eq!(caught.script["seed"], 17);
-    }
-
-    #[test]
-    fn the_name_of_a_planned_run_may_hold_anything() {
-        let text = "FAILED w1's watches stall from 30250 ms, in \"halt and adopt\": S9 view at 31.000 s: old: view";
-        let caught = read(text).expect("caught");
-        assert_eq!(caught.run, "w1's watches stall from 30250 ms, in \"halt and adopt\"");
-        assert_eq!(caught.checks.into_iter().collect::<Vec<_>>(), ["S9 view"]);
-    }
-
-    #[test]
-    fn a_run_in_which_nothing_is_violated_is_no_catch() {
-        assert_eq!(read("60 runs (60 counted seeds), violations 0\n"), None);
-    }
+    Outcome::Caught(Caught { checks, run, runs, again })
 }

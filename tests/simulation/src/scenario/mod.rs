@@ -19,7 +19,7 @@ mod volumes;
 
 use futures::{FutureExt as _, future::LocalBoxFuture};
 
-pub use play::play;
+pub use play::{Played, play, play_without};
 
 use crate::stage::{Simulated, Stage};
 
@@ -114,6 +114,7 @@ catalogue! {
         29 controller::a_crash_between_two_writes_leaves_nothing_half_done,
         30 controller::another_replica_takes_over_and_nothing_is_done_twice,
         32 controller::a_master_restored_from_before_a_database_founds_nothing_over_it,
+        32 controller::a_master_restored_under_a_running_controller_is_believed_as_it_is_now,
         33 volumes::a_volume_made_anew_by_hand_between_two_looks_is_not_taken_for_the_former_one,
         34 deletion::a_database_of_the_same_name_does_not_inherit_from_a_worker_that_was_away,
         35 controller::a_rival_writer_of_the_same_resource_holds_up_nothing,
@@ -155,7 +156,6 @@ catalogue! {
         30 controller::a_leader_cut_off_from_the_master_writes_nothing_after_its_time,
         31 controller::a_watch_that_lags_makes_nobody_create_twice,
         32 controller::an_old_deletion_that_a_lagging_master_shows_again_deletes_nothing,
-        32 controller::a_master_restored_under_a_running_controller_is_believed_as_it_is_now,
         37 controller::a_clock_that_jumps_neither_hurries_nor_holds_up_anything,
         39 namespaces::a_crowd_of_other_peoples_objects_costs_nothing,
         40 deletion::one_list_that_fails_makes_no_whole_of_the_others,

@@ -49,6 +49,8 @@ pub struct Base {
 /// What a deletion leaves: KubeBlocks' terminationPolicy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Policy {
+    /// Everything: it does not take place.
+    DoNotTerminate,
     /// The volumes.
     Halt,
     /// Nothing but backups.
@@ -61,6 +63,7 @@ impl Policy {
     /// As manifests have it.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::DoNotTerminate => "DoNotTerminate",
             Self::Halt => "Halt",
             Self::Delete => "Delete",
             Self::WipeOut => "WipeOut",
