@@ -21,7 +21,7 @@ const CI: &[&str] = &[
     "a_secret_that_is_gone_or_empty_cuts_nobody_off",
     "the_master_may_be_a_worker_as_well",
     "another_replica_takes_over_and_nothing_is_done_twice",
-    "a_master_restored_from_before_a_database_founds_nothing_over_it",
+    "a_master_restored_under_a_running_controller_is_believed_as_it_is_now",
     "a_volume_made_anew_by_hand_between_two_looks_is_not_taken_for_the_former_one",
 ];
 

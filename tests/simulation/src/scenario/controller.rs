@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use atoll::dialect::kubeblocks::Cluster;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{
     Api,
     api::{ApiResource, DynamicObject, Patch, PatchParams},
@@ -11,8 +11,8 @@ use kube::{
 use serde_json::json;
 
 use super::tools::{
-    annotate, begin, done, everything, loosen_schema, nothing_is_left, observed, pod, remove, resize, resource, says,
-    standing, three, uid, until_told, untouched, within,
+    annotate, api, begin, done, everything, loosen_schema, nothing_is_left, observed, pod, remove, resize, resource,
+    says, standing, three, uid, until_told, untouched, within,
 };
 use crate::{
     entropy,
@@ -269,15 +269,21 @@ pub async fn a_database_runs_on_without_its_master_and_is_looked_after_when_it_r
 }
 
 /// Row 32: resource versions go back under a controller that runs on.
-pub async fn a_master_restored_under_a_running_controller_is_believed_as_it_is_now(stage: &Simulated) {
+pub async fn a_master_restored_under_a_running_controller_is_believed_as_it_is_now(stage: &impl Stage) {
     begin(stage).await;
     stage.run(&Wanted::named("a")).await;
     stage.run(&Wanted::named("c").of(1)).await;
     let before = standing(stage, "a").await;
     let master = stage.master();
     let backup = stage.back_up(&master).await;
-    // Long enough for versions that nobody will come to again soon.
-    stage.sleep(Duration::from_hours(1)).await;
+    // Versions that nobody will come to again soon.
+    let notes = api::<ConfigMap>(stage, &master);
+    for number in 0..400 {
+        let data = json!({ "number": number.to_string() });
+        let note = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "notes" }, "data": data });
+        let params = PatchParams::apply("person");
+        done(stage, "a note", async || notes.patch("notes", &params, &Patch::Apply(&note)).await).await;
+    }
     resize(stage, "a", "200m").await;
     until_told(stage, "a", "UpToDate", "False", "ChangeNotCarriedOut").await;
     stage.run(&Wanted::named("b").of(1)).await;
