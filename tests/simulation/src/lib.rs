@@ -21,6 +21,7 @@ pub mod place;
 pub mod planted;
 pub mod play;
 pub mod programs;
+pub mod regressions;
 pub mod scenario;
 pub mod script;
 pub mod shrink;

@@ -3,6 +3,8 @@
 
 mod draw;
 
+use std::{fs, path::Path};
+
 use serde::{Deserialize, Serialize};
 
 pub use draw::draw;
@@ -11,6 +13,7 @@ use crate::link::Shot;
 
 /// Everything that will happen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Script {
     /// What latencies, and all else that is not said here, are drawn from.
     pub seed: u64,
@@ -37,6 +40,7 @@ pub enum Network {
 
 /// A database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Base {
     /// Its name.
     pub name: String,
@@ -73,6 +77,7 @@ impl Policy {
 
 /// Something that happens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Step {
     /// When, in milliseconds from the beginning.
     pub at: u64,
@@ -255,6 +260,12 @@ impl Act {
 }
 
 impl Script {
+    /// A script from a file, as [`crate::shrink`] writes it.
+    pub fn read(file: &Path) -> Result<Self, String> {
+        let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        serde_json::from_str(&text).map_err(|error| format!("{} is no script: {error}", file.display()))
+    }
+
     /// The names of the workers.
     pub fn sites(&self) -> Vec<String> {
         (1..=self.workers).map(|number| format!("w{number}")).collect()
