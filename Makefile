@@ -19,12 +19,12 @@ unit: ## tests that need no cluster
 
 .PHONY: sim
 sim: ## the whole controller in virtual time, with faults; SEEDS=100000 runs on, FIRST=n begins elsewhere
-	$(CARGO) test --profile sim -p atoll-simulation
-	$(CARGO) run --profile sim -q -p atoll-simulation -- $(if $(SEEDS),run --seeds $(SEEDS) --first $(or $(FIRST),0),ci)
+	$(CARGO) sim-test
+	$(CARGO) sim $(if $(SEEDS),run --seeds $(SEEDS) --first $(or $(FIRST),0),ci)
 
 .PHONY: planted
 planted: ## plants bugs in a copy of the sources, one at a time, and sees that the simulation catches each (long)
-	$(CARGO) run --profile sim -q -p atoll-simulation -- planted
+	$(CARGO) sim planted
 
 .PHONY: conformance
 conformance: ## the simulated and a real kube-apiserver give the same answers

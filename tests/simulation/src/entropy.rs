@@ -44,9 +44,10 @@ pub fn simulate<T: Send>(seed: u64, work: impl AsyncFnOnce() -> T + Send) -> T {
         let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || {
             CONSTANT.set(true);
             fastrand::seed(seed);
-            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            seed_luck(&mut builder, seed);
             let runtime =
-                runtime.enable_time().start_paused(true).build().expect("a runtime without I/O needs nothing");
+                builder.enable_time().start_paused(true).build().expect("a runtime without I/O needs nothing");
             let ended = runtime.block_on(async {
                 let base = real_clock(libc::CLOCK_MONOTONIC);
                 SIMULATED.set(Some(Simulated { began: Instant::now(), jump: 0, base }));
@@ -59,6 +60,19 @@ pub fn simulate<T: Send>(seed: u64, work: impl AsyncFnOnce() -> T + Send) -> T {
         thread.expect("a thread").join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
+
+/// Whether a run leaves the same trace whatever its process has played before: see `.cargo/config.toml`.
+pub const IS_EXACT: bool = cfg!(tokio_unstable);
+
+/// The turns that `select!` and `watch` take.
+#[cfg(tokio_unstable)]
+fn seed_luck(builder: &mut tokio::runtime::Builder, seed: u64) {
+    builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&seed.to_le_bytes()));
+}
+
+/// Without tokio's unstable interface they follow from how many runtimes the process has had.
+#[cfg(not(tokio_unstable))]
+fn seed_luck(_builder: &mut tokio::runtime::Builder, _seed: u64) {}
 
 /// How long this thread has been simulated, in its own time. Outside: how long ago this was asked first.
 pub fn elapsed() -> Duration {

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Instant};
 use clap::{Parser, Subcommand};
 use simulation::{
     campaign::{self, Campaign, Stop, Tally},
-    planted,
+    entropy, planted,
     play::{Options, play},
     script::{Script, draw},
     shrink::shrink,
@@ -88,6 +88,9 @@ enum Command {
         first: u64,
         /// How many.
         count: u64,
+        /// From the last to the first.
+        #[arg(long)]
+        backwards: bool,
     },
     /// Plants bugs in Atoll's sources, one at a time, and sees whether they are caught.
     Planted(planted::Args),
@@ -99,6 +102,9 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let options = Options { without: cli.without, log: cli.log };
+    if !entropy::IS_EXACT {
+        eprintln!("sim: built otherwise than `cargo sim` does: a seed may leave another trace than elsewhere");
+    }
     match cli.command {
         Command::Ci { seeds } => ci(seeds, &options),
         Command::Run { seeds, first, stop_at_first } => {
@@ -122,8 +128,12 @@ fn main() -> ExitCode {
             Err(why) => fail(&why),
         },
         Command::Shrink { what, into } => shorten(&what, &into, &options),
-        Command::Hashes { first, count } => {
-            for seed in first..first + count {
+        Command::Hashes { first, count, backwards } => {
+            let mut seeds: Vec<_> = (first..first + count).collect();
+            if backwards {
+                seeds.reverse();
+            }
+            for seed in seeds {
                 println!("{seed} {:016x}", play(&draw(seed), &options).hash);
             }
             ExitCode::SUCCESS

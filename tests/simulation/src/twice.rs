@@ -1,59 +1,39 @@
-//! The same seeds in two processes must leave the same trace.
+//! The same seeds in two processes must leave the same traces.
 
-use std::{
-    process::{Command, Stdio},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::process::{Child, Command, Stdio};
 
-use crate::campaign::jobs;
-
-/// Plays each seed in two processes of its own, and compares the hashes of their tapes.
-///
-/// Each is the first that its process plays: tokio seeds the luck of `select!` from a counter of the whole process, so
-/// that a seed which is played after others may take another turn there.
+/// Plays seeds in two processes, forwards in one and backwards in the other, and compares the hashes of their tapes: what
+/// a process has played before must not matter either.
 ///
 /// # Errors
-/// The first seed whose two traces differ, or why no other process could be started.
+/// The first seed whose traces differ, or why there was nothing to compare.
 pub fn compare(first: u64, count: u64) -> Result<u64, String> {
-    let (next, wrong) = (AtomicU64::new(first), Mutex::new(None));
-    std::thread::scope(|scope| {
-        for _ in 0..jobs() {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= first + count {
-                        return;
-                    }
-                    let verdict = match (hash(seed), hash(seed)) {
-                        (Ok(one), Ok(other)) if one == other => continue,
-                        (Ok(one), Ok(other)) => {
-                            format!("seed {seed} left trace {one} in one process and {other} in another")
-                        }
-                        (Err(why), _) | (_, Err(why)) => why,
-                    };
-                    wrong.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(verdict);
-                    return;
-                }
-            });
+    let (forwards, backwards) = (start(first, count, &[])?, start(first, count, &["--backwards"])?);
+    let (one, mut other) = (finish(forwards, count)?, finish(backwards, count)?);
+    other.reverse();
+    for (one, other) in one.iter().zip(&other) {
+        if one != other {
+            return Err(format!("a seed and its trace are {one:?} in one process and {other:?} in another"));
         }
-    });
-    match wrong.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        None => Ok(count),
-        Some(why) => Err(why),
     }
+    Ok(count)
 }
 
-/// The hash of a seed's tape, by a process of its own.
-fn hash(seed: u64) -> Result<String, String> {
+fn start(first: u64, count: u64, more: &[&str]) -> Result<Child, String> {
     let program = std::env::current_exe().map_err(|error| format!("this program cannot be found: {error}"))?;
-    let output = Command::new(program).args(["hashes", &seed.to_string(), "1"]).stderr(Stdio::null()).output();
-    let output = output.map_err(|error| format!("another process cannot be started: {error}"))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    match text.trim().split_once(' ') {
-        Some((played, hash)) if played == seed.to_string() => Ok(hash.to_owned()),
-        _ => Err(format!("{text:?} is no hash of seed {seed}")),
+    let mut command = Command::new(program);
+    command.args(["hashes", &first.to_string(), &count.to_string()]).args(more);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    child.map_err(|error| format!("another process cannot be started: {error}"))
+}
+
+/// A line of each seed, with its hash.
+fn finish(child: Child, count: u64) -> Result<Vec<String>, String> {
+    let output = child.wait_with_output().map_err(|error| format!("another process says nothing: {error}"))?;
+    let lines: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
+    if u64::try_from(lines.len()) == Ok(count) {
+        Ok(lines)
+    } else {
+        Err(format!("another process played {} seeds of {count}", lines.len()))
     }
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::list::{Bug, Unplantable};
+use crate::entropy;
 
 /// The copy.
 pub struct Tree {
@@ -91,6 +92,9 @@ impl Tree {
             .env("CARGO_TARGET_DIR", &self.target)
             .args(["build", "--quiet", "--locked", "--package", "atoll-simulation", "--bin", "sim", "--profile"])
             .arg(&self.profile);
+        if entropy::IS_EXACT {
+            command.args(["--config", "build.rustflags=['--cfg=tokio_unstable']"]);
+        }
         run(&mut command)?;
         let folder = if self.profile == "dev" { "debug" } else { &self.profile };
         Ok(self.target.join(folder).join("sim"))
