@@ -31,7 +31,12 @@ impl State {
         let found = match ask.query.version.as_str() {
             "" => self.store.get(&ask.served.shelf, &ask.key()).cloned(),
             text => {
-                self.fresh_enough(version(text).map_err(invalid_version)?)?;
+                let words = |words: String| match ask.kind().kind.as_str() {
+                    // Events alone have no cache in front of etcd.
+                    "Event" => Failure::bad_request(format!("invalid resource version: {words}")),
+                    _ => invalid_version(words),
+                };
+                self.fresh_enough(version(text).map_err(words)?)?;
                 let shelf = self.store.shelf(&ask.served.shelf);
                 match shelf.and_then(|shelf| shelf.at(self.visible())) {
                     Some(past) => past.get(&ask.key()).cloned(),

@@ -30,7 +30,7 @@ impl State {
         content::judge_addresses(object).map_err(|refusal| Failure::of(ask.kind(), name, refusal))?;
         families(None, object)?;
         self.give_address(None, object)?;
-        self.give_ports(None, object)
+        self.give_ports(None, object, ask.query.is_dry_run())
     }
 
     /// What a changed object keeps, and is given.
@@ -54,7 +54,7 @@ impl State {
         content::judge_addresses(object).map_err(|refusal| Failure::of(ask.kind(), name, refusal))?;
         families(Some(live), object)?;
         self.give_address(Some(live), object)?;
-        self.give_ports(Some(live), object)
+        self.give_ports(Some(live), object, ask.query.is_dry_run())
     }
 
     fn give_address(&mut self, live: Option<&Value>, object: &mut Value) -> Result<(), Failure> {
@@ -107,7 +107,7 @@ impl State {
         }
     }
 
-    fn give_ports(&mut self, live: Option<&Value>, object: &mut Value) -> Result<(), Failure> {
+    fn give_ports(&mut self, live: Option<&Value>, object: &mut Value, dry_run: bool) -> Result<(), Failure> {
         if !has_node_ports(object) {
             return Ok(());
         }
@@ -120,7 +120,7 @@ impl State {
                 taken.extend(ports_of(&service));
             }
         }
-        let mut given: Vec<(u64, u64)> = Vec::new();
+        let (mut given, mut new): (Vec<(u64, u64)>, Vec<u64>) = (Vec::new(), Vec::new());
         let allocate = object["spec"]["allocateLoadBalancerNodePorts"] != false
             || text(object, &["spec", "type"]) != "LoadBalancer";
         let count = object["spec"]["ports"].as_array().map_or(0, Vec::len);
@@ -136,16 +136,18 @@ impl State {
                 let same = given.iter().find(|(port, _)| *port == number && live.is_none()).map(|(_, given)| *given);
                 let node_port = match same {
                     Some(node_port) => node_port,
+                    None if dry_run => pretended_port(&new),
                     None => self.free_port(&taken, &asked),
                 };
                 object["spec"]["ports"][at]["nodePort"] = node_port.into();
                 given.push((number, node_port));
+                new.push(node_port);
                 taken.insert(node_port);
                 continue;
             }
             let field = format!("spec.ports[{at}].nodePort");
             let again = given.iter().any(|(_, given)| *given == wanted);
-            if !(FIRST_PORT..=LAST_PORT).contains(&wanted) && !own.contains(&wanted) {
+            if !(FIRST_PORT..=LAST_PORT).contains(&wanted) && !own.contains(&wanted) && !dry_run {
                 let words = format!(
                     "Invalid value: {wanted}: provided port is not in the valid range. The range of valid ports is \
                      {FIRST_PORT}-{LAST_PORT}"
@@ -157,11 +159,15 @@ impl State {
                 return Err(refuse(&name, &field, &words));
             }
             given.push((number, wanted));
+            if !own.contains(&wanted) {
+                new.push(wanted);
+            }
         }
         let needs_check = text(object, &["spec", "type"]) == "LoadBalancer"
             && text(object, &["spec", "externalTrafficPolicy"]) == "Local";
         if needs_check && object["spec"]["healthCheckNodePort"].as_u64().unwrap_or(0) == 0 {
-            object["spec"]["healthCheckNodePort"] = self.free_port(&taken, &asked).into();
+            let port = if dry_run { pretended_port(&new) } else { self.free_port(&taken, &asked) };
+            object["spec"]["healthCheckNodePort"] = port.into();
         }
         Ok(())
     }
@@ -176,9 +182,21 @@ impl State {
     }
 }
 
+/// A dry run allocates nothing: it tells a port that no service can have, and the next one for each more.
+fn pretended_port(before: &[u64]) -> u64 {
+    before.iter().max().unwrap_or(&(LAST_PORT + 1)) + 1
+}
+
 /// This cluster speaks IPv4 only.
 fn families(live: Option<&Value>, object: &mut Value) -> Result<(), Failure> {
     if text(object, &["spec", "type"]) == "ExternalName" {
+        return Ok(());
+    }
+    // Who prefers two families keeps what there is.
+    let prefers = |service: &Value| text(service, &["spec", "ipFamilyPolicy"]) == "PreferDualStack";
+    let same =
+        |live: &Value| ["clusterIPs", "ipFamilies"].iter().all(|name| live["spec"][*name] == object["spec"][*name]);
+    if live.is_some_and(|live| prefers(live) && prefers(object) && same(live)) {
         return Ok(());
     }
     let selects = object["spec"]["selector"].as_object().is_some_and(|selector| !selector.is_empty());

@@ -224,8 +224,14 @@ impl State {
     }
 
     /// Stores a new object.
-    pub(crate) fn put_new(&mut self, shelf: &Arc<str>, key: &str, verb: &'static str, value: Value) -> Arc<Stored> {
-        let raw = matches!(&**shelf, "persistentvolumeclaims" | "jobs.batch");
+    pub(crate) fn put_new(
+        &mut self,
+        shelf: &Arc<str>,
+        key: &str,
+        verb: &'static str,
+        value: Value,
+        raw: bool,
+    ) -> Arc<Stored> {
         let change = self.store.put_as(shelf, key, value, raw);
         self.tell(shelf, verb, &change);
         change.after

@@ -204,6 +204,7 @@ impl State {
         object["metadata"]["creationTimestamp"] = self.stamp().into();
         let name = text(&object, &["metadata", "name"]).to_owned();
         self.begin_create(ask, &mut object)?;
+        let raw = content::completed_when_read(kind, &object);
         content::admit_create(kind, &mut object).map_err(|refusal| Failure::of(kind, &name, refusal))?;
         self.judge(ask, Operation::Create, None, &object)?;
         let about = About::of(kind, &name);
@@ -223,7 +224,7 @@ impl State {
             return Ok(bytes_of(&object));
         }
         let object = ask.served.save(object);
-        let stored = self.put_new(&ask.served.shelf, &key, verb, object);
+        let stored = self.put_new(&ask.served.shelf, &key, verb, object, raw);
         self.after_write(ask, &stored.value);
         Ok(ask.served.json(&stored))
     }
@@ -366,8 +367,9 @@ fn wipe_times(object: &mut Value) {
 /// The words of the store when a precondition fails.
 pub(crate) fn precondition(ask: &Ask<'_>, what: &str, wanted: &str, there: &str) -> Failure {
     let words = format!(
-        "StorageError: invalid object, Code: 4, Key: /registry/{}/{}, ResourceVersion: 0, AdditionalErrorMsg: Precondition \
-         failed: {what} in precondition: {wanted}, {what} in object meta: {there}",
+        "StorageError: invalid object, Code: 4, Key: {}/{}/{}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: \
+         {what} in precondition: {wanted}, {what} in object meta: {there}",
+        if ask.query.is_dry_run() { "" } else { "/registry" },
         registry(ask.kind()),
         ask.key()
     );

@@ -43,9 +43,9 @@ pub fn brief(verdict: &Verdict, difference: &Difference) -> String {
 
 fn text(verdict: &Verdict, other: &str, all: bool) -> String {
     let mut text = String::new();
-    for (step, (real, simulated)) in
-        verdict.sequence.steps.iter().zip(verdict.real.exchanges.iter().zip(&verdict.simulated.exchanges))
-    {
+    for (real, simulated) in verdict.real.exchanges.iter().zip(&verdict.simulated.exchanges) {
+        // Some steps only wait, and are answered by nobody.
+        let Some(step) = verdict.sequence.steps.iter().find(|step| step.id == real.id) else { continue };
         let differences: Vec<_> = verdict.differences.iter().filter(|difference| difference.step == step.id).collect();
         text.push_str(&format!(
             "  {:2}  {} {} {}\n",

@@ -58,7 +58,7 @@ impl State {
         if ask.target.subresource.is_empty() {
             match &*ask.served.shelf {
                 "pods" if operation == Operation::Create => self.admit_pod(ask, object)?,
-                "pods" => pods::keep_priority(live, object),
+                "pods" => pods::admit_change(live, object),
                 "persistentvolumeclaims" if operation == Operation::Create => self.admit_claim(object),
                 "persistentvolumes" if operation == Operation::Create => {
                     storage::add_finalizer(object, "kubernetes.io/pv-protection");

@@ -11,14 +11,18 @@ use crate::{
 const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const TOKEN_VOLUME: &str = "kube-api-access-";
 
-/// What the server keeps if a change does not say it.
-pub(super) fn keep_priority(live: Option<&Value>, pod: &mut Value) {
+/// What the server keeps if a change does not say it, and what a changed pod gets again.
+pub(super) fn admit_change(live: Option<&Value>, pod: &mut Value) {
     let Some(live) = live else { return };
+    if !pod["spec"].is_object() {
+        return;
+    }
     for name in ["priority", "preemptionPolicy"] {
         if pod["spec"][name].is_null() && !live["spec"][name].is_null() {
             pod["spec"][name] = live["spec"][name].clone();
         }
     }
+    tolerate_trouble(pod);
 }
 
 impl State {
@@ -28,9 +32,7 @@ impl State {
         }
         self.give_account(ask, pod)?;
         self.give_priority(ask, pod)?;
-        for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
-            tolerate(pod, key);
-        }
+        tolerate_trouble(pod);
         Ok(())
     }
 
@@ -148,6 +150,12 @@ impl State {
 }
 
 /// A pod stays for five minutes on a node that is in trouble, unless it says otherwise.
+fn tolerate_trouble(pod: &mut Value) {
+    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+        tolerate(pod, key);
+    }
+}
+
 fn tolerate(pod: &mut Value, key: &str) {
     if !pod["spec"]["tolerations"].is_array() {
         pod["spec"]["tolerations"] = json!([]);

@@ -22,8 +22,20 @@ pub fn admit_create(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
         builtin::prepare_new(kind, object);
         metadata::judge_new(kind, object, &mut faults);
         builtin::judge_new(kind, object, &mut faults);
+        builtin::forget_unneeded(kind, object);
     }
     faults.finish()
+}
+
+/// Whether a new object, before [`admit_create`], will be stored without something that is filled in when it is read.
+pub fn completed_when_read(kind: &Kind, object: &Value) -> bool {
+    let labels = |metadata: &Value| metadata["labels"].is_object();
+    match kind.kind.as_str() {
+        "PersistentVolumeClaim" => true,
+        // A job without labels has those of its template, into which the server writes what it selects by.
+        "Job" => !labels(&object["metadata"]) && !labels(&object["spec"]["template"]["metadata"]),
+        _ => false,
+    }
 }
 
 /// What a kind's strategy does to a changed object: puts back what this endpoint may not write, counts
@@ -48,6 +60,7 @@ pub fn admit_update(kind: &Kind, endpoint: Endpoint, old: &Value, new: &mut Valu
         custom::settle(kind, new);
     } else {
         builtin::judge_change(kind, endpoint, old, new, &mut faults);
+        builtin::forget_unneeded(kind, new);
     }
     faults.finish()
 }

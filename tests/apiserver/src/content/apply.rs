@@ -88,8 +88,9 @@ fn read_applied(kind: &Kind, applied: &Value, object: &mut Value) -> Result<(), 
     read.map_err(|refusal| {
         let words = refusal.message(kind, "");
         let words = words.split_once(": ").map_or(words.as_str(), |(_, rest)| rest);
-        // Only time is read in the same way.
-        let from = if words.starts_with("parsing time") { "" } else { "error decoding from json: " };
+        // Only what reads itself is read in the same way.
+        let same = ["parsing time", "quantities must"].iter().any(|begin| words.starts_with(begin));
+        let from = if same { "" } else { "error decoding from json: " };
         Refusal::Internal(format!(
             "failed to convert new object ({}) to proper version: unable to convert unstructured object to {}: {from}{words}",
             about(kind, applied),

@@ -88,7 +88,12 @@ pub(super) fn judge_change_again(kind: &Kind, old: &Value, new: &Value, faults: 
 
 /// Whether a kind's finalizers are judged as those of the core.
 fn knows_finalizers(kind: &Kind) -> bool {
-    !kind.custom && !matches!(kind.kind.as_str(), "Lease" | "PodDisruptionBudget")
+    !kind.custom && !is_old_event(kind) && !matches!(kind.kind.as_str(), "Lease" | "PodDisruptionBudget")
+}
+
+/// An event as the core group has it, whose metadata nobody judges but where every object's are judged.
+fn is_old_event(kind: &Kind) -> bool {
+    kind.kind == "Event" && kind.group.is_empty()
 }
 
 /// What a write cannot change: the server keeps it.
@@ -210,6 +215,7 @@ fn name_rule(kind: &Kind) -> fn(&str) -> Vec<String> {
         _ if kind.custom => names::dns_subdomain,
         "Namespace" => names::dns_label,
         "Service" => names::dns_1035_label,
+        "Event" if is_old_event(kind) => names::path_segment,
         "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding" => names::path_segment,
         _ => names::dns_subdomain,
     }

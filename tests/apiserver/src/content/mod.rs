@@ -26,8 +26,7 @@
 //! * a PUT without resource version, where [`Kind::unconditional_update`] is false: 422 of the *resource*
 //!   (`leases.coordination.k8s.io "x" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an
 //!   update`); where it is true, it takes the live object's before `admit_update`.
-//! * the first write to a new claim, or to a new job that has no labels of its own, gives it a new version even if it
-//!   says nothing new: the server stores these without what it fills in on reading.
+//! * the first write to an object that is [`completed_when_read`] gives it a new version even if it says nothing new.
 //! * growth of a claim whose class does not allow it: 403 of an admission plugin.
 
 mod admit;
@@ -55,7 +54,7 @@ mod types;
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub use admit::{admit_create, admit_update};
+pub use admit::{admit_create, admit_update, completed_when_read};
 pub use apply::apply;
 pub use kinds::{Kind, builtin_kinds, kinds_of_crd};
 pub use managed::record_update;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::{faults::Faults, metadata::text, names},
+    super::{faults::Faults, metadata::text, names, quantity::Quantity},
     judged::{drop_nulls, empty, judge_selector, judge_unchanged, quantity, same},
     volume,
 };
@@ -56,6 +56,18 @@ fn judge_source(source: &Value, path: &str, faults: &mut Faults) {
         }
         (Some(group), _) => faults.invalid_each(&format!("{path}.apiGroup"), group, names::dns_subdomain(group)),
         (None, _) => {}
+    }
+}
+
+/// Judges a claim's status.
+pub(super) fn judge_status(claim: &Value, faults: &mut Faults) {
+    for part in ["capacity", "allocatedResources"] {
+        for (name, amount) in claim["status"][part].as_object().into_iter().flatten() {
+            if let Some(amount) = quantity(amount).filter(Quantity::is_negative) {
+                let field = format!("status.{part}[{name}]");
+                faults.invalid_as(field, &amount.canonical(), "must be a valid resource quantity");
+            }
+        }
     }
 }
 

@@ -158,13 +158,22 @@ fn selects(selector: &Value, labels: &Value) -> bool {
     equal.all(|(key, value)| labels[key] == *value) && list(&selector["matchExpressions"]).all(meets)
 }
 
+/// Judges a change of how often a job is done: only where pods have numbers, and all run at once.
+fn judge_completions(before: &Value, after: &Value, faults: &mut Faults) {
+    const FIELD: &str = "spec.completions";
+    let (was, is) = (&before["completions"], &after["completions"]);
+    if after["completionMode"] != "Indexed" {
+        judge_unchanged(was, is, FIELD, faults);
+    } else if was != is && !is.is_null() && *is != after["parallelism"] {
+        faults.invalid(FIELD, is.clone(), "can only be modified in tandem with spec.parallelism");
+    }
+}
+
 /// Judges a change of a job: what it runs stays.
 pub(super) fn judge_change(old: &Value, new: &Value, faults: &mut Faults) {
     judge_spec(&new["spec"], faults);
     let (before, after) = (&old["spec"], &new["spec"]);
-    if after["completionMode"] != "Indexed" {
-        judge_unchanged(&before["completions"], &after["completions"], "spec.completions", faults);
-    }
+    judge_completions(before, after, faults);
     judge_unchanged(&before["selector"], &after["selector"], "spec.selector", faults);
     // A job that was never started may be directed elsewhere.
     let mut template = before["template"].clone();

@@ -39,6 +39,7 @@ pub(in super::super) fn judge_change(kind: &Kind, endpoint: Endpoint, old: &Valu
             match (kind.kind.as_str(), endpoint) {
                 ("Pod", _) => pod_change::judge_status(old, new, faults),
                 ("ResourceQuota", _) => quota::judge_status(new, faults),
+                ("PersistentVolumeClaim", _) => claim::judge_status(new, faults),
                 ("Service", _) => service::judge_status(new, faults),
                 ("Job", _) => job_status::judge(old, new, faults),
                 ("Namespace", Endpoint::Status) => small::judge_namespace_status(new, faults),

@@ -35,18 +35,7 @@ pub(super) fn judge_change(old: &Value, new: &Value, faults: &mut Faults) {
     if judge_deadline(&before["activeDeadlineSeconds"], &after["activeDeadlineSeconds"], faults) {
         return;
     }
-    let bare = |toleration: &Value| {
-        let mut toleration = toleration.clone();
-        if let Some(map) = toleration.as_object_mut() {
-            map.remove("tolerationSeconds");
-        }
-        toleration
-    };
-    let kept = |had: &Value| list(&after["tolerations"]).any(|has| bare(has) == bare(had));
-    if !list(&before["tolerations"]).all(kept) {
-        faults.forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds");
-    }
-    pod::judge_tolerations(&after["tolerations"], "spec.tolerations", faults);
+    judge_tolerations(&before["tolerations"], &after["tolerations"], faults);
     for (index, gate) in list(&after["schedulingGates"]).enumerate() {
         if !list(&before["schedulingGates"]).any(|had| had["name"] == gate["name"]) {
             let name = gate["name"].as_str().unwrap_or_default();
@@ -56,6 +45,24 @@ pub(super) fn judge_change(old: &Value, new: &Value, faults: &mut Faults) {
     }
     if before != after && !same(&rest_of(before, after), &rest_of(after, after)) {
         faults.forbidden("spec", &format!("pod updates may not change fields other than {CHANGEABLE}\n"));
+    }
+}
+
+/// Judges a change of what a pod tolerates: only more, and for how long.
+fn judge_tolerations(before: &Value, after: &Value, faults: &mut Faults) {
+    const FIELD: &str = "spec.tolerations";
+    let bare = |toleration: &Value| {
+        let mut toleration = toleration.clone();
+        if let Some(map) = toleration.as_object_mut() {
+            map.remove("tolerationSeconds");
+        }
+        toleration
+    };
+    let kept = |had: &Value| list(after).any(|has| bare(has) == bare(had));
+    if list(before).all(kept) {
+        pod::judge_tolerations(after, FIELD, faults);
+    } else {
+        faults.forbidden(FIELD, "existing toleration can not be modified except its tolerationSeconds");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     super::{
@@ -18,8 +18,7 @@ use super::{
 const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 
 fn headless(service: &Value) -> bool {
-    let spec = &service["spec"];
-    spec["clusterIP"] == "None" || spec["clusterIPs"][0] == "None"
+    service["spec"]["clusterIPs"] == json!(["None"])
 }
 
 /// Judges a service as it is.
@@ -172,7 +171,8 @@ fn judge_addresses(spec: &Value, kind: &str, faults: &mut Faults) {
     }
     let all = &spec["clusterIPs"];
     match text(spec, "clusterIP") {
-        Some(one) if !empty(all) && all[0] != one => {
+        Some(_) if empty(all) => faults.required("spec.clusterIPs", ""),
+        Some(one) if all[0] != one => {
             faults.invalid("spec.clusterIPs", all.clone(), "first value must match `clusterIP`");
         }
         None if !empty(all) => {
