@@ -1,7 +1,7 @@
 //! One cluster of the stage: a real API server, the way to it that the controller takes, and the world around it.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -11,6 +11,7 @@ use kube::Client;
 use lab::bare::{Mode, Proxy, Server, Snapshot};
 use simulation::{
     link::{Power, Way},
+    lock::lock,
     programs::Processes,
     tape::Site,
     world::{Settings, World, net::Net},
@@ -69,7 +70,7 @@ impl Cluster {
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Makes the way so from now on.
@@ -121,7 +122,7 @@ impl Cluster {
     pub async fn rebuild(&self) -> lab::Result<()> {
         let twin = Server::start(self.server.twin(format!("other-{}", self.server.name()))).await?;
         self.way.lead_to(&twin);
-        self.twins.lock().unwrap_or_else(PoisonError::into_inner).push(twin);
+        lock(&self.twins).push(twin);
         Ok(())
     }
 

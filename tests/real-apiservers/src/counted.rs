@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -16,10 +16,13 @@ use atoll::{
     },
 };
 use futures::{FutureExt as _, future::BoxFuture};
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use kube::{Client, client::Body};
-use simulation::tape::{Answer, Call, Event, Life, Site, Tape};
+use simulation::{
+    countdown::Countdown,
+    tape::{Answer, Call, Event, Life, Site, Tape},
+};
 use tokio_util::sync::CancellationToken;
 use tower::BoxError;
 
@@ -31,14 +34,13 @@ pub struct Steps(Arc<Counts>);
 struct Counts {
     calls: AtomicU64,
     made: AtomicU64,
-    /// How many more there are until a life ends.
-    left: Mutex<Option<u64>>,
+    until_death: Countdown,
 }
 
 impl Steps {
     /// The life that makes the last of so many steps ends right after it.
     pub fn end_after(&self, steps: u64) {
-        *self.0.left.lock().unwrap_or_else(PoisonError::into_inner) = (steps > 0).then_some(steps);
+        self.0.until_death.begin(steps);
     }
 
     /// How many were made so far.
@@ -49,14 +51,7 @@ impl Steps {
     /// Counts one. Whether it was the last.
     fn count(&self) -> bool {
         self.0.made.fetch_add(1, Ordering::SeqCst);
-        let mut left = self.0.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(more) = left.as_mut() else { return false };
-        *more -= 1;
-        let last = *more == 0;
-        if last {
-            *left = None;
-        }
-        last
+        self.0.until_death.is_over()
     }
 }
 
@@ -116,22 +111,15 @@ impl tower::Service<Request<Body>> for Counted {
         async move {
             let (parts, body) = request.into_parts();
             let body = body.collect().await?.to_bytes();
-            let request = Request::from_parts(parts, Body::from(body.clone()));
-            let call = Arc::new(Call {
-                number: ledger.steps.0.calls.fetch_add(1, Ordering::Relaxed),
-                life: ledger.life,
-                site,
-                verb: verb(&request),
-                path: request.uri().path().to_owned(),
-                query: request.uri().query().unwrap_or_default().to_owned(),
-                body,
-            });
+            let request = Request::from_parts(parts, body);
+            let number = ledger.steps.0.calls.fetch_add(1, Ordering::Relaxed);
+            let call = Arc::new(Call::of(number, ledger.life, site, &request));
             // The lease is renewed all the time, and by itself of no interest.
             let telling = call.is_write() && !call.path.contains("/leases/");
             if telling {
                 ledger.tape.note(Event::Sent(call.clone()));
             }
-            let answered = client.send(request).await;
+            let answered = client.send(request.map(Body::from)).await;
             let answer = answered.as_ref().map_or(Answer::Refused, |reply| Answer::Code(reply.status().as_u16()));
             if telling || !matches!(answer, Answer::Code(200)) {
                 ledger.tape.note(Event::Answered(call.clone(), answer));
@@ -145,18 +133,5 @@ impl tower::Service<Request<Body>> for Counted {
             answered.map_err(BoxError::from)
         }
         .boxed()
-    }
-}
-
-fn verb(request: &Request<Body>) -> &'static str {
-    let query = request.uri().query().unwrap_or_default();
-    match *request.method() {
-        Method::GET if query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1")) => "WATCH",
-        Method::GET => "GET",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        _ => "OTHER",
     }
 }

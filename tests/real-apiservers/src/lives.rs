@@ -2,25 +2,16 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     thread::JoinHandle,
     time::Duration,
 };
 
 use atoll::{
-    admin::Ask,
-    controller::lease::{Ended, Identity},
-    dialect,
     metrics::Metrics,
-    operator::{self, Settings, Surroundings},
-    plan::name::Namespace,
-    server::Health,
     worker::{
         connect::{KubeConnect, agent},
-        contact,
         failpoint::Failpoint,
-        pool::Master,
-        registration::SecretNamespaces,
         timing,
     },
 };
@@ -32,9 +23,10 @@ use kube::{
 use simulation::{
     ask::Members,
     link::Links,
-    lives::{NAMESPACE, Replica},
+    lives::{One, Replica},
+    lock::lock,
     logs,
-    stage::simulated::MASTER,
+    stage::MASTER,
     tape::{Event, Life, Tape},
 };
 use tokio_util::sync::CancellationToken;
@@ -166,11 +158,7 @@ impl Shared {
                     tokio::select! {
                         biased;
                         () = end.cancelled() => "is killed",
-                        ended = self.live(ledger, name) => match ended {
-                            Ok(Ended::Lost) => "ends: the lease is lost",
-                            Ok(Ended::Stopped) => "ends",
-                            Err(()) => "ends: the master cannot be reached",
-                        },
+                        ended = self.live(ledger, name) => ended,
                     }
                 })
             }));
@@ -187,32 +175,24 @@ impl Shared {
         }
     }
 
-    /// One life, from connecting to the master to the end: what `atoll run` does.
-    async fn live(&self, ledger: Ledger, name: &str) -> Result<Ended, ()> {
-        let client = ledger.keep(master(&self.kubeconfig).await, MASTER);
-        let uid = contact::identity(&client, timing::CALL_DEADLINE).await.map_err(|_| ())?;
-        let master = Master { uid, client, namespace: Namespace::from(NAMESPACE) };
-        let settings = Settings {
-            installation: atoll::cli::INSTALLATION.to_owned(),
-            lease: "atoll".to_owned(),
-            identity: Identity(name.to_owned()),
-            secrets: SecretNamespaces { own: master.namespace.clone(), listed: [Namespace::from("default")].into() },
-            contexts: None,
-            manifests: dialect::Settings::default(),
-            disabled: [].into(),
-            jitter: u64::from(ledger.life.0).wrapping_mul(0x9E37_79B9_7F4A_7C15),
-        };
+    /// One life: what `atoll run` does.
+    async fn live(&self, ledger: Ledger, pod: &str) -> &'static str {
         let metrics = Metrics::new();
         lock(&self.state).metrics.push(metrics.clone());
-        let (members, links, life) = (self.members.clone(), self.links.clone(), ledger.life);
-        let by = KubeConnect { failpoint: Failpoint::default(), metrics: metrics.clone() };
-        let surroundings = Surroundings {
-            connect: Arc::new(Connecting { by, ledger }),
-            ask: Box::new(move |clients| Arc::new(members.asked_by(links, life, clients)) as Arc<dyn Ask>),
+        let one = One {
+            life: ledger.life,
+            pod: pod.to_owned(),
+            jitter: u64::from(ledger.life.0).wrapping_mul(0x9E37_79B9_7F4A_7C15),
+            master: ledger.keep(master(&self.kubeconfig).await, MASTER),
+            members: self.members.clone(),
+            links: self.links.clone(),
+            connect: Arc::new(Connecting {
+                by: KubeConnect { failpoint: Failpoint::default(), metrics: metrics.clone() },
+                ledger,
+            }),
             metrics,
-            health: Health::default(),
         };
-        Ok(operator::run(master, settings, surroundings, std::future::pending()).await)
+        one.live().await
     }
 }
 
@@ -227,8 +207,4 @@ async fn master(kubeconfig: &str) -> Client {
     config.default_retry = false;
     config.headers.push(agent());
     ClientBuilder::try_from(config).expect("a client").build()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

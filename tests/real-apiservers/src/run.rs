@@ -3,12 +3,13 @@
 use std::{
     collections::VecDeque,
     panic::AssertUnwindSafe,
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
 use futures::FutureExt as _;
 use simulation::{
+    lock::{into_inner, lock},
     scenario::{self, Entry, Stages},
     stage::Stage as _,
 };
@@ -46,20 +47,20 @@ pub fn playable() -> impl Iterator<Item = &'static Entry> {
 /// Plays these, so many side by side, and tells of each as it ends.
 pub fn play_all(entries: Vec<Entry>, side_by_side: usize, told: impl Fn(&Played) + Sync) -> Vec<Played> {
     let (waiting, done) = (Mutex::new(VecDeque::from(entries)), Mutex::new(Vec::new()));
-    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let next = || lock(&waiting).pop_front();
     std::thread::scope(|scope| {
         for _ in 0..side_by_side.max(1) {
             let work = || {
                 while let Some(entry) = next() {
                     let played = play(entry);
                     told(&played);
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push(played);
+                    lock(&done).push(played);
                 }
             };
             std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work).expect("a thread");
         }
     });
-    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+    into_inner(done)
 }
 
 /// Plays one scenario on servers of its own.
@@ -91,7 +92,7 @@ async fn on_servers(entry: Entry) -> Result<(), String> {
     let mut wrong: Vec<String> = stage.tape.violations().iter().map(ToString::to_string).collect();
     match ended {
         Ok(Ok(())) => {}
-        Ok(Err(panic)) => wrong.push(words(&*panic)),
+        Ok(Err(panic)) => wrong.push(scenario::words(&*panic)),
         Err(_) => wrong.push(format!("it does not end within {LIMIT:?}")),
     }
     if wrong.is_empty() {
@@ -117,9 +118,4 @@ async fn quiet(stage: &Real) {
         }
     }
     assert_eq!(stage.leak(), None, "S13: the metrics show a credential");
-}
-
-fn words(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("it panics").to_owned()
 }

@@ -19,18 +19,17 @@ use lab::bare::{Options, Server, Snapshot};
 use simulation::{
     ask::Members,
     check::{self, Truth},
-    entropy,
     link::{Links, Power, Way, Weather},
     lives::{NAMESPACE, Replica},
     programs::Processes,
-    stage::{Stage, simulated::MASTER},
-    tape::{Event, Site, Tape},
+    stage::{self, MASTER, Stage},
+    tape::{Site, Tape},
     world::{
         World,
         net::{Mode, Net},
     },
 };
-use tokio::task::AbortHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{cluster::Cluster, lives::Lives};
 
@@ -47,20 +46,12 @@ pub struct Real {
     processes: Processes,
     clusters: BTreeMap<Site, Cluster>,
     truth: Truth,
-    background: [AbortHandle; 2],
+    _background: [AbortOnDropHandle<()>; 2],
 }
 
 /// The checks that look at processes, requests and log lines alone. The others look into the API servers in memory.
 const CHECKS: [&str; 5] =
     ["S2 one bootstrap", "S3 exclusive identity", "S3 no force", "D2 one database", "S13 secrecy"];
-
-impl Drop for Real {
-    fn drop(&mut self) {
-        for task in &self.background {
-            task.abort();
-        }
-    }
-}
 
 impl Real {
     /// A master with Atoll's CRDs, and workers that nobody has registered. Must be called within a runtime of tokio,
@@ -74,27 +65,12 @@ impl Real {
         let tape = Tape::new(checks);
         let net = Net::new(Mode::Flat);
         let processes = Processes::new(net.clone(), seed, Some(tape.clone()));
-        let etcds = processes.etcds().clone();
-        let ticking = tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                etcds.tick(entropy::elapsed());
-            }
-        });
+        let background = stage::background(&tape, processes.etcds());
         let mut clusters = BTreeMap::new();
         for server in servers {
             let cluster = Cluster::around(server, seed, &processes, &net).await?;
             clusters.insert(cluster.site(), cluster);
         }
-        let glancing = {
-            let tape = tape.clone();
-            tokio::spawn(async move {
-                loop {
-                    tokio::time::sleep(Duration::from_millis(500)).await;
-                    tape.note(Event::Glance);
-                }
-            })
-        };
         // Questions to members take as long as they do in the simulation; nothing else goes by these links.
         let links = Links::new(tape.clone(), Weather::default(), seed);
         let truth = Truth {
@@ -106,8 +82,7 @@ impl Real {
         tape.reveal(truth.clone());
         let members = Members { net: net.clone(), processes: processes.clone() };
         let lives = Lives::new(clusters[MASTER].kubeconfig().to_owned(), members, links, tape.clone());
-        let background = [ticking.abort_handle(), glancing.abort_handle()];
-        Ok(Self { tape, lives, net, processes, clusters, truth, background })
+        Ok(Self { tape, lives, net, processes, clusters, truth, _background: background })
     }
 
     /// A credential that the controller's metrics show.
@@ -169,8 +144,8 @@ fn well<T>(done: lab::Result<T>) -> T {
 impl Stage for Real {
     type Backup = Snapshot;
 
-    fn master(&self) -> Site {
-        Site::from(MASTER)
+    fn tape(&self) -> &Tape {
+        &self.tape
     }
 
     fn workers(&self) -> Vec<Site> {
@@ -197,25 +172,11 @@ impl Stage for Real {
         &self.processes
     }
 
-    fn say(&self, words: &str) {
-        self.tape.note(Event::Person(words.to_owned()));
-    }
-
-    fn fault(&self, kind: &str, words: &str) {
-        self.tape.fault(kind, words.to_owned());
-    }
-
-    async fn sleep(&self, time: Duration) {
-        tokio::time::sleep(time).await;
-    }
-
-    async fn way(&self, site: &Site, way: Way) {
-        self.fault("connection", &format!("{site}: {way:?}"));
+    async fn set_way(&self, site: &Site, way: Way) {
         self.cluster(site).set_way(way).await;
     }
 
-    async fn power(&self, site: &Site, power: Power) {
-        self.fault("cluster down", &format!("{site}: power {power:?}"));
+    async fn set_power(&self, site: &Site, power: Power) {
         well(self.cluster(site).set_power(power).await);
     }
 
@@ -223,18 +184,15 @@ impl Stage for Real {
         well(self.cluster(site).back_up().await)
     }
 
-    async fn restore(&self, site: &Site, backup: &Snapshot) {
-        self.fault("restored from backup", &format!("{site} is restored"));
+    async fn put_back(&self, site: &Site, backup: &Snapshot) {
         well(self.cluster(site).restore(backup).await);
     }
 
-    async fn rebuild(&self, site: &Site) {
-        self.fault("identity swapped", &format!("another cluster answers at {site}"));
+    async fn put_another(&self, site: &Site) {
         well(self.cluster(site).rebuild().await);
     }
 
-    async fn compact(&self, site: &Site) {
-        self.fault("compacted (410)", &format!("{site} is compacted"));
+    async fn forget(&self, site: &Site) {
         well(self.cluster(site).compact().await);
     }
 
@@ -242,18 +200,15 @@ impl Stage for Real {
         self.lives.start(replica);
     }
 
-    async fn crash(&self, replica: Replica) {
-        self.fault("controller crash", "the controller is killed");
+    fn kill(&self, replica: Replica) {
         self.lives.crash(replica);
     }
 
-    async fn stop(&self, replica: Replica) {
-        self.fault("controller crash", "a replica of the controller is stopped");
+    fn kill_for_good(&self, replica: Replica) {
         self.lives.stop(replica);
     }
 
-    async fn crash_after(&self, writes: u64) {
-        self.fault("controller crash", &format!("the controller dies {writes} writes from now"));
+    fn kill_after(&self, writes: u64) {
         self.lives.steps().end_after(writes);
     }
 }

@@ -3,10 +3,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
-use crate::tape::Site;
+use crate::{lock::lock, tape::Site};
 
 /// Who answers at each address. Cheap to clone, the same behind all clones.
 #[derive(Clone, Default)]
@@ -15,12 +15,12 @@ pub struct Addresses(Arc<Mutex<BTreeMap<Site, Site>>>);
 impl Addresses {
     /// From now on this cluster answers there.
     pub fn lead(&self, address: &Site, to: &Site) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(address.clone(), to.clone());
+        lock(&self.0).insert(address.clone(), to.clone());
     }
 
     /// The cluster that answers there.
     pub fn behind(&self, address: &Site) -> Site {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(address).unwrap_or(address).clone()
+        lock(&self.0).get(address).unwrap_or(address).clone()
     }
 }
 

@@ -2,27 +2,30 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use apiserver::Who;
 use atoll::{
     admin::Ask,
+    cli::INSTALLATION,
     controller::lease::{Ended, Identity},
     dialect,
     metrics::Metrics,
     operator::{self, Settings, Surroundings},
-    plan::name::{Namespace, Uid},
+    plan::name::Namespace,
     server::Health,
-    worker::{contact, pool::Master, registration::SecretNamespaces, timing},
+    worker::{connect::Connect, contact, pool::Master, registration::SecretNamespaces, timing},
 };
+use kube::Client;
 use tokio::{task::AbortHandle, time::sleep};
 
 use crate::{
     ask::Members,
     connect::Simulated,
     link::Links,
+    lock::lock,
     tape::{Event, Life, Party, Site, Tape},
 };
 
@@ -70,7 +73,7 @@ impl Lives {
     }
 
     fn state<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        work(&mut self.0.state.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut lock(&self.0.state))
     }
 
     /// Starts a replica, which goes on from one life to the next until it is stopped.
@@ -127,6 +130,20 @@ impl Lives {
         metrics.iter().map(|metrics| metrics.text().unwrap_or_default()).collect()
     }
 
+    fn begin(&self, life: Life, pod: String, metrics: Metrics) -> One {
+        let Shared { links, master, members, seed, .. } = &*self.0;
+        One {
+            life,
+            pod,
+            jitter: seed ^ u64::from(life.0),
+            master: links.client(Party::Controller(life), master, Who::Token(TOKEN.to_owned())),
+            connect: Arc::new(Simulated { links: links.clone(), life }),
+            members: members.clone(),
+            links: links.clone(),
+            metrics,
+        }
+    }
+
     async fn supervise(&self, replica: Replica) {
         loop {
             let (life, name, metrics) = self.state(|state| {
@@ -141,16 +158,15 @@ impl Lives {
                 (life, format!("atoll-{}-{pod}", replica.0), metrics)
             });
             self.0.tape.note(Event::Controller(life, "begins"));
-            let task = tokio::spawn(live(self.0.clone(), life, name, metrics));
+            let lives = self.clone();
+            let task = tokio::spawn(async move { lives.begin(life, name, metrics).live().await });
             self.state(|state| {
                 if let Some(running) = state.running.get_mut(&replica) {
                     running.task = Some(task.abort_handle());
                 }
             });
             let what = match task.await {
-                Ok(Ok(Ended::Lost)) => "ends: the lease is lost",
-                Ok(Ok(Ended::Stopped)) => "ends",
-                Ok(Err(())) => "ends: the master cannot be reached",
+                Ok(ended) => ended,
                 Err(error) if error.is_panic() => {
                     self.0.tape.violate("P1 panic", format!("{life} panics"));
                     "panics"
@@ -165,28 +181,53 @@ impl Lives {
     }
 }
 
-/// One life, from connecting to the master to the end: what `atoll run` does.
-async fn live(shared: Arc<Shared>, life: Life, name: String, metrics: Metrics) -> Result<Ended, ()> {
-    let client = shared.links.client(Party::Controller(life), &shared.master, Who::Token(TOKEN.to_owned()));
-    let uid: Uid = contact::identity(&client, timing::CALL_DEADLINE).await.map_err(|_| ())?;
-    let master = Master { uid, client, namespace: Namespace::from(NAMESPACE) };
-    let settings = Settings {
-        installation: "atoll".to_owned(),
-        lease: "atoll".to_owned(),
-        identity: Identity(name),
-        secrets: SecretNamespaces { own: master.namespace.clone(), listed: [Namespace::from("default")].into() },
-        contexts: None,
-        manifests: dialect::Settings::default(),
-        disabled: [].into(),
-        jitter: shared.seed ^ u64::from(life.0),
-    };
-    let members = shared.members.clone();
-    let links = shared.links.clone();
-    let surroundings = Surroundings {
-        connect: Arc::new(Simulated { links: shared.links.clone(), life }),
-        ask: Box::new(move |clients| Arc::new(members.asked_by(links, life, clients)) as Arc<dyn Ask>),
-        metrics,
-        health: Health::default(),
-    };
-    Ok(operator::run(master, settings, surroundings, std::future::pending()).await)
+/// One life of the controller, and what it reaches the world by.
+pub struct One {
+    /// Which.
+    pub life: Life,
+    /// The name of its pod.
+    pub pod: String,
+    /// What its pauses vary by.
+    pub jitter: u64,
+    /// The master.
+    pub master: Client,
+    /// The way to workers.
+    pub connect: Arc<dyn Connect>,
+    /// Who answers questions to members.
+    pub members: Members,
+    /// What those questions pass through.
+    pub links: Links,
+    /// What it counts.
+    pub metrics: Metrics,
+}
+
+impl One {
+    /// Lives, from connecting to the master to the end, as `atoll run` does. Says how it ended.
+    pub async fn live(self) -> &'static str {
+        let Self { life, pod, jitter, master: client, connect, members, links, metrics } = self;
+        let Ok(uid) = contact::identity(&client, timing::CALL_DEADLINE).await else {
+            return "ends: the master cannot be reached";
+        };
+        let master = Master { uid, client, namespace: Namespace::from(NAMESPACE) };
+        let settings = Settings {
+            installation: INSTALLATION.to_owned(),
+            lease: "atoll".to_owned(),
+            identity: Identity(pod),
+            secrets: SecretNamespaces { own: master.namespace.clone(), listed: [Namespace::from("default")].into() },
+            contexts: None,
+            manifests: dialect::Settings::default(),
+            disabled: [].into(),
+            jitter,
+        };
+        let surroundings = Surroundings {
+            connect,
+            ask: Box::new(move |clients| Arc::new(members.asked_by(links, life, clients)) as Arc<dyn Ask>),
+            metrics,
+            health: Health::default(),
+        };
+        match operator::run(master, settings, surroundings, std::future::pending()).await {
+            Ended::Lost => "ends: the lease is lost",
+            Ended::Stopped => "ends",
+        }
+    }
 }

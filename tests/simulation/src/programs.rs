@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use atoll::{
@@ -13,6 +13,7 @@ use atoll::{
 use crate::{
     entropy,
     etcd::{Etcds, Network, ProcessId, Start},
+    lock::lock,
     place::Place,
     tape::{Event, Tape},
     world::{Container, Exit, Programs, RunId, net::Net},
@@ -51,7 +52,7 @@ struct Peers {
 impl Network for Peers {
     fn dial(&self, from: &Place, address: &str) -> Option<(ProcessId, u16)> {
         let (run, port) = self.net.dial(from, address)?;
-        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        let runs = lock(&self.runs);
         match runs.running.get(&run)? {
             Run::Etcd(process) => Some((*process, port)),
             Run::Ended(_) | Run::Asking => None,
@@ -101,7 +102,7 @@ impl Processes {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Runs) -> T) -> T {
-        work(&mut self.runs.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut lock(&self.runs))
     }
 
     fn tell(&self, words: String) {

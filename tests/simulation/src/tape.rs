@@ -5,16 +5,18 @@ use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
     hash::{DefaultHasher, Hasher},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use apiserver::Commit;
 use bytes::Bytes;
+use http::{Method, Request};
 
 use crate::{
     check::{Check, Truth, Violation},
     entropy,
+    lock::lock,
 };
 
 /// How many events a failing run can show.
@@ -58,6 +60,19 @@ pub struct Call {
 }
 
 impl Call {
+    /// A request as it is sent.
+    pub fn of(number: u64, life: Life, site: Site, request: &Request<Bytes>) -> Self {
+        Self {
+            number,
+            life,
+            site,
+            verb: verb(request),
+            path: request.uri().path().to_owned(),
+            query: request.uri().query().unwrap_or_default().to_owned(),
+            body: request.body().clone(),
+        }
+    }
+
     /// Whether it changes anything.
     pub fn is_write(&self) -> bool {
         !matches!(self.verb, "GET" | "WATCH") && !self.path.contains("accessreviews")
@@ -66,6 +81,20 @@ impl Call {
     /// Whether it is a step of a database's or a worker's life: neither a lease nor an event.
     pub fn is_step(&self) -> bool {
         self.is_write() && !self.path.contains("/leases") && !self.path.contains("/events")
+    }
+}
+
+/// The method of a request, or `WATCH`.
+pub fn verb<B>(request: &Request<B>) -> &'static str {
+    let query = request.uri().query().unwrap_or_default();
+    match *request.method() {
+        Method::GET if query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1")) => "WATCH",
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => "OTHER",
     }
 }
 
@@ -183,7 +212,7 @@ impl Tape {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut lock(&self.0))
     }
 
     /// What checks may look at, once it is there.

@@ -6,7 +6,7 @@ mod workload;
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -17,6 +17,7 @@ pub use workload::{WORKLOADS, workload};
 
 use crate::{
     check::Violation,
+    lock::{into_inner, lock},
     play::{Options, Outcome, play},
     script::{Script, draw},
     tape::Figures,
@@ -93,7 +94,7 @@ pub fn run(title: &str, plans: impl Iterator<Item = Plan> + Send, options: &Opti
             });
         }
     });
-    tally.into_inner().unwrap_or_else(PoisonError::into_inner)
+    into_inner(tally)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -167,8 +168,4 @@ impl Tally {
 /// Plans from seeds.
 pub fn seeds(first: u64, count: u64) -> impl Iterator<Item = Plan> + Send {
     (first..first.saturating_add(count)).map(|seed| Plan { name: format!("seed {seed}"), script: draw(seed) })
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,12 +9,11 @@ pub use super::durable::durable;
 use super::{
     Truth,
     look::{
-        MASTER, Stage, all, called, engine_id, foreign, identity, is_deleting, member, members, name, namespace,
-        object, owner, record, site_of, stage, text, uid,
+        MASTER, Stage, all, called, condition, condition_of, engine_id, foreign, identity, is_deleting, member,
+        members, name, namespace, object, owner, record, site_of, stage, text, uid,
     },
     request::{CLAIMS, DATABASES, NAMESPACES, PARTS, SERVICES, WORKERS},
     sight::majority,
-    status::condition,
 };
 use crate::{
     etcd::{ClusterId, MemberId, View},
@@ -45,7 +44,11 @@ pub fn settled_as(truth: &Truth, expected: &Expectation) -> Result<(), String> {
             site_of(truth, text(&worker, "/status/identity")).is_some_and(|site| expected.unreachable.contains(site));
         let (status, reason) = condition(&worker, "Ready");
         if status != "True" && !gone {
-            return Err(format!("worker {} is not ready ({reason}): {}", name(&worker), message(&worker, "Ready")));
+            return Err(format!(
+                "worker {} is not ready ({reason}): {}",
+                name(&worker),
+                text(condition_of(&worker, "Ready"), "/message")
+            ));
         }
     }
     let databases = all(truth, MASTER, DATABASES);
@@ -71,12 +74,6 @@ pub fn settled_as(truth: &Truth, expected: &Expectation) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-fn message<'a>(object: &'a Value, kind: &str) -> &'a str {
-    let conditions = object["status"]["conditions"].as_array();
-    let found = conditions.into_iter().flatten().find(|condition| condition["type"] == kind);
-    found.map(|found| text(found, "/message")).unwrap_or_default()
 }
 
 fn judge(truth: &Truth, database: &Value, views: &[View]) -> Result<(), String> {

@@ -13,8 +13,7 @@ use super::{
 };
 use crate::tape::Site;
 
-/// The master's name.
-pub const MASTER: &str = "master";
+pub use crate::place::MASTER;
 
 /// The finalizer by which the controller holds a database's resource.
 pub const FINALIZER: &str = "atoll.dev/database";
@@ -58,6 +57,18 @@ pub fn worker(truth: &Truth, name: &str) -> Option<Arc<Value>> {
 /// A text in an object, empty where there is none.
 pub fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A condition in an object's status; null where there is none.
+pub fn condition_of<'a>(object: &'a Value, kind: &str) -> &'a Value {
+    let conditions = object["status"]["conditions"].as_array();
+    conditions.into_iter().flatten().find(|condition| condition["type"] == kind).unwrap_or(&Value::Null)
+}
+
+/// Status and reason of a condition; empty where there is none.
+pub fn condition<'a>(object: &'a Value, kind: &str) -> (&'a str, &'a str) {
+    let condition = condition_of(object, kind);
+    (text(condition, "/status"), text(condition, "/reason"))
 }
 
 /// `metadata.uid`.

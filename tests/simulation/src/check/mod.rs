@@ -17,7 +17,6 @@ mod namespaces;
 mod ownership;
 mod pace;
 mod place;
-mod quiet;
 mod record;
 mod request;
 mod right_cluster;
@@ -36,7 +35,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use apiserver::ApiServer;
 
-pub use quiet::Quiet;
+pub use look::condition_of;
 pub use secrecy::leak;
 
 use crate::{

@@ -10,9 +10,10 @@ use serde_json::Value;
 
 use super::{
     Check, Truth,
-    look::{self, MASTER, all, identity, member, members, name, object, owner, record, recorded, text, worker},
+    look::{
+        self, MASTER, all, condition, identity, member, members, name, object, owner, record, recorded, text, worker,
+    },
     request::{JOBS, NAMESPACES, Request, SERVICES, WORKERS, body},
-    status::condition,
 };
 use crate::tape::{Answer, Call, Event, Life, Site};
 

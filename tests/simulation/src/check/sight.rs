@@ -1,12 +1,12 @@
 //! What the processes of databases look like, asked once a moment for all checks.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use super::Truth;
-use crate::etcd::View;
+use crate::{etcd::View, lock::lock};
 
 /// What processes looked like last.
 #[derive(Clone, Default)]
@@ -21,7 +21,7 @@ struct Look {
 impl Sight {
     /// What they look like at this glance.
     pub fn at(&self, now: Duration, truth: &Truth) -> Arc<Vec<View>> {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.0);
         match &*last {
             Some(look) if look.at == now => look.views.clone(),
             _ => {

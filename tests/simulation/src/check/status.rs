@@ -10,7 +10,9 @@ use serde_json::Value;
 
 use super::{
     Check, Truth,
-    look::{MASTER, Stage, all, called, engine_id, is_deleting, members, name, record, site_of, stage, text},
+    look::{
+        MASTER, Stage, all, called, condition, engine_id, is_deleting, members, name, record, site_of, stage, text,
+    },
     request::{DATABASES, LEASES, PODS, WORKERS},
     sight::{Sight, majority},
 };
@@ -180,13 +182,6 @@ impl Check for HonestStatus {
             _ => Ok(()),
         }
     }
-}
-
-/// Status and reason of a condition; empty where there is none.
-pub fn condition<'a>(object: &'a Value, kind: &str) -> (&'a str, &'a str) {
-    let conditions = object["status"]["conditions"].as_array();
-    let found = conditions.into_iter().flatten().find(|condition| condition["type"] == kind);
-    found.map_or(("", ""), |found| (text(found, "/status"), text(found, "/reason")))
 }
 
 /// `S12 honest workers`: what stands written of workers, while somebody leads who could have corrected it.

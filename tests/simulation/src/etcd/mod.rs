@@ -27,10 +27,11 @@ mod version;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
+use crate::lock::lock;
 pub use crate::place::Place;
 pub use ids::{ClusterId, MemberId, ProcessId};
 pub use inspect::{Founding, History, Role, View};
@@ -151,7 +152,7 @@ impl Etcds {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// The state, about to be changed.

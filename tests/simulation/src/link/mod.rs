@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -18,7 +18,7 @@ use apiserver::{ApiServer, Who};
 use atoll::worker::timing;
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use kube::{Client, client::Body};
 use tokio::{
@@ -30,7 +30,9 @@ pub use weather::{How, Power, Shot, Watching, Way, Weather, Which};
 
 use crate::{
     addresses::Addresses,
-    tape::{Answer, Call, Event, Life, Party, Site, Tape},
+    countdown::Countdown,
+    lock::lock,
+    tape::{Answer, Call, Event, Life, Party, Site, Tape, verb},
 };
 
 /// What comes back.
@@ -49,15 +51,10 @@ struct Shared {
     random: Mutex<fastrand::Rng>,
     numbers: AtomicU64,
     dead: Mutex<BTreeSet<Life>>,
-    crash: Mutex<Option<Crash>>,
+    crash: Countdown,
     crashed: Notify,
     /// Who is answered at this moment: in one thread, whoever commits does it for them.
     serving: Mutex<Party>,
-}
-
-/// Ends a life after so many steps.
-struct Crash {
-    left: u64,
 }
 
 impl Links {
@@ -71,7 +68,7 @@ impl Links {
             random: Mutex::new(fastrand::Rng::with_seed(seed ^ 0x006c_696e_6b73)),
             numbers: AtomicU64::new(0),
             dead: Mutex::default(),
-            crash: Mutex::default(),
+            crash: Countdown::default(),
             crashed: Notify::new(),
             serving: Mutex::new(Party::Person),
         }))
@@ -106,7 +103,7 @@ impl Links {
 
     /// The controller ends after so many steps from now, right after the API server has carried out the last.
     pub fn crash_after(&self, steps: u64) {
-        *lock(&self.0.crash) = (steps > 0).then_some(Crash { left: steps });
+        self.0.crash.begin(steps);
     }
 
     /// Waits until [`Links::crash_after`] has come to its end.
@@ -181,15 +178,8 @@ impl Link {
         if self.shared.is_dead(self.party) {
             return std::future::pending().await;
         }
-        let call = Arc::new(Call {
-            number: self.shared.numbers.fetch_add(1, Ordering::Relaxed),
-            life,
-            site: self.site.clone(),
-            verb: verb(&request),
-            path: request.uri().path().to_owned(),
-            query: request.uri().query().unwrap_or_default().to_owned(),
-            body: request.body().clone(),
-        });
+        let number = self.shared.numbers.fetch_add(1, Ordering::Relaxed);
+        let call = Arc::new(Call::of(number, life, self.site.clone(), &request));
         self.shared.tape.note(Event::Sent(call.clone()));
         // What is sent is on its way, whether or not its sender still waits, or still lives.
         let (reply, replied) = oneshot::channel();
@@ -265,7 +255,7 @@ impl Link {
             _ => Answer::Code(code),
         };
         note(answer);
-        if call.is_step() && code < 400 && shared.is_last_step() {
+        if call.is_step() && code < 400 && shared.crash.is_over() {
             shared.die_of_step(life);
             return None;
         }
@@ -333,40 +323,9 @@ impl Shared {
         Some(Response::from_parts(parts, body.map_err(io::Error::other).boxed_unsync()))
     }
 
-    fn is_last_step(&self) -> bool {
-        let mut crash = lock(&self.crash);
-        let Some(Crash { left }) = crash.as_mut() else { return false };
-        *left -= 1;
-        let last = *left == 0;
-        if last {
-            *crash = None;
-        }
-        last
-    }
-
     fn die_of_step(&self, life: Life) {
         lock(&self.dead).insert(life);
         self.crashed.notify_one();
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn verb(request: &Request<Bytes>) -> &'static str {
-    let watches = request
-        .uri()
-        .query()
-        .is_some_and(|query| query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1")));
-    match *request.method() {
-        Method::GET if watches => "WATCH",
-        Method::GET => "GET",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        _ => "OTHER",
     }
 }
 

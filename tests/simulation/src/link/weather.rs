@@ -2,13 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::lock::lock;
 use crate::tape::{Call, Life, Site};
 
 /// How packets fare on the way to one cluster.
@@ -125,7 +126,7 @@ struct Local {
 
 impl Weather {
     fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut lock(&self.0))
     }
 
     fn at<T>(&self, site: &Site, work: impl FnOnce(&mut Local) -> T) -> T {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use atoll::dialect::k8scluster::crd::K8sCluster;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, ResourceQuota, Secret, Service};
 use kube::{
     Api, ResourceExt,
@@ -15,11 +14,12 @@ use crate::{
     entropy,
     link::{Watching, Way},
     lives::{NAMESPACE, Replica},
+    place::Place,
     script::{Act, Base, Network, Step},
     stage::{
         Stage,
         people::{DATABASES, People, Services, Wanted},
-        simulated::{Behind, Simulated, place},
+        simulated::{Behind, Simulated},
     },
     tape::Site,
 };
@@ -118,9 +118,9 @@ async fn cluster(stage: &Simulated, act: &Act, lasts: Duration) {
         Act::WithholdLoadBalancers(site) => withhold(stage, site, crate::world::Goods::LoadBalancers, lasts).await,
         Act::WithholdScheduling(site) => withhold(stage, site, crate::world::Goods::Scheduling, lasts).await,
         Act::Partition(one, other) => {
-            stage.net().cut(&place(one), &place(other));
+            stage.net().cut(&Place::of(one), &Place::of(other));
             stage.sleep(lasts).await;
-            stage.net().heal(&place(one), &place(other));
+            stage.net().heal(&Place::of(one), &Place::of(other));
         }
         act => member(stage, act, lasts).await,
     }
@@ -282,7 +282,7 @@ async fn registration(stage: &Simulated, act: &Act, lasts: Duration) {
     let delete = DeleteParams::default();
     match act {
         Act::Unregister(name) => {
-            let clusters: Api<K8sCluster> = Api::all(stage.person(&stage.master()));
+            let clusters = stage.registrations();
             tried(stage, async || clusters.delete(name, &delete).await).await;
             stage.sleep(lasts).await;
             stage.register(&Site::from(name.as_str())).await;

@@ -11,8 +11,8 @@ use kube::{
 use serde_json::json;
 
 use super::tools::{
-    annotate, api, begin, done, everything, loosen_schema, nothing_is_left, observed, pod, remove, resize, resource,
-    says, standing, three, uid, until_told, untouched, within,
+    annotate, api, begin, done, everything, loosen_schema, nothing_is_left, observed, pod, remove, resize, says,
+    standing, three, uid, until_told, untouched, within,
 };
 use crate::{
     entropy,
@@ -311,7 +311,7 @@ pub async fn a_master_restored_from_before_a_database_founds_nothing_over_it(sta
     stage.stop(Replica(0)).await;
     stage.start(Replica(0)).await;
     stage.sleep(Duration::from_secs(30)).await;
-    assert!(resource(stage, "a").await.is_null());
+    assert!(stage.resource("a").await.is_null());
     untouched(stage, "a", &before).await;
     stage.create(&Wanted::named("a")).await;
     says(&until_told(stage, "a", "RecordFound", "False", "RecordLost").await, &old);

@@ -13,7 +13,7 @@ pub async fn a_manifest_that_was_spoilt_and_repaired_heals_without_hands(stage: 
     begin(stage).await;
     stage.run(&Wanted::named("a")).await;
     let before = standing(stage, "a").await;
-    let good = super::tools::resource(stage, "a").await["spec"]["componentSpecs"][0].clone();
+    let good = stage.resource("a").await["spec"]["componentSpecs"][0].clone();
     for (field, bad, kind, reason) in [
         ("componentDef", json!("mysql-8.0"), "Accepted", ""),
         ("serviceVersion", json!("99.0.0"), "Accepted", ""),

@@ -6,6 +6,7 @@ use super::tools::{begin, standing, state, three, until_told, untouched};
 use crate::{
     link::Way,
     lives::Replica,
+    place::Place,
     stage::{
         Simulated, Stage,
         people::{People, Wanted},
@@ -29,20 +30,16 @@ pub async fn a_worker_lost_while_a_database_is_founded_brings_no_second_founding
 }
 
 async fn token(stage: &impl Stage) -> String {
-    super::tools::resource(stage, "a").await["status"]["atoll"]["stage"]["token"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned()
+    stage.resource("a").await["status"]["atoll"]["stage"]["token"].as_str().unwrap_or_default().to_owned()
 }
 
 /// Row 60: the members cannot reach each other, and later they can.
 pub async fn members_that_cannot_reach_each_other_found_nothing_alone(stage: &Simulated) {
     begin(stage).await;
     let sites = three(stage);
-    let place = crate::stage::simulated::place;
     stage.fault("peers partitioned", "no worker's pods reach another one's");
     for (one, other) in [(0, 1), (0, 2), (1, 2)] {
-        stage.net().cut(&place(&sites[one]), &place(&sites[other]));
+        stage.net().cut(&Place::of(&sites[one]), &Place::of(&sites[other]));
     }
     stage.create(&Wanted::named("a")).await;
     stage.sleep(Duration::from_mins(3)).await;
@@ -52,7 +49,7 @@ pub async fn members_that_cannot_reach_each_other_found_nothing_alone(stage: &Si
     }
     let before = standing(stage, "a").await;
     for (one, other) in [(0, 1), (0, 2), (1, 2)] {
-        stage.net().heal(&place(&sites[one]), &place(&sites[other]));
+        stage.net().heal(&Place::of(&sites[one]), &Place::of(&sites[other]));
     }
     stage.until_phase("a", "Running").await;
     untouched(stage, "a", &before).await;

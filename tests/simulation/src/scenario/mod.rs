@@ -19,7 +19,7 @@ mod volumes;
 
 use futures::{FutureExt as _, future::LocalBoxFuture};
 
-pub use play::{Played, play, play_without};
+pub use play::{Played, play, play_without, words};
 
 use crate::stage::{Simulated, Stage};
 

@@ -9,10 +9,7 @@ use crate::{
     check::{self, Violation},
     entropy,
     script::Network,
-    stage::{
-        Simulated,
-        simulated::{MASTER, Settings},
-    },
+    stage::{MASTER, Simulated, simulated::Settings},
 };
 
 /// How many of the last lines a scenario that fails shows, unless `ATOLL_TAPE` says otherwise.
@@ -129,7 +126,8 @@ fn told(stage: &Simulated) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn words(panic: &(dyn std::any::Any + Send)) -> String {
+/// What a scenario that panicked said.
+pub fn words(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("it panics").to_owned()
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::tools::{begin, resource, says, standing, state, three, until_told, untouched};
+use super::tools::{begin, says, standing, state, three, until_told, untouched};
 use crate::{
     link::Power,
+    place::Place,
     stage::{
         Simulated, Stage,
         people::{People, Wanted},
-        simulated::place,
     },
 };
 
@@ -42,7 +42,7 @@ pub async fn what_an_isolated_member_says_of_itself_is_not_believed(stage: &Simu
     let sites = three(stage);
     stage.fault("peers partitioned", &format!("the leader in {} hears nothing of the others", sites[leader]));
     for other in (0..3).filter(|other| *other != leader) {
-        stage.net().cut(&place(&sites[leader]), &place(&sites[other]));
+        stage.net().cut(&Place::of(&sites[leader]), &Place::of(&sites[other]));
     }
     let told = async || {
         let leaders = leaders(stage).await;
@@ -52,7 +52,7 @@ pub async fn what_an_isolated_member_says_of_itself_is_not_believed(stage: &Simu
     assert_eq!(stage.phase("a").await, "Abnormal");
     untouched(stage, "a", &before).await;
     for other in (0..3).filter(|other| *other != leader) {
-        stage.net().heal(&place(&sites[leader]), &place(&sites[other]));
+        stage.net().heal(&Place::of(&sites[leader]), &Place::of(&sites[other]));
     }
     stage.until_phase("a", "Running").await;
     untouched(stage, "a", &before).await;
@@ -60,7 +60,7 @@ pub async fn what_an_isolated_member_says_of_itself_is_not_believed(stage: &Simu
 
 /// Which members are told to lead.
 async fn leaders(stage: &Simulated) -> Vec<usize> {
-    let found = resource(stage, "a").await;
+    let found = stage.resource("a").await;
     let members = found["status"]["members"].as_array().cloned().unwrap_or_default();
     (0..members.len()).filter(|number| members[*number]["role"] == "leader").collect()
 }

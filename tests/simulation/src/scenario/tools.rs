@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Debug, time::Duration};
 
-use atoll::{
-    dialect::k8scluster::crd::K8sCluster,
-    plan::{database::DatabaseKind, labels},
-};
+use atoll::plan::{database::DatabaseKind, labels};
 use k8s_openapi::{
     api::{
         batch::v1::Job,
@@ -27,7 +24,7 @@ use crate::{
     lives::{NAMESPACE, Replica},
     stage::{
         Stage,
-        people::{DATABASES, People},
+        people::{DATABASES, People, registration},
     },
     tape::Site,
 };
@@ -186,9 +183,11 @@ pub async fn change<K: Kind>(stage: &impl Stage, site: &Site, name: &str, patch:
 
 /// A person annotates a database. `null` takes the annotation away.
 pub async fn annotate(stage: &impl Stage, name: &str, key: &str, value: impl Into<Value>) {
-    let mut annotations = serde_json::Map::new();
-    annotations.insert(key.to_owned(), value.into());
-    stage.edit(name, json!({ "metadata": { "annotations": annotations } })).await;
+    stage.edit(name, annotation(key, value.into())).await;
+}
+
+fn annotation(key: &str, value: Value) -> Value {
+    json!({ "metadata": { "annotations": { key: value } } })
 }
 
 /// The UID of a database's resource.
@@ -196,20 +195,14 @@ pub async fn uid(stage: &impl Stage, name: &str) -> String {
     stage.database(name).await.and_then(|found| found.uid()).unwrap_or_default()
 }
 
-/// A database's resource as JSON; null where there is none.
-pub async fn resource(stage: &impl Stage, name: &str) -> Value {
-    let found = stage.database(name).await;
-    found.and_then(|found| serde_json::to_value(found).ok()).unwrap_or_default()
-}
-
 /// What the status says of a member: `Ready`, `Unknown` …
 pub async fn state(stage: &impl Stage, name: &str, member: usize) -> String {
-    resource(stage, name).await["status"]["members"][member]["state"].as_str().unwrap_or_default().to_owned()
+    stage.resource(name).await["status"]["members"][member]["state"].as_str().unwrap_or_default().to_owned()
 }
 
 /// Why the status says so.
 pub async fn why(stage: &impl Stage, name: &str, member: usize) -> String {
-    resource(stage, name).await["status"]["members"][member]["why"].as_str().unwrap_or_default().to_owned()
+    stage.resource(name).await["status"]["members"][member]["why"].as_str().unwrap_or_default().to_owned()
 }
 
 /// Waits until the status says this of a member.
@@ -245,7 +238,7 @@ pub async fn until_ready(stage: &impl Stage, name: &str) {
 
 /// Changes the component of a database's manifest.
 pub async fn respec(stage: &impl Stage, name: &str, alter: impl Fn(&mut Value)) {
-    let mut found = resource(stage, name).await;
+    let mut found = stage.resource(name).await;
     let components = &mut found["spec"]["componentSpecs"];
     alter(&mut components[0]);
     stage.edit(name, json!({ "spec": { "componentSpecs": components } })).await;
@@ -259,7 +252,7 @@ pub async fn resize(stage: &impl Stage, name: &str, cpu: &str) {
 
 /// Whether the status is about the manifest as it is now.
 pub async fn observed(stage: &impl Stage, name: &str) -> bool {
-    let found = resource(stage, name).await;
+    let found = stage.resource(name).await;
     found["status"]["observedGeneration"] == found["metadata"]["generation"]
 }
 
@@ -288,7 +281,7 @@ pub async fn untouched(stage: &impl Stage, name: &str, before: &BTreeMap<String,
 /// A person deletes a worker's registration.
 pub async fn unregister(stage: &impl Stage, name: &str) {
     stage.say(&format!("deletes the registration {name}"));
-    let clusters: Api<K8sCluster> = Api::all(stage.person(&stage.master()));
+    let clusters = stage.registrations();
     done(stage, "a registration is deleted", async || clusters.delete(name, &DeleteParams::default()).await).await;
     stage
         .until(&format!("registration {name} is gone"), async || matches!(clusters.get_opt(name).await, Ok(None)))
@@ -299,18 +292,13 @@ pub async fn unregister(stage: &impl Stage, name: &str) {
 pub async fn register_with(stage: &impl Stage, name: &str, kubeconfig: &str) {
     stage.say(&format!("registers {name} with a kubeconfig of {} bytes", kubeconfig.len()));
     stage.put_kubeconfig(name, kubeconfig).await;
-    let cluster = json!({
-        "apiVersion": "k8s.oceanbase.com/v1alpha1", "kind": "K8sCluster", "metadata": { "name": name },
-        "spec": { "name": name, "kubeConfigSecretRef": { "name": format!("kubeconfig-{name}") } },
-    });
-    let cluster: K8sCluster = serde_json::from_value(cluster).expect("a K8sCluster");
-    let clusters: Api<K8sCluster> = Api::all(stage.person(&stage.master()));
+    let (clusters, cluster) = (stage.registrations(), registration(name));
     done(stage, "a K8sCluster is registered", async || clusters.create(&PostParams::default(), &cluster).await).await;
 }
 
 /// The identity that is pinned for a worker.
 pub async fn worker_identity(stage: &impl Stage, name: &str) -> String {
-    let clusters: Api<K8sCluster> = Api::all(stage.person(&stage.master()));
+    let clusters = stage.registrations();
     let found = done(stage, "looking at a registration", async || clusters.get_opt(name).await).await;
     found.and_then(|cluster| cluster.status?.identity).unwrap_or_default()
 }
@@ -318,10 +306,8 @@ pub async fn worker_identity(stage: &impl Stage, name: &str) -> String {
 /// A person annotates a worker's registration.
 pub async fn annotate_worker(stage: &impl Stage, name: &str, key: &str, value: &str) {
     stage.say(&format!("annotates the registration {name} with {key}={value}"));
-    let clusters: Api<K8sCluster> = Api::all(stage.person(&stage.master()));
-    let mut annotations = serde_json::Map::new();
-    annotations.insert(key.to_owned(), value.into());
-    let patch = json!({ "metadata": { "annotations": annotations } });
+    let clusters = stage.registrations();
+    let patch = annotation(key, value.into());
     let params = PatchParams::default();
     done(stage, "a registration is annotated", async || clusters.patch(name, &params, &Patch::Merge(&patch)).await)
         .await;

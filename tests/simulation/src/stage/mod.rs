@@ -5,28 +5,53 @@
 pub mod people;
 pub mod simulated;
 
-use std::time::Duration;
+use std::{future::ready, time::Duration};
 
 use kube::Client;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use simulated::Simulated;
 
+pub use crate::place::MASTER;
+
 use crate::{
+    entropy,
+    etcd::Etcds,
     link::{Power, Way},
     lives::Replica,
     programs::Processes,
-    tape::Site,
+    tape::{Event, Site, Tape},
     world::{World, net::Net},
 };
 
-/// What an API server held at some moment.
+/// What goes on by itself on every stage, until the handles go: databases live, and the tape is looked at.
+pub fn background(tape: &Tape, etcds: &Etcds) -> [AbortOnDropHandle<()>; 2] {
+    let (tape, etcds) = (tape.clone(), etcds.clone());
+    let ticking = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            etcds.tick(entropy::elapsed());
+        }
+    });
+    let glancing = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            tape.note(Event::Glance);
+        }
+    });
+    [AbortOnDropHandle::new(ticking), AbortOnDropHandle::new(glancing)]
+}
+
+/// Where scenarios take place.
+///
+/// What a person or a scenario does is told here, once for all stages; how it is done is a stage's own (`set_…`, `put_…`).
 pub trait Stage {
     /// A backup of an API server's etcd.
     type Backup;
 
-    /// The cluster that Atoll runs in.
-    fn master(&self) -> Site;
-    /// The others.
+    /// What happens.
+    fn tape(&self) -> &Tape;
+    /// The clusters but the master.
     fn workers(&self) -> Vec<Site>;
     /// A person's own connection to a cluster, with all rights and good weather.
     fn person(&self, site: &Site) -> Client;
@@ -38,33 +63,96 @@ pub trait Stage {
     fn net(&self) -> &Net;
     /// What pods run.
     fn processes(&self) -> &Processes;
-
-    /// Says what happens, for whoever reads a failing run.
-    fn say(&self, words: &str);
-    /// Counts a fault, and says it.
-    fn fault(&self, kind: &str, words: &str);
-    /// Waits.
-    fn sleep(&self, time: Duration) -> impl Future<Output = ()>;
-
-    /// Sets how packets between the controller and a cluster's API server fare.
-    fn way(&self, site: &Site, way: Way) -> impl Future<Output = ()>;
-    /// Stops (`kill -9`) or starts a cluster's API server, for everybody.
-    fn power(&self, site: &Site, power: Power) -> impl Future<Output = ()>;
     /// Takes a backup of a cluster's API server.
     fn back_up(&self, site: &Site) -> impl Future<Output = Self::Backup>;
-    /// Restores it: objects and resource versions go back. What runs, runs on.
-    fn restore(&self, site: &Site, backup: &Self::Backup) -> impl Future<Output = ()>;
-    /// From now on another, empty cluster answers at the address of this one, and takes its credentials.
-    fn rebuild(&self, site: &Site) -> impl Future<Output = ()>;
-    /// Every resource version before now is forgotten.
-    fn compact(&self, site: &Site) -> impl Future<Output = ()>;
-
     /// Starts a replica of the controller.
     fn start(&self, replica: Replica) -> impl Future<Output = ()>;
+
+    /// Does what [`Stage::way`] tells.
+    fn set_way(&self, site: &Site, way: Way) -> impl Future<Output = ()>;
+    /// Does what [`Stage::power`] tells.
+    fn set_power(&self, site: &Site, power: Power) -> impl Future<Output = ()>;
+    /// Does what [`Stage::restore`] tells.
+    fn put_back(&self, site: &Site, backup: &Self::Backup) -> impl Future<Output = ()>;
+    /// Does what [`Stage::rebuild`] tells.
+    fn put_another(&self, site: &Site) -> impl Future<Output = ()>;
+    /// Does what [`Stage::compact`] tells.
+    fn forget(&self, site: &Site) -> impl Future<Output = ()>;
+    /// Does what [`Stage::crash`] tells.
+    fn kill(&self, replica: Replica);
+    /// Does what [`Stage::stop`] tells.
+    fn kill_for_good(&self, replica: Replica);
+    /// Does what [`Stage::crash_after`] tells.
+    fn kill_after(&self, writes: u64);
+
+    /// The cluster that Atoll runs in.
+    fn master(&self) -> Site {
+        Site::from(MASTER)
+    }
+
+    /// Says what happens, for whoever reads a failing run.
+    fn say(&self, words: &str) {
+        self.tape().note(Event::Person(words.to_owned()));
+    }
+
+    /// Counts a fault, and says it.
+    fn fault(&self, kind: &str, words: &str) {
+        self.tape().fault(kind, words.to_owned());
+    }
+
+    /// Waits.
+    fn sleep(&self, time: Duration) -> impl Future<Output = ()> {
+        tokio::time::sleep(time)
+    }
+
+    /// Sets how packets between the controller and a cluster's API server fare.
+    fn way(&self, site: &Site, way: Way) -> impl Future<Output = ()> {
+        self.fault("connection", &format!("{site}: {way:?}"));
+        self.set_way(site, way)
+    }
+
+    /// Stops (`kill -9`) or starts a cluster's API server, for everybody.
+    fn power(&self, site: &Site, power: Power) -> impl Future<Output = ()> {
+        self.fault("cluster down", &format!("{site}: power {power:?}"));
+        self.set_power(site, power)
+    }
+
+    /// Restores a cluster from a backup: objects and resource versions go back. What runs, runs on.
+    fn restore(&self, site: &Site, backup: &Self::Backup) -> impl Future<Output = ()> {
+        self.fault("restored from backup", &format!("{site} is restored"));
+        self.put_back(site, backup)
+    }
+
+    /// From now on another, empty cluster answers at the address of this one, and takes its credentials.
+    fn rebuild(&self, site: &Site) -> impl Future<Output = ()> {
+        self.fault("identity swapped", &format!("another cluster answers at {site}"));
+        self.put_another(site)
+    }
+
+    /// Every resource version before now is forgotten.
+    fn compact(&self, site: &Site) -> impl Future<Output = ()> {
+        self.fault("compacted (410)", &format!("{site} is compacted"));
+        self.forget(site)
+    }
+
     /// Kills the present life of a replica; the next one begins by itself.
-    fn crash(&self, replica: Replica) -> impl Future<Output = ()>;
+    fn crash(&self, replica: Replica) -> impl Future<Output = ()> {
+        self.fault("controller crash", "the controller is killed");
+        self.kill(replica);
+        ready(())
+    }
+
     /// Kills a replica for good.
-    fn stop(&self, replica: Replica) -> impl Future<Output = ()>;
+    fn stop(&self, replica: Replica) -> impl Future<Output = ()> {
+        self.fault("controller crash", "a replica of the controller is stopped");
+        self.kill_for_good(replica);
+        ready(())
+    }
+
     /// The controller dies right after this many more of its writes.
-    fn crash_after(&self, writes: u64) -> impl Future<Output = ()>;
+    fn crash_after(&self, writes: u64) -> impl Future<Output = ()> {
+        self.fault("controller crash", &format!("the controller dies {writes} writes from now"));
+        self.kill_after(writes);
+        ready(())
+    }
 }

@@ -11,7 +11,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::Stage;
-use crate::{lives::NAMESPACE, tape::Site};
+use crate::{check::condition_of, lives::NAMESPACE, tape::Site};
 
 /// How long anything may take that should happen (B of the liveness properties: five minutes).
 pub const PATIENCE: Duration = Duration::from_mins(5);
@@ -131,12 +131,7 @@ pub trait People: Stage {
         async move {
             self.say(&format!("registers {site} as {name}"));
             self.put_kubeconfig(name, &self.kubeconfig(site)).await;
-            let clusters: Api<K8sCluster> = Api::all(self.person(&self.master()));
-            let cluster = serde_json::from_value(json!({
-                "apiVersion": "k8s.oceanbase.com/v1alpha1", "kind": "K8sCluster", "metadata": { "name": name },
-                "spec": { "name": name, "kubeConfigSecretRef": { "name": format!("kubeconfig-{name}") } },
-            }));
-            let cluster: K8sCluster = cluster.expect("a K8sCluster");
+            let (clusters, cluster) = (self.registrations(), registration(name));
             until_done(self, "a K8sCluster is registered", async || {
                 clusters.create(&PostParams::default(), &cluster).await
             })
@@ -226,6 +221,11 @@ pub trait People: Stage {
         }
     }
 
+    /// The registrations' API.
+    fn registrations(&self) -> Api<K8sCluster> {
+        Api::all(self.person(&self.master()))
+    }
+
     /// The databases' API.
     fn databases(&self) -> Api<Cluster> {
         Api::namespaced(self.person(&self.master()), DATABASES)
@@ -247,29 +247,24 @@ pub trait People: Stage {
         }
     }
 
+    /// A database as JSON; null where there is none.
+    fn resource(&self, name: &str) -> impl Future<Output = Value> {
+        async move { as_json(self.database(name).await) }
+    }
+
     /// The phase of a database; empty for none.
     fn phase(&self, name: &str) -> impl Future<Output = String> {
-        async move {
-            let found = self.database(name).await.and_then(|cluster| serde_json::to_value(cluster).ok());
-            found.and_then(|found| found["status"]["phase"].as_str().map(str::to_owned)).unwrap_or_default()
-        }
+        async move { self.resource(name).await["status"]["phase"].as_str().unwrap_or_default().to_owned() }
     }
 
     /// Status, reason and message of a database's condition; empty where there is none.
     fn condition(&self, name: &str, kind: &str) -> impl Future<Output = (String, String, String)> {
-        async move {
-            let found = self.database(name).await.and_then(|cluster| serde_json::to_value(cluster).ok());
-            condition_of(&found.unwrap_or_default(), kind)
-        }
+        async move { told(&self.resource(name).await, kind) }
     }
 
     /// The same of a worker's registration.
     fn worker_condition(&self, name: &str, kind: &str) -> impl Future<Output = (String, String, String)> {
-        async move {
-            let api: Api<K8sCluster> = Api::all(self.person(&self.master()));
-            let found = api.get_opt(name).await.ok().flatten().and_then(|cluster| serde_json::to_value(cluster).ok());
-            condition_of(&found.unwrap_or_default(), kind)
-        }
+        async move { told(&as_json(self.registrations().get_opt(name).await.ok().flatten()), kind) }
     }
 
     /// Waits for a phase.
@@ -331,10 +326,22 @@ pub trait People: Stage {
 
 impl<S: Stage> People for S {}
 
-fn condition_of(object: &Value, kind: &str) -> (String, String, String) {
-    let conditions = object["status"]["conditions"].as_array();
-    let found = conditions.into_iter().flatten().find(|condition| condition["type"] == kind);
-    let text = |field: &str| found.and_then(|found| found[field].as_str()).unwrap_or_default().to_owned();
+/// A worker's registration under a name, whose kubeconfig [`People::put_kubeconfig`] writes.
+pub fn registration(name: &str) -> K8sCluster {
+    let registration = json!({
+        "apiVersion": "k8s.oceanbase.com/v1alpha1", "kind": "K8sCluster", "metadata": { "name": name },
+        "spec": { "name": name, "kubeConfigSecretRef": { "name": format!("kubeconfig-{name}") } },
+    });
+    serde_json::from_value(registration).expect("a K8sCluster")
+}
+
+fn as_json(resource: Option<impl serde::Serialize>) -> Value {
+    resource.and_then(|resource| serde_json::to_value(resource).ok()).unwrap_or_default()
+}
+
+fn told(object: &Value, kind: &str) -> (String, String, String) {
+    let condition = condition_of(object, kind);
+    let text = |field: &str| condition[field].as_str().unwrap_or_default().to_owned();
     (text("status"), text("reason"), text("message"))
 }
 

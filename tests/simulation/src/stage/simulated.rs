@@ -2,15 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex},
 };
 
 use apiserver::{Account, ApiServer, Options, Rights, Snapshot, Who};
 use atoll::{cli::INSTALLATION, controller::claim::claimed, dialect};
 use kube::Client;
 use serde_json::json;
-use tokio::task::AbortHandle;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::subscriber::DefaultGuard;
 
 use super::Stage;
@@ -21,11 +20,12 @@ use crate::{
     entropy,
     link::{Links, Power, Way, Weather},
     lives::{Lives, NAMESPACE, Replica, TOKEN},
+    lock::lock,
     logs,
-    place::Place,
+    place::MASTER,
     programs::Processes,
     script::Network,
-    tape::{Event, Party, Site, Tape},
+    tape::{Party, Site, Tape},
     world::{
         Addresses, Flavour, World,
         net::{Mode, Net},
@@ -64,23 +64,12 @@ pub struct Simulated {
     processes: Processes,
     worlds: BTreeMap<Site, World>,
     tokens: Mutex<BTreeMap<Site, u32>>,
-    background: Vec<AbortHandle>,
+    _background: Vec<AbortOnDropHandle<()>>,
     _log: DefaultGuard,
-}
-
-impl Drop for Simulated {
-    fn drop(&mut self) {
-        for task in &self.background {
-            task.abort();
-        }
-    }
 }
 
 /// How many nodes each cluster has.
 const NODES: u8 = 2;
-
-/// The cluster that Atoll runs in.
-pub const MASTER: &str = "master";
 
 impl Simulated {
     /// A master with Atoll's CRDs, and workers that nobody has registered. Nothing runs but the clusters themselves.
@@ -125,29 +114,27 @@ impl Simulated {
         let worlds = worlds.collect();
         let members = Members { net: net.clone(), processes: processes.clone() };
         let lives = Lives::new(links.clone(), tape.clone(), Site::from(MASTER), members, seed);
-        let ticking = tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                etcds.tick(entropy::elapsed());
-            }
-        });
-        let glancing = {
-            let tape = tape.clone();
-            tokio::spawn(async move {
-                loop {
-                    tokio::time::sleep(Duration::from_millis(500)).await;
-                    tape.note(Event::Glance);
-                }
-            })
-        };
-        let reaping = {
+        let mut background = Vec::from(super::background(&tape, &etcds));
+        background.push(AbortOnDropHandle::new(tokio::spawn({
             let lives = lives.clone();
-            tokio::spawn(async move { lives.reap().await })
-        };
-        let background = [ticking, glancing, reaping].iter().map(tokio::task::JoinHandle::abort_handle).collect();
+            async move { lives.reap().await }
+        })));
         let tokens = Mutex::default();
         let network = settings.network;
-        Self { tape, weather, links, lives, truth, network, net, processes, worlds, tokens, background, _log: log }
+        Self {
+            tape,
+            weather,
+            links,
+            lives,
+            truth,
+            network,
+            net,
+            processes,
+            worlds,
+            tokens,
+            _background: background,
+            _log: log,
+        }
     }
 
     /// The API server of a cluster itself.
@@ -185,7 +172,7 @@ impl Simulated {
     }
 
     fn tokens(&self) -> std::sync::MutexGuard<'_, BTreeMap<Site, u32>> {
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.tokens)
     }
 }
 
@@ -256,8 +243,8 @@ fn world(links: &Links, site: &Site, network: Network, processes: &Processes, ne
 impl Stage for Simulated {
     type Backup = Snapshot;
 
-    fn master(&self) -> Site {
-        Site::from(MASTER)
+    fn tape(&self) -> &Tape {
+        &self.tape
     }
 
     fn workers(&self) -> Vec<Site> {
@@ -284,25 +271,11 @@ impl Stage for Simulated {
         &self.processes
     }
 
-    fn say(&self, words: &str) {
-        self.tape.note(Event::Person(words.to_owned()));
-    }
-
-    fn fault(&self, kind: &str, words: &str) {
-        self.tape.fault(kind, words.to_owned());
-    }
-
-    async fn sleep(&self, time: Duration) {
-        tokio::time::sleep(time).await;
-    }
-
-    async fn way(&self, site: &Site, way: Way) {
-        self.fault("connection", &format!("{site}: {way:?}"));
+    async fn set_way(&self, site: &Site, way: Way) {
         self.weather.set(site, way);
     }
 
-    async fn power(&self, site: &Site, power: Power) {
-        self.fault("cluster down", &format!("{site}: power {power:?}"));
+    async fn set_power(&self, site: &Site, power: Power) {
         self.weather.power(site, power);
         self.server(site).close_watches();
     }
@@ -311,18 +284,15 @@ impl Stage for Simulated {
         self.server(site).snapshot()
     }
 
-    async fn restore(&self, site: &Site, backup: &Snapshot) {
-        self.fault("restored from backup", &format!("{site} is restored"));
+    async fn put_back(&self, site: &Site, backup: &Snapshot) {
         self.server(site).restore(backup);
     }
 
-    async fn rebuild(&self, site: &Site) {
-        self.fault("identity swapped", &format!("another cluster answers at {site}"));
+    async fn put_another(&self, site: &Site) {
         self.lead(site, Behind::Another);
     }
 
-    async fn compact(&self, site: &Site) {
-        self.fault("compacted (410)", &format!("{site} is compacted"));
+    async fn forget(&self, site: &Site) {
         self.server(site).compact();
     }
 
@@ -330,23 +300,15 @@ impl Stage for Simulated {
         self.lives.start(replica);
     }
 
-    async fn crash(&self, replica: Replica) {
-        self.fault("controller crash", "the controller is killed");
+    fn kill(&self, replica: Replica) {
         self.lives.crash(replica);
     }
 
-    async fn stop(&self, replica: Replica) {
-        self.fault("controller crash", "a replica of the controller is stopped");
+    fn kill_for_good(&self, replica: Replica) {
         self.lives.stop(replica);
     }
 
-    async fn crash_after(&self, writes: u64) {
-        self.fault("controller crash", &format!("the controller dies {writes} writes from now"));
+    fn kill_after(&self, writes: u64) {
         self.links.crash_after(writes);
     }
-}
-
-/// Where something runs, for networks.
-pub fn place(site: &str) -> Place {
-    if site == MASTER { Place::Master } else { Place::Cluster(site.to_owned()) }
 }

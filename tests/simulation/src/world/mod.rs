@@ -29,7 +29,7 @@ mod volumes;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use k8s_openapi::api::{
@@ -44,6 +44,7 @@ pub use programs::{Container, Exit, Programs, RunId};
 pub use settings::{Addresses, Balancing, Class, Clock, Flavour, Pace, Settings};
 pub use trouble::Goods;
 
+use crate::lock::lock;
 use hand::Hand;
 use net::Net;
 use objects::{Kept, Objects, id};
@@ -105,7 +106,7 @@ impl Drop for World {
 
 impl Shared {
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut lock(&self.state))
     }
 
     /// Something else is known now.

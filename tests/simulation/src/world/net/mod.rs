@@ -8,17 +8,14 @@ mod tests;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 pub use reach::Mode;
 
 use super::programs::RunId;
-use crate::place::Place;
+use crate::{lock::lock, place::Place};
 use reach::Reach;
-
-/// The cluster that the controller runs in, as a world names it.
-pub const MASTER: &str = "master";
 
 /// The DNS domain of a cluster that is not given another.
 pub const DOMAIN: &str = "cluster.local";
@@ -123,7 +120,7 @@ impl Net {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut lock(&self.0))
     }
 
     /// Changes what answers depend on.
@@ -144,7 +141,7 @@ impl Net {
     pub(super) fn join(&self, cluster: &str, domain: &str, pod_range: impl FnOnce(u16) -> String) -> u16 {
         self.change(|inner| {
             let count = u16::try_from(inner.clusters.len()).unwrap_or(u16::MAX);
-            let place = place(cluster);
+            let place = Place::of(cluster);
             let joined = inner.clusters.entry(place).or_insert_with(|| Cluster { index: count, ..Cluster::default() });
             domain.clone_into(&mut joined.domain);
             joined.pod_range = pod_range(joined.index);
@@ -155,7 +152,7 @@ impl Net {
     /// A pod's processes are these now; none any more if it has no process.
     pub(super) fn set_pod(&self, cluster: &str, pod: Pod) {
         self.change(|inner| {
-            let Some(cluster) = inner.clusters.get_mut(&place(cluster)) else { return };
+            let Some(cluster) = inner.clusters.get_mut(&Place::of(cluster)) else { return };
             if !pod.processes.is_empty() {
                 cluster.pods.insert(pod.ip.clone(), pod);
             } else if cluster.pods.get(&pod.ip).is_some_and(|known| known.uid == pod.uid) {
@@ -166,7 +163,7 @@ impl Net {
 
     /// What a cluster's services lead to.
     pub(super) fn set_services(&self, cluster: &str, services: BTreeMap<(String, String), Service>) {
-        let place = place(cluster);
+        let place = Place::of(cluster);
         let new = |inner: &mut Inner| inner.clusters.get(&place).is_some_and(|known| known.services != services);
         if self.with(new) {
             self.change(|inner| {
@@ -180,7 +177,7 @@ impl Net {
     /// The addresses of a cluster's nodes.
     pub(super) fn set_hosts(&self, cluster: &str, hosts: Vec<String>) {
         self.change(|inner| {
-            if let Some(cluster) = inner.clusters.get_mut(&place(cluster)) {
+            if let Some(cluster) = inner.clusters.get_mut(&Place::of(cluster)) {
                 cluster.hosts = hosts;
             }
         });
@@ -201,9 +198,4 @@ impl Net {
             pods.find(|pod| pod.uid == pod_uid)?.processes.first().map(|process| process.run)
         })
     }
-}
-
-/// The place of a cluster: the master's is the controller's own.
-pub fn place(cluster: &str) -> Place {
-    if cluster == MASTER { Place::Master } else { Place::Cluster(cluster.to_owned()) }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{MASTER, Net};
-use crate::place::Place;
+use super::Net;
+use crate::place::{MASTER, Place};
 
 /// What crosses between clusters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

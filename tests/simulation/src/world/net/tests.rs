@@ -1,4 +1,5 @@
 use super::*;
+use crate::place::MASTER;
 
 const WEST: &str = "west";
 const EAST: &str = "east";

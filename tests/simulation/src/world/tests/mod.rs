@@ -28,6 +28,7 @@ use super::{
     hand::{Fault, Hand},
     net::{Mode, Net},
 };
+use crate::check::condition_of as condition;
 
 /// A cluster on the bench: `w1`, of two nodes.
 struct Bench {
@@ -173,11 +174,6 @@ fn client(server: &ApiServer, down: &Arc<AtomicBool>) -> Client {
         .boxed()
     });
     Client::new(service, "default")
-}
-
-fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
-    let conditions = object["status"]["conditions"].as_array();
-    conditions.into_iter().flatten().find(|condition| condition["type"] == kind).unwrap_or(&Value::Null)
 }
 
 fn claim(name: &str, class: &str) -> Value {
