@@ -7,6 +7,7 @@ use simulation::{
     campaign::{self, Campaign, Stop, Tally},
     entropy, planted,
     play::{Options, play},
+    regressions,
     script::{Script, draw},
     shrink::shrink,
     twice,
@@ -28,7 +29,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// What CI runs: fixed seeds, every systematic campaign, and 100 seeds twice in two processes.
+    /// What CI runs: what once went wrong, every systematic campaign, fixed seeds, and 100 of them in two processes each.
     Ci {
         /// How many fixed seeds.
         #[arg(long, default_value_t = 300)]
@@ -123,7 +124,7 @@ fn main() -> ExitCode {
             }
             show(&draw(seed), &options, quiet)
         }
-        Command::Replay { file } => match read(&file) {
+        Command::Replay { file } => match Script::read(&file) {
             Ok(script) => show(&script, &options, false),
             Err(why) => fail(&why),
         },
@@ -163,7 +164,12 @@ fn systematic(which: &[Campaign], only: Option<&str>, options: &Options, stop: S
 
 fn ci(seeds: u64, options: &Options) -> ExitCode {
     let began = Instant::now();
-    let mut tally = systematic(&Campaign::ALL, None, options, Stop::AtTheEnd);
+    let kept = match regressions::plans() {
+        Ok(kept) => kept,
+        Err(why) => return fail(&why),
+    };
+    let mut tally = campaign::run("regressions", kept.into_iter(), options, Stop::AtTheEnd);
+    tally.add(systematic(&Campaign::ALL, None, options, Stop::AtTheEnd));
     tally.add(campaign::run("seeds", campaign::seeds(0, seeds), options, Stop::AtTheEnd));
     let same = twice::compare(0, 100);
     match &same {
@@ -210,7 +216,7 @@ fn show(script: &Script, options: &Options, quiet: bool) -> ExitCode {
 fn shorten(what: &str, into: &std::path::Path, options: &Options) -> ExitCode {
     let script = match what.parse() {
         Ok(seed) => Ok(draw(seed)),
-        Err(_) => read(std::path::Path::new(what)),
+        Err(_) => Script::read(std::path::Path::new(what)),
     };
     let script = match script {
         Ok(script) => script,
@@ -229,11 +235,6 @@ fn shorten(what: &str, into: &std::path::Path, options: &Options) -> ExitCode {
         }
         Err(error) => fail(&format!("{}: {error}", into.display())),
     }
-}
-
-fn read(file: &std::path::Path) -> Result<Script, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    serde_json::from_str(&text).map_err(|error| format!("{} is no script: {error}", file.display()))
 }
 
 fn fail(why: &str) -> ExitCode {
