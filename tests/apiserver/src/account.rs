@@ -44,6 +44,8 @@ pub struct Rule {
     pub names: Vec<String>,
     /// Only in this namespace.
     pub namespace: Option<String>,
+    /// Why it is allowed, in the words that a review of access gives.
+    pub reason: String,
 }
 
 /// What somebody wants to do to a resource.
@@ -59,9 +61,14 @@ pub(crate) struct Attributes<'a> {
 
 impl Rights {
     pub(crate) fn allow(&self, wanted: &Attributes<'_>) -> bool {
+        self.reason(wanted).is_some()
+    }
+
+    /// Why this is allowed, if it is.
+    pub(crate) fn reason(&self, wanted: &Attributes<'_>) -> Option<&str> {
         match self {
-            Self::All => true,
-            Self::Rules(rules) => rules.iter().any(|rule| rule.allows(wanted)),
+            Self::All => Some(""),
+            Self::Rules(rules) => rules.iter().find(|rule| rule.allows(wanted)).map(|rule| &*rule.reason),
         }
     }
 }

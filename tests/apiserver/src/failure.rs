@@ -220,6 +220,17 @@ impl Failure {
         causes.iter().fold(failure, |failure, cause| failure.because(&cause.reason, &cause.message, &cause.field))
     }
 
+    /// If an object is refused that says to be of another kind, then it is called so.
+    pub(crate) fn called(mut self, kind: &Kind, name: &str) -> Self {
+        if self.0.code == 422 && self.0.details.get("kind").is_some_and(|known| *known == kind.kind) {
+            if let Some(rest) = self.0.message.strip_prefix(&*kind.kind) {
+                self.0.message = format!("{name}{rest}");
+            }
+            self.0.details.insert("kind".to_owned(), name.into());
+        }
+        self
+    }
+
     /// 422 of the options of a request: `CreateOptions`.
     pub(crate) fn invalid_options(kind: &str, field: &str, reason: &str, message: &str) -> Self {
         let cause = Cause { field: field.to_owned(), reason: reason.to_owned(), message: message.to_owned() };

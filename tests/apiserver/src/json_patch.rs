@@ -22,13 +22,7 @@ fn step(object: &mut Value, operation: &Value) -> Result<(), String> {
     match op {
         "add" => add(object, path, value()),
         "remove" => remove(object, path).map(drop),
-        "replace" => match object.pointer_mut(path) {
-            Some(place) => {
-                *place = value();
-                Ok(())
-            }
-            None => Err(missing("replace", path)),
-        },
+        "replace" => replace(object, path, value()),
         "test" => {
             let there = object.pointer(path).unwrap_or(&Value::Null);
             if *there == value() { Ok(()) } else { Err(format!("testing value {path} failed: test failed")) }
@@ -38,7 +32,7 @@ fn step(object: &mut Value, operation: &Value) -> Result<(), String> {
             add(object, path, taken)
         }
         "copy" => {
-            let copied = object.pointer(word("from")).cloned().ok_or_else(|| missing("copy", word("from")))?;
+            let copied = get(object, word("from")).ok_or_else(|| missing("copy", word("from")))?;
             add(object, path, copied)
         }
         other => Err(format!("Unexpected kind: {other}")),
@@ -53,6 +47,29 @@ fn missing(op: &str, path: &str) -> String {
 fn parent<'a>(object: &'a mut Value, path: &str) -> Option<(&'a mut Value, String)> {
     let (parent, last) = path.rsplit_once('/')?;
     Some((object.pointer_mut(parent)?, last.replace("~1", "/").replace("~0", "~")))
+}
+
+/// What stands at a path; a field that an object does not have is null, as Go's library for patches has it.
+fn get(object: &mut Value, path: &str) -> Option<Value> {
+    match parent(object, path)? {
+        (Value::Object(map), name) => Some(map.get(&name).cloned().unwrap_or_default()),
+        (Value::Array(list), at) => list.get(at.parse::<usize>().ok()?).cloned(),
+        _ => None,
+    }
+}
+
+fn replace(object: &mut Value, path: &str, value: Value) -> Result<(), String> {
+    if path.is_empty() {
+        *object = value;
+        return Ok(());
+    }
+    let place = match parent(object, path) {
+        Some((Value::Object(map), name)) => Some(map.entry(name).or_insert(Value::Null)),
+        Some((Value::Array(list), at)) => at.parse::<usize>().ok().and_then(|at| list.get_mut(at)),
+        _ => None,
+    };
+    *place.ok_or_else(|| missing("replace", path))? = value;
+    Ok(())
 }
 
 fn add(object: &mut Value, path: &str, value: Value) -> Result<(), String> {
@@ -107,6 +124,8 @@ mod tests {
                 json!({ "a": 3 }),
             ),
             (json!([{ "op": "move", "from": "/a", "path": "/x~1y" }]), json!({ "x/y": [1] })),
+            (json!([{ "op": "copy", "from": "/z", "path": "/b" }]), json!({ "a": [1], "b": null })),
+            (json!([{ "op": "replace", "path": "/z", "value": 1 }]), json!({ "a": [1], "z": 1 })),
         ] {
             let mut object = json!({ "a": [1] });
             apply(&mut object, &patch).expect("a patch that applies");

@@ -111,6 +111,9 @@ impl State {
             }
             Some(if exact { wanted } else { self.visible() })
         };
+        if selector.is_for_one() && query.continue_token.is_empty() {
+            limit = 0;
+        }
         let none = BTreeMap::new();
         let shelf = self.store.shelf(&ask.served.shelf);
         let past = at.and_then(|at| shelf?.at(at));

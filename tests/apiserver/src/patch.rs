@@ -1,6 +1,6 @@
 //! PATCH.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     content::{self, Endpoint, Force},
@@ -34,6 +34,13 @@ impl Form {
             _ => Err(Failure::unheard_of_media()),
         }
     }
+}
+
+/// What a patch has made is nothing that can be read.
+fn unreadable(shown: &str, words: &str) -> Failure {
+    let message = format!("Invalid value: {shown:?}: {words}");
+    let (field, reason) = ("patch".to_owned(), "FieldValueInvalid".to_owned());
+    Failure::invalid("", "", "", &[content::Cause { field, reason, message }])
 }
 
 impl State {
@@ -91,23 +98,26 @@ impl State {
             }
             Form::Merge | Form::Apply => content::merge_patch(&mut object, &patch),
         }
-        if !object.is_object() || !object["metadata"].is_object() {
-            return Err(Failure::bad_request("the patched object has no metadata"));
+        if !object.is_object() {
+            return Err(Failure::bad_request("the patched object is no object"));
         }
-        let shown = || object.to_string();
-        let before = if ask.kind().custom { String::new() } else { shown() };
+        let shown = object.to_string();
         let unknown = content::decode(ask.kind(), &mut object).map_err(|refusal| match refusal {
-            content::Refusal::BadRequest(words) if !ask.kind().custom => {
+            content::Refusal::BadRequest(words) => {
                 let words = words.split_once(&format!("as a {}: ", ask.kind().kind)).map_or(&*words, |(_, rest)| rest);
-                let message = format!("Invalid value: {before:?}: {words}");
-                let (field, reason) = ("patch".to_owned(), "FieldValueInvalid".to_owned());
-                Failure::invalid("", "", "", &[content::Cause { field, reason, message }])
+                unreadable(&shown, words)
             }
             refusal => ask.refusal(refusal),
         })?;
         if ask.query.field_validation == "Strict" && !unknown.is_empty() {
             let words: Vec<String> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
-            return Err(Failure::bad_request(format!("strict decoding error: {}", words.join(", "))));
+            return Err(unreadable(&shown, &format!("strict decoding error: {}", words.join(", "))));
+        }
+        if text(&object, &["apiVersion"]).is_empty() {
+            return Err(Failure::internal("Object 'apiVersion' is missing in 'object has no apiVersion field'"));
+        }
+        if !object["metadata"].is_object() {
+            object["metadata"] = Value::Object(Map::new());
         }
         self.forget_fields(ask, &mut object);
         content::record_update(ask.kind(), Some(live), &mut object, &ask.writer(self));

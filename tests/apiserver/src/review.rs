@@ -14,6 +14,8 @@ use crate::{
 const GROUP: &str = "authorization.k8s.io";
 const OF_ONESELF: &str = "selfsubjectaccessreviews";
 const OF_OTHERS: &str = "subjectaccessreviews";
+const FOR_EVERYBODY: &str = "RBAC: allowed by ClusterRoleBinding \"system:basic-user\" of ClusterRole \
+                             \"system:basic-user\" to Group \"system:authenticated\"";
 
 /// Whether everybody who is known may do this.
 pub(crate) fn is_for_everybody(wanted: &Attributes<'_>) -> bool {
@@ -82,10 +84,16 @@ fn judge(
         namespace: word("namespace"),
         name: word("name"),
     };
-    let allowed = match rights {
-        Some(Rights::All) => true,
-        Some(rights) if asked.is_object() => rights.allow(&wanted) || is_for_everybody(&wanted),
-        _ => false,
+    let reason = match rights {
+        Some(Rights::All) => Some(""),
+        Some(rights) if asked.is_object() => {
+            rights.reason(&wanted).or(is_for_everybody(&wanted).then_some(FOR_EVERYBODY))
+        }
+        _ => None,
+    };
+    let status = match reason {
+        None | Some("") => json!({ "allowed": reason.is_some() }),
+        Some(reason) => json!({ "allowed": true, "reason": reason }),
     };
     let kind = if target.resource == OF_ONESELF { "SelfSubjectAccessReview" } else { "SubjectAccessReview" };
     if !review["metadata"].is_object() {
@@ -100,6 +108,6 @@ fn judge(
         "manager": manager, "operation": "Update", "apiVersion": format!("{GROUP}/v1"), "time": state.stamp(),
         "fieldsType": "FieldsV1", "fieldsV1": { "f:spec": fields(&review["spec"]) },
     }]);
-    review["status"] = json!({ "allowed": allowed });
+    review["status"] = status;
     Ok(bytes_of(&review))
 }

@@ -75,6 +75,11 @@ impl Selector {
         self
     }
 
+    /// Whether it asks for the object of one name.
+    pub(crate) fn is_for_one(&self) -> bool {
+        self.fields.iter().any(|term| term.equal && term.path == ["metadata", "name"])
+    }
+
     pub(crate) fn matches(&self, object: &Value) -> bool {
         self.is_empty()
             || (self.labels.iter().all(|requirement| requirement.matches(&object["metadata"]["labels"]))

@@ -152,7 +152,8 @@ fn name_type(kind: &Kind, map: &mut Map<String, Value>, body: &[u8]) -> Result<(
             shown(body)
         )));
     }
-    if !name.is_empty() && name != kind.kind {
+    // Another kind of a custom resource is refused when that is judged.
+    if !name.is_empty() && name != kind.kind && !kind.custom {
         let version = api_version.rsplit('/').next().unwrap_or_default();
         return Err(Failure::bad_request(format!(
             "{name} in version {version:?} cannot be handled as a {}: converting ({api_version}.{name}) to \
@@ -160,13 +161,15 @@ fn name_type(kind: &Kind, map: &mut Map<String, Value>, body: &[u8]) -> Result<(
             kind.kind, kind.kind
         )));
     }
-    if !api_version.is_empty() && api_version != expected {
+    if api_version != expected && (kind.custom || !api_version.is_empty()) {
         return Err(Failure::bad_request(format!(
             "the API version in the data ({api_version}) does not match the expected API version ({expected})"
         )));
     }
-    map.insert("apiVersion".to_owned(), expected.into());
-    map.insert("kind".to_owned(), kind.kind.as_str().into());
+    if !kind.custom {
+        map.insert("apiVersion".to_owned(), expected.into());
+        map.insert("kind".to_owned(), kind.kind.as_str().into());
+    }
     Ok(())
 }
 
@@ -205,10 +208,12 @@ impl State {
         let name = text(&object, &["metadata", "name"]).to_owned();
         self.begin_create(ask, &mut object)?;
         let raw = content::completed_when_read(kind, &object);
-        content::admit_create(kind, &mut object).map_err(|refusal| Failure::of(kind, &name, refusal))?;
+        content::admit_create(kind, &mut object)
+            .map_err(|refusal| Failure::of(kind, &name, refusal).called(kind, text(&object, &["kind"])))?;
         self.judge(ask, Operation::Create, None, &object)?;
         let about = About::of(kind, &name);
-        if text(&object, &["metadata", "resourceVersion"]).parse::<u64>().is_ok_and(|version| version > 0) {
+        let version = text(&object, &["metadata", "resourceVersion"]).parse::<u64>();
+        if version.is_ok_and(|version| version > 0) && !ask.query.is_dry_run() {
             return Err(Failure::bare(500, "resourceVersion should not be set on objects to be created"));
         }
         let key = crate::place::key(ask.namespace(), &name);
@@ -223,6 +228,7 @@ impl State {
         if ask.query.is_dry_run() {
             return Ok(bytes_of(&object));
         }
+        forget_link(&mut object);
         let object = ask.served.save(object);
         let stored = self.put_new(&ask.served.shelf, &key, verb, object, raw);
         self.after_write(ask, &stored.value);
@@ -272,7 +278,9 @@ impl State {
             wipe_times(&mut object);
             self.admit(ask, Operation::Create, None, &mut object)?;
             check_number(&object)?;
-            if let Some(metadata) = object["metadata"].as_object_mut() {
+            if !ask.query.is_dry_run()
+                && let Some(metadata) = object["metadata"].as_object_mut()
+            {
                 metadata.remove("resourceVersion");
             }
             return Ok((201, self.make(ask, object, way.verb)?));
@@ -280,8 +288,9 @@ impl State {
         self.admit(ask, Operation::Update, Some(&live), &mut object)?;
         check_version(ask, &live, &mut object)?;
         self.begin_update(ask, &live, &mut object)?;
+        let called = text(&object, &["kind"]).to_owned();
         content::admit_update(ask.kind(), ask.endpoint(), &live, &mut object)
-            .map_err(|refusal| ask.refusal(refusal))?;
+            .map_err(|refusal| ask.refusal(refusal).called(ask.kind(), &called))?;
         keep_times(&live, &mut object);
         self.judge(ask, Operation::Update, Some(&live), &object)?;
         if empties_finalizers(ask.kind(), &live, &object) {
@@ -294,9 +303,7 @@ impl State {
         if ask.query.is_dry_run() {
             return Ok((200, bytes_of(&object)));
         }
-        if let Some(metadata) = object["metadata"].as_object_mut() {
-            metadata.remove("selfLink");
-        }
+        forget_link(&mut object);
         if object == *live && !raw {
             let stored = self.store.get(&ask.served.shelf, &key).cloned();
             return Ok((200, stored.map_or_else(Bytes::new, |stored| ask.served.json(&stored))));
@@ -346,6 +353,13 @@ fn forget(value: &mut Value, path: &[String]) {
             }
         }
         _ => {}
+    }
+}
+
+/// A link is answered to a dry run but never stored.
+fn forget_link(object: &mut Value) {
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.remove("selfLink");
     }
 }
 

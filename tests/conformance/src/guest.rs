@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 /// The user's name.
 pub const NAME: &str = "guest";
 
+/// Why the user may do it.
+pub const REASON: &str = r#"RBAC: allowed by ClusterRoleBinding "guest" of ClusterRole "guest" to User "guest""#;
+
 /// What the user may do: API group, resources, verbs.
 pub const RULES: &[(&str, &[&str], &[&str])] = &[
     ("", &["pods"], &["get", "list", "watch", "create", "patch"]),

@@ -86,6 +86,7 @@ fn guest_rights() -> Rights {
         groups: vec![(*group).to_owned()],
         resources: words(resources),
         verbs: words(verbs),
+        reason: guest::REASON.to_owned(),
         ..Rule::default()
     };
     Rights::Rules(guest::RULES.iter().map(rule).collect())

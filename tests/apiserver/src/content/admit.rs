@@ -7,15 +7,11 @@ use super::{Endpoint, Kind, Refusal, builtin, custom, faults::Faults, metadata};
 /// What a kind's strategy does to a new object, `metadata.generation` included, and its validation.
 pub fn admit_create(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
     let mut faults = Faults::default();
-    if let Some(metadata) = object.get_mut("metadata") {
-        remove(metadata, "selfLink");
-    }
     if kind.custom {
         if kind.status {
             remove(object, "status");
         }
         set_generation(object, 1);
-        metadata::judge_new(kind, object, &mut faults);
         judge_custom(kind, object, None, &mut faults);
         custom::settle(kind, object);
     } else {
@@ -51,8 +47,6 @@ pub fn admit_update(kind: &Kind, endpoint: Endpoint, old: &Value, new: &mut Valu
     let mut faults = Faults::default();
     metadata::judge_any_change(old, new, &mut faults);
     if kind.custom {
-        // Its strategy judges metadata once more.
-        metadata::judge_change(old, new, &mut faults);
         match endpoint {
             Endpoint::Status => judge_custom_status(kind, old, new, &mut faults),
             Endpoint::Main | Endpoint::Finalize => judge_custom(kind, new, Some(old), &mut faults),
@@ -118,7 +112,15 @@ pub(super) fn set_generation(object: &mut Value, generation: i64) {
 
 fn judge_custom(kind: &Kind, object: &Value, old: Option<&Value>, faults: &mut Faults) {
     let Some(check) = &kind.schema.check else { return };
-    check.judge("", object, old, faults);
+    if object["kind"] == *kind.kind {
+        match old {
+            Some(old) => metadata::judge_change(old, object, faults),
+            None => metadata::judge_new(kind, object, faults),
+        }
+        check.judge("", object, old, faults);
+    } else {
+        faults.invalid("kind", object["kind"].clone(), &format!("must be {}", kind.kind));
+    }
     check.judge_embedded("", object, faults);
     let mut before = Faults::default();
     if let Some(old) = old {
@@ -130,6 +132,7 @@ fn judge_custom(kind: &Kind, object: &Value, old: Option<&Value>, faults: &mut F
 }
 
 fn judge_custom_status(kind: &Kind, old: &Value, new: &Value, faults: &mut Faults) {
+    metadata::judge_change(old, new, faults);
     let check = kind.schema.check.as_ref().and_then(|check| check.property("status"));
     let (Some(check), Some(status)) = (check, new.get("status")) else { return };
     let mut found = Faults::default();

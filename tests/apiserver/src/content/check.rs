@@ -2,21 +2,24 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use regex_lite::Regex;
 use serde_json::Value;
 
 use super::{
     faults::Faults,
+    numbers::Numbers,
     structural::{says, words},
 };
 
-/// A schema, ready to judge values. Rules in CEL and formats are not judged.
+/// A schema, ready to judge values. Rules in CEL are not judged, and of formats only that of times.
 #[derive(Debug, Default)]
 pub(super) struct Check {
     kinds: Vec<&'static str>,
     nullable: bool,
     choices: Vec<Value>,
     pattern: Option<Regex>,
+    format: Format,
     numbers: Numbers,
     sizes: BTreeMap<&'static str, u64>,
     distinct: bool,
@@ -32,18 +35,12 @@ pub(super) struct Check {
     not: Option<Box<Check>>,
 }
 
-#[derive(Debug, Default)]
-struct Numbers {
-    least: Option<Bound>,
-    most: Option<Bound>,
-    multiple: Option<f64>,
-}
-
-#[derive(Debug)]
-struct Bound {
-    value: f64,
-    written: String,
-    exclusive: bool,
+/// What a text must be.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Format {
+    #[default]
+    Any,
+    Time,
 }
 
 /// What must be unique in a list.
@@ -66,11 +63,8 @@ impl Check {
             nullable: says(schema, "nullable"),
             choices: schema["enum"].as_array().cloned().unwrap_or_default(),
             pattern: schema["pattern"].as_str().and_then(|pattern| Regex::new(pattern).ok()),
-            numbers: Numbers {
-                least: Bound::read(schema, "minimum", "exclusiveMinimum"),
-                most: Bound::read(schema, "maximum", "exclusiveMaximum"),
-                multiple: schema["multipleOf"].as_f64(),
-            },
+            format: if schema["format"] == "date-time" { Format::Time } else { Format::Any },
+            numbers: Numbers::read(schema),
             sizes: sizes.iter().filter_map(|name| Some((*name, schema[*name].as_u64()?))).collect(),
             distinct: says(schema, "uniqueItems"),
             required: words(&schema["required"]),
@@ -241,6 +235,9 @@ impl Check {
         if let Some(pattern) = self.pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
             faults.invalid(path, text, &format!("{path} in body should match '{pattern}'"));
         }
+        if self.format == Format::Time && text.parse::<Timestamp>().is_err() {
+            faults.wrong_type(path, text, &format!("{path} in body must be of type date-time: {text:?}"));
+        }
     }
 
     fn judge_list(&self, path: &str, items: &[Value], faults: &mut Faults) {
@@ -314,38 +311,6 @@ fn best(found: Vec<Faults>) -> Faults {
     found.into_iter().min_by_key(Faults::len).unwrap_or_default()
 }
 
-impl Bound {
-    fn read(schema: &Value, name: &str, exclusive: &str) -> Option<Self> {
-        let value = schema[name].as_f64()?;
-        let written = if value.fract() == 0.0 { format!("{value:.0}") } else { value.to_string() };
-        Some(Self { value, written, exclusive: says(schema, exclusive) })
-    }
-}
-
-impl Numbers {
-    fn judge(&self, path: &str, number: &serde_json::Number, faults: &mut Faults) {
-        let Some(value) = number.as_f64() else { return };
-        let given = || Value::Number(number.clone());
-        if let Some(least) = &self.least
-            && (value < least.value || (least.exclusive && value <= least.value))
-        {
-            let words = if least.exclusive { "greater than" } else { "greater than or equal to" };
-            faults.invalid(path, given(), &format!("{path} in body should be {words} {}", least.written));
-        }
-        if let Some(most) = &self.most
-            && (value > most.value || (most.exclusive && value >= most.value))
-        {
-            let words = if most.exclusive { "less than" } else { "less than or equal to" };
-            faults.invalid(path, given(), &format!("{path} in body should be {words} {}", most.written));
-        }
-        if let Some(multiple) = self.multiple
-            && (value / multiple).fract() != 0.0
-        {
-            faults.invalid(path, given(), &format!("{path} in body should be a multiple of {multiple}"));
-        }
-    }
-}
-
 fn kinds(schema: &Value) -> Vec<&'static str> {
     if says(schema, "x-kubernetes-int-or-string") {
         return vec!["integer", "string"];
@@ -390,11 +355,17 @@ mod tests {
             "mode": { "type": "string", "enum": ["a", "b"] },
             "count": { "type": "integer", "minimum": 0, "maximum": 5 },
             "port": { "x-kubernetes-int-or-string": true },
+            "when": { "type": "string", "format": "date-time" },
             "list": { "type": "array", "maxItems": 2, "items": { "type": "string" } },
             "keyed": { "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"],
                 "items": { "type": "object", "properties": { "type": { "type": "string" } } } } } });
         for (value, told) in [
             (json!({ "name": "ab", "count": 3, "port": "x", "mode": "a", "list": ["a"] }), &[][..]),
+            (json!({ "name": "ab", "when": "2024-01-01T00:00:00.5+02:00" }), &[]),
+            (
+                json!({ "name": "ab", "when": "yesterday" }),
+                &[r#"when: Invalid value: "yesterday": when in body must be of type date-time: "yesterday""#],
+            ),
             (json!({}), &["name: Required value"]),
             (
                 json!({ "name": 1 }),

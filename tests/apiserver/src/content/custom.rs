@@ -26,6 +26,13 @@ pub(super) fn read(kind: &Kind, object: &mut Value) -> Result<Vec<String>, Refus
 pub(super) fn read_applied(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
     let schema = &kind.schema;
     set_defaults(&schema.types, schema.root, object);
+    let metadata = metadata_schema(schema);
+    if let Some(Value::Object(fields)) = object.get_mut("metadata") {
+        // What cannot be read goes.
+        fields.retain(|name, value| {
+            decode::typed(&metadata, &mut Value::Object(Map::from_iter([(name.clone(), value.clone())]))).is_ok()
+        });
+    }
     read_metadata(kind, object).map(drop)
 }
 
@@ -60,13 +67,13 @@ fn read_metadata(kind: &Kind, object: &mut Value) -> Result<Vec<String>, Refusal
         // Unlike a built-in kind's, a custom resource's metadata is read and written once more.
         remove(value, "managedFields");
     }
-    let metadata = Schema { types: schema.types.clone(), root: metadata_type(schema), check: None };
-    let strange = decode::typed(&metadata, value).map_err(|words| cannot_be_handled(kind, &words))?;
+    let strange = decode::typed(&metadata_schema(schema), value).map_err(|words| cannot_be_handled(kind, &words))?;
     Ok(strange.into_iter().map(|path| format!("metadata.{path}")).collect())
 }
 
-fn metadata_type(schema: &Schema) -> TypeId {
-    schema.types.shape(schema.root).child("metadata").unwrap_or(schema.root)
+fn metadata_schema(schema: &Schema) -> Schema {
+    let root = schema.types.shape(schema.root).child("metadata").unwrap_or(schema.root);
+    Schema { types: schema.types.clone(), root, check: None }
 }
 
 fn rules(types: &Types, id: TypeId) -> (Nullable, Option<&Value>) {

@@ -103,7 +103,6 @@ pub(super) fn keep(old: &Value, new: &mut Value) {
     if text(after, "uid").is_none() {
         copy(before.get("uid"), after, "uid");
     }
-    copy(None, after, "selfLink");
     if !before["creationTimestamp"].is_null() {
         copy(before.get("creationTimestamp"), after, "creationTimestamp");
     }

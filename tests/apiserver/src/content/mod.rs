@@ -41,6 +41,7 @@ mod kinds;
 mod managed;
 mod metadata;
 mod names;
+mod numbers;
 mod ownership;
 mod patch;
 mod quantity;
@@ -159,7 +160,8 @@ pub fn decode(kind: &Kind, object: &mut Value) -> Result<Vec<String>, Refusal> {
     Ok(unknown)
 }
 
-/// What an object says it is must be this kind; a built-in one need not say it.
+/// What an object that a patch has made says it is must be this kind. What makes another kind of a custom resource is
+/// refused when that is judged.
 fn judge_type(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
     let Some(map) = object.as_object_mut() else {
         return Err(cannot_be_handled(kind, "json: cannot unmarshal into Go value"));
@@ -168,27 +170,28 @@ fn judge_type(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
         map.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
     };
     let (version, name) = (word(map, "apiVersion"), word(map, "kind"));
-    if name.is_empty() && kind.custom {
-        let words = format!("Object 'Kind' is missing in '{}'", Value::Object(map.clone()));
+    if kind.custom {
+        if name.is_empty() {
+            let words = format!("Object 'Kind' is missing in '{}'", Value::Object(map.clone()));
+            return Err(Refusal::BadRequest(words));
+        }
+        if !version.is_empty() && version != kind.api_version() {
+            let words = format!("request to convert CR from an invalid group/version: {version}");
+            return Err(Refusal::BadRequest(words));
+        }
+        return Ok(());
+    }
+    if version.is_empty() {
+        // It is read as the type that the server works with inside, which has none of these fields.
+        map.clear();
+    } else if version != kind.api_version() || !(name.is_empty() || name == kind.kind) {
+        let name = if name.is_empty() { &kind.kind } else { &name };
+        let words =
+            format!("no kind {name:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:110\"");
         return Err(Refusal::BadRequest(words));
     }
-    if version.is_empty() && !kind.custom {
-        map.insert("apiVersion".to_owned(), kind.api_version().into());
-    } else if version != kind.api_version() {
-        let wanted = kind.api_version();
-        return Err(Refusal::BadRequest(format!(
-            "the API version in the data ({version}) does not match the expected API version ({wanted})"
-        )));
-    }
-    if name.is_empty() {
-        map.insert("kind".to_owned(), kind.kind.as_str().into());
-    } else if name != kind.kind {
-        let (wanted, version) = (&kind.kind, &kind.version);
-        return Err(Refusal::BadRequest(format!(
-            "{name} in version {version:?} cannot be handled as a {wanted}: converting ({name}) to ({wanted}): unknown \
-             conversion"
-        )));
-    }
+    map.insert("apiVersion".to_owned(), kind.api_version().into());
+    map.insert("kind".to_owned(), kind.kind.as_str().into());
     Ok(())
 }
 

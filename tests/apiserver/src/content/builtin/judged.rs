@@ -31,7 +31,7 @@ pub(in super::super) fn judge_change(kind: &Kind, endpoint: Endpoint, old: &Valu
     let again = |faults: &mut Faults| judge_change_again(kind, old, new, faults);
     let whole = |faults: &mut Faults| judge_new_metadata(kind, new, faults);
     match (kind.kind.as_str(), endpoint) {
-        ("PodDisruptionBudget", Endpoint::Status) => {}
+        ("PodDisruptionBudget", Endpoint::Status) => small::judge_budget_status(new, faults),
         ("PodDisruptionBudget", _) => small::judge_change(kind, old, new, faults),
         ("Event", _) if kind.group.is_empty() => small::judge_change(kind, old, new, faults),
         (_, Endpoint::Status | Endpoint::Finalize) => {

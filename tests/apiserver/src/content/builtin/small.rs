@@ -31,7 +31,6 @@ pub(super) fn judge_new(kind: &Kind, object: &Value, faults: &mut Faults) {
 pub(super) fn judge_change(kind: &Kind, old: &Value, new: &Value, faults: &mut Faults) {
     match kind.kind.as_str() {
         "StorageClass" => {
-            judge_unchanged(&old["volumeBindingMode"], &new["volumeBindingMode"], "volumeBindingMode", faults);
             for (name, words) in [
                 ("parameters", "updates to parameters are forbidden."),
                 ("provisioner", "updates to provisioner are forbidden."),
@@ -41,6 +40,7 @@ pub(super) fn judge_change(kind: &Kind, old: &Value, new: &Value, faults: &mut F
                     faults.forbidden(name, words);
                 }
             }
+            judge_unchanged(&old["volumeBindingMode"], &new["volumeBindingMode"], "volumeBindingMode", faults);
             return;
         }
         "PriorityClass" if old["value"] != new["value"] => {
@@ -60,6 +60,11 @@ pub(super) fn judge_change(kind: &Kind, old: &Value, new: &Value, faults: &mut F
                 );
             }
             judge_unchanged(&old["spec"]["volumeMode"], &new["spec"]["volumeMode"], "volumeMode", faults);
+            let (before, after) = (&old["spec"]["nodeAffinity"], &new["spec"]["nodeAffinity"]);
+            if !before.is_null() && before != after {
+                let words = "field is immutable, except for updating from beta label to GA";
+                faults.invalid("nodeAffinity", after.clone(), words);
+            }
             return;
         }
         "RoleBinding" | "ClusterRoleBinding" if old["roleRef"] != new["roleRef"] => {
@@ -215,6 +220,13 @@ fn judge_budget(budget: &Value, faults: &mut Faults) {
     let policies = ["AlwaysAllow", "IfHealthyBudget"];
     if let Some(policy) = text(spec, "unhealthyPodEvictionPolicy").filter(|policy| !policies.contains(policy)) {
         faults.not_supported("spec.unhealthyPodEvictionPolicy", policy, &policies);
+    }
+}
+
+/// Judges a budget's status, but for its conditions.
+pub(super) fn judge_budget_status(budget: &Value, faults: &mut Faults) {
+    for name in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
+        judge_not_negative(&budget["status"][name], &format!("status.{name}"), faults);
     }
 }
 

@@ -86,15 +86,35 @@ fn judge(types: &Types, id: TypeId, value: &Value, path: &str, faults: &mut Vec<
 
 /// A value as Go prints it.
 fn plain(value: &Value) -> String {
+    format!("&{{{}}}", printed(value))
+}
+
+fn printed(value: &Value) -> String {
+    let joined = |parts: Vec<String>| parts.join(" ");
     match value {
-        Value::String(text) => format!("&{{{text}}}"),
-        other => format!("&{{{other}}}"),
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => format!("[{}]", joined(items.iter().map(printed).collect())),
+        Value::Object(map) => {
+            format!("map[{}]", joined(map.iter().map(|(key, value)| format!("{key}:{}", printed(value))).collect()))
+        }
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
     }
 }
 
 /// A value as Go shows it with its type.
 fn go(value: &Value) -> String {
-    format!("&value.valueUnstructured{{Value:{value}}}")
+    format!("&value.valueUnstructured{{Value:{}}}", source(value))
+}
+
+fn source(value: &Value) -> String {
+    let within = |parts: Vec<String>| format!("{}{{{}}}", go_type(value), parts.join(", "));
+    match value {
+        Value::Null => "interface {}(nil)".to_owned(),
+        Value::Array(items) => within(items.iter().map(source).collect()),
+        Value::Object(map) => within(map.iter().map(|(key, value)| format!("{key:?}:{}", source(value))).collect()),
+        Value::String(_) | Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
 }
 
 fn go_type(value: &Value) -> &'static str {
