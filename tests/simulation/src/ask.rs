@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use atoll::{
     admin::{Ask, Carrier, Clients, Deadline, Route, Silence},
-    engine::{Exchange, HttpReply, HttpRequest, Method, Question},
+    engine::{Exchange, HttpReply, HttpRequest, Question},
 };
 use futures::{FutureExt, future::BoxFuture};
 use http::Request;
@@ -39,17 +39,7 @@ impl Members {
     /// Puts requests to whoever answers at an address. Waits for ever where nobody does.
     pub async fn converse(&self, from: &Place, address: &str, requests: &[HttpRequest]) -> Vec<HttpReply> {
         let Some((run, port)) = self.net.dial(from, address) else { return std::future::pending().await };
-        let mut replies = Vec::new();
-        for request in requests {
-            let method = match request.method {
-                Method::Get => "GET",
-                Method::Post => "POST",
-            };
-            match self.processes.http(run, port, method, &request.path, &request.body) {
-                Some(reply) => replies.push(reply),
-                None => break,
-            }
-        }
+        let replies = self.processes.converse(run, port, requests);
         if replies.is_empty() { std::future::pending().await } else { replies }
     }
 }

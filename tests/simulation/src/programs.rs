@@ -7,7 +7,7 @@ use std::{
 
 use atoll::{
     admin::termination,
-    engine::{HttpReply, HttpRequest},
+    engine::{HttpReply, HttpRequest, Method},
 };
 
 use crate::{
@@ -89,12 +89,16 @@ impl Processes {
         Some(HttpReply { status: reply.status, body: reply.body })
     }
 
-    /// The etcd process of a run.
-    pub fn process(&self, run: RunId) -> Option<ProcessId> {
-        match self.run(run)? {
-            Run::Etcd(process) => Some(process),
-            Run::Ended(_) | Run::Asking => None,
-        }
+    /// Puts requests to a process, one after another, until one is not answered.
+    pub fn converse(&self, run: RunId, port: u16, requests: &[HttpRequest]) -> Vec<HttpReply> {
+        let answered = requests.iter().map_while(|request| {
+            let method = match request.method {
+                Method::Get => "GET",
+                Method::Post => "POST",
+            };
+            self.http(run, port, method, &request.path, &request.body)
+        });
+        answered.collect()
     }
 
     fn run(&self, id: RunId) -> Option<Run> {
@@ -137,16 +141,8 @@ impl Processes {
         let value = |flag: &str| what.args.iter().find_map(|arg| arg.strip_prefix(flag)).unwrap_or_default().to_owned();
         let (address, requests) = (value("--address="), value("--requests="));
         let requests: Vec<HttpRequest> = serde_json::from_str(&requests).unwrap_or_default();
-        let replies = self.net.dial(&Place::Cluster(what.cluster.clone()), &address).map(|(run, port)| {
-            let answered = requests.iter().map_while(|request| {
-                let method = match request.method {
-                    atoll::engine::Method::Get => "GET",
-                    atoll::engine::Method::Post => "POST",
-                };
-                self.http(run, port, method, &request.path, &request.body)
-            });
-            answered.collect::<Vec<_>>()
-        });
+        let dialled = self.net.dial(&Place::Cluster(what.cluster.clone()), &address);
+        let replies = dialled.map(|(run, port)| self.converse(run, port, &requests));
         let outcome = match replies {
             Some(replies) if !replies.is_empty() => termination::pack(Ok(&replies)),
             _ => termination::pack::<Vec<HttpReply>>(Err("no reply in time".to_owned())),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use atoll::dialect::{k8scluster::crd::K8sCluster, kubeblocks::Cluster};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
-    Api, ResourceExt,
+    Api,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
@@ -358,9 +358,4 @@ async fn until_done<T>(stage: &(impl Stage + ?Sized), what: &str, work: impl Asy
         }
     }
     panic!("{what}: not within two minutes");
-}
-
-/// The name of a resource, for messages.
-pub fn named<K: ResourceExt>(resource: &K) -> String {
-    resource.name_any()
 }

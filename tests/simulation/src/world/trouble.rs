@@ -86,11 +86,6 @@ impl World {
         });
     }
 
-    /// Nodes in trouble.
-    pub fn troubled_nodes(&self) -> Vec<String> {
-        self.shared.with(|state| state.kubelets.troubled.keys().cloned().collect())
-    }
-
     /// Every node's name.
     pub fn nodes(&self) -> Vec<String> {
         self.shared.settings.node_names().collect()
@@ -122,15 +117,6 @@ impl World {
             let key: Key = (namespace.to_owned(), service.to_owned());
             if let Some(service) = state.objects.services.get(&key) {
                 state.balancers.change(id(service));
-            }
-        });
-    }
-
-    /// The whole cluster goes down: everything that runs ends. What the API server says next starts it again.
-    pub fn reboot(&self) {
-        self.trouble(|state| {
-            for node in self.shared.settings.node_names() {
-                state.kubelets.lose(&node, &self.shared.ground());
             }
         });
     }
