@@ -39,9 +39,6 @@ pub struct Args {
     /// How long one bug may be played, in seconds
     #[arg(long, default_value_t = 600)]
     limit: u64,
-    /// The profile of cargo to build with; that of this program by default
-    #[arg(long)]
-    profile: Option<String>,
 }
 
 /// Plants bugs and says which were caught. Fails if one was not.
@@ -57,7 +54,7 @@ pub fn main(args: &Args) -> ExitCode {
 }
 
 fn plant_all(args: &Args) -> Result<bool, Unplantable> {
-    let tree = Tree::here(args.profile.clone())?;
+    let tree = Tree::here()?;
     let bugs = list::choose(list::read(&tree.list())?, &args.names)?;
     if args.list {
         for bug in &bugs {

@@ -8,7 +8,6 @@ use std::{
 };
 
 use super::list::{Bug, Unplantable};
-use crate::entropy;
 
 /// The copy.
 pub struct Tree {
@@ -18,19 +17,18 @@ pub struct Tree {
     copy: PathBuf,
     /// Where the copy is built.
     target: PathBuf,
-    /// As cargo names it.
-    profile: String,
 }
 
+/// The profile that is built fast.
+const PROFILE: &str = "planted";
+
 impl Tree {
-    /// The copy that belongs to the workspace of the present directory, built like this very program unless another
-    /// profile is named.
-    pub fn here(profile: Option<String>) -> Result<Self, Unplantable> {
+    /// The copy that belongs to the workspace of the present directory.
+    pub fn here() -> Result<Self, Unplantable> {
         let output = run(Command::new("git").args(["rev-parse", "--show-toplevel"]))?;
         let root = PathBuf::from(output.trim());
         let planted = root.join("target/planted");
-        let profile = profile.unwrap_or_else(own_profile);
-        Ok(Self { copy: planted.join("tree"), target: planted.join("target"), root, profile })
+        Ok(Self { copy: planted.join("tree"), target: planted.join("target"), root })
     }
 
     /// The folder with the list of bugs.
@@ -90,24 +88,10 @@ impl Tree {
         command
             .current_dir(&self.copy)
             .env("CARGO_TARGET_DIR", &self.target)
-            .args(["build", "--quiet", "--locked", "--package", "atoll-simulation", "--bin", "sim", "--profile"])
-            .arg(&self.profile);
-        if entropy::IS_EXACT {
-            command.args(["--config", "build.rustflags=['--cfg=tokio_unstable']"]);
-        }
+            .args(["build", "--quiet", "--locked", "--package", "atoll-simulation", "--bin", "sim"])
+            .args(["--profile", PROFILE, "--config", "build.rustflags=['--cfg=tokio_unstable']"]);
         run(&mut command)?;
-        let folder = if self.profile == "dev" { "debug" } else { &self.profile };
-        Ok(self.target.join(folder).join("sim"))
-    }
-}
-
-/// The profile that this program was built with, by the folder it stands in.
-fn own_profile() -> String {
-    let program = std::env::current_exe().ok();
-    let folder = program.as_deref().and_then(Path::parent).and_then(Path::file_name).and_then(|name| name.to_str());
-    match folder {
-        None | Some("debug") => "dev".to_owned(),
-        Some(folder) => folder.to_owned(),
+        Ok(self.target.join(PROFILE).join("sim"))
     }
 }
 
