@@ -165,7 +165,7 @@ fn amount(value: &Value, of: usize, round_up: bool) -> Option<usize> {
     Some(if round_up { product.div_ceil(100) } else { product / 100 })
 }
 
-/// Puts a condition in the place of the one of its type.
+/// Puts a condition in the place of the one of its type. One that was so before has changed when it did then.
 pub(crate) fn set_condition(object: &mut Value, condition: &Value) {
     if !object["status"].is_object() {
         object["status"] = json!({});
@@ -175,7 +175,12 @@ pub(crate) fn set_condition(object: &mut Value, condition: &Value) {
     }
     let Some(conditions) = object["status"]["conditions"].as_array_mut() else { return };
     match conditions.iter_mut().find(|there| there["type"] == condition["type"]) {
-        Some(there) => *there = condition.clone(),
+        Some(there) => {
+            let before = std::mem::replace(there, condition.clone());
+            if before["status"] == there["status"] {
+                there["lastTransitionTime"] = before["lastTransitionTime"].clone();
+            }
+        }
         None => conditions.push(condition.clone()),
     }
 }

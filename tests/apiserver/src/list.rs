@@ -31,10 +31,9 @@ impl State {
         let found = match ask.query.version.as_str() {
             "" => self.store.get(&ask.served.shelf, &ask.key()).cloned(),
             text => {
-                let words = |words: String| match ask.kind().kind.as_str() {
-                    // Events alone have no cache in front of etcd.
-                    "Event" => Failure::bad_request(format!("invalid resource version: {words}")),
-                    _ => invalid_version(words),
+                let words = |words: String| match is_cached(ask) {
+                    true => invalid_version(words),
+                    false => Failure::bad_request(format!("invalid resource version: {words}")),
                 };
                 self.fresh_enough(version(text).map_err(words)?)?;
                 let shelf = self.store.shelf(&ask.served.shelf);
@@ -106,7 +105,7 @@ impl State {
             if !exact {
                 self.fresh_enough(wanted)?;
             }
-            if wanted == 0 {
+            if wanted == 0 && is_cached(ask) {
                 limit = 0;
             }
             Some(if exact { wanted } else { self.visible() })
@@ -141,6 +140,11 @@ impl State {
         }
         Ok(page)
     }
+}
+
+/// Whether there is a cache in front of etcd: for all but events.
+fn is_cached(ask: &Ask<'_>) -> bool {
+    ask.kind().kind != "Event"
 }
 
 fn written(ask: &Ask<'_>, page: &Page) -> Bytes {

@@ -7,7 +7,7 @@ use futures::{StreamExt as _, future};
 use http::{Request, Response};
 use http_body_util::{BodyDataStream, BodyExt as _};
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::Trouble;
 use crate::step::Who;
@@ -69,6 +69,8 @@ fn parse(bytes: &[u8]) -> Value {
 #[derive(Debug)]
 pub struct Watching {
     events: mpsc::UnboundedReceiver<Value>,
+    /// Answered when nothing is left to be read at this moment.
+    pauses: mpsc::UnboundedSender<oneshot::Sender<()>>,
     reader: tokio::task::JoinHandle<()>,
 }
 
@@ -98,9 +100,19 @@ impl Watching {
     /// Goes on reading in the background.
     pub fn new(body: Flow) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
+        let (pauses, mut pause) = mpsc::unbounded_channel::<oneshot::Sender<()>>();
         let reader = tokio::spawn(async move {
             let (mut body, mut line) = (body, Vec::new());
-            while let Some(part) = body.next().await {
+            loop {
+                let part = tokio::select! {
+                    biased;
+                    part = body.next() => part,
+                    Some(asked) = pause.recv() => {
+                        let _ = asked.send(());
+                        continue;
+                    }
+                };
+                let Some(part) = part else { break };
                 for byte in part {
                     if byte != b'\n' {
                         line.push(byte);
@@ -115,12 +127,17 @@ impl Watching {
                 drop(sender.send(parse(&line)));
             }
         });
-        Self { events, reader }
+        Self { events, pauses, reader }
     }
 
     /// Everything that it told and will tell soon; it is closed then. Bookmarks come when they like and do not count,
     /// except for the one that ends the initial events.
     pub async fn finish(mut self, patience: Patience) -> Events {
+        let (asked, paused) = oneshot::channel();
+        // A reader that has come to the end answers nothing, and has read all.
+        if self.pauses.send(asked).is_ok() {
+            drop(paused.await);
+        }
         let mut told = Events::default();
         let begun = tokio::time::Instant::now();
         loop {

@@ -18,7 +18,6 @@ pub fn admit_create(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
         builtin::prepare_new(kind, object);
         metadata::judge_new(kind, object, &mut faults);
         builtin::judge_new(kind, object, &mut faults);
-        builtin::forget_unneeded(kind, object);
     }
     faults.finish()
 }
@@ -54,7 +53,6 @@ pub fn admit_update(kind: &Kind, endpoint: Endpoint, old: &Value, new: &mut Valu
         custom::settle(kind, new);
     } else {
         builtin::judge_change(kind, endpoint, old, new, &mut faults);
-        builtin::forget_unneeded(kind, new);
     }
     faults.finish()
 }

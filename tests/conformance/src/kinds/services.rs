@@ -16,11 +16,11 @@ pub(super) const SERVICES: Kind = Kind {
         r#"{"spec":{"type":"ClusterIP","selector":{"app":"x","tier":"1"},"ports":[{"name":"a","port":80},{"name":"b","port":80,"protocol":"UDP"}]}}"#,
         r#"{"spec":{"type":"ExternalName","externalName":"example.com"}}"#,
         r#"{"spec":{"clusterIP":"None"}}"#,
+        r#"{"spec":{"internalTrafficPolicy":"Local","selector":{"app":"x"},"ports":[{"port":80}]}}"#,
     ],
     variations: &[
         ("/spec/sessionAffinity", r#""ClientIP""#),
         ("/spec/externalTrafficPolicy", r#""Local""#),
-        ("/spec/internalTrafficPolicy", r#""Local""#),
         ("/spec/ipFamilyPolicy", r#""PreferDualStack""#),
         ("/spec/ipFamilies", r#"["IPv4"]"#),
         ("/spec/loadBalancerClass", r#""example.com/lb""#),

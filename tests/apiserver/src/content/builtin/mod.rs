@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 pub(super) use defaults::set_defaults;
 pub(super) use judged::{judge_change, judge_new};
 pub(super) use service::judge_addresses_of;
-pub(super) use strategy::{forget_unneeded, prepare_changed, prepare_new};
+pub(super) use strategy::{prepare_changed, prepare_new};
 
 type Fields = Map<String, Value>;
 

@@ -169,6 +169,23 @@ fn judge_addresses(spec: &Value, kind: &str, faults: &mut Faults) {
     if kind == "ExternalName" {
         return;
     }
+    let mut found = Faults::default();
+    judge_each_address(spec, &mut found);
+    if found.is_empty() && spec["clusterIPs"][0] != "None" {
+        for (index, (ip, family)) in list(&spec["clusterIPs"]).zip(list(&spec["ipFamilies"])).enumerate() {
+            let ip = ip.as_str().unwrap_or_default();
+            let is = if ip.contains(':') { "IPv6" } else { "IPv4" };
+            if family != is {
+                let family = family.as_str().unwrap_or_default();
+                let words = format!("expected an {family} value as indicated by `ipFamilies[{index}]`");
+                found.invalid(format!("spec.clusterIPs[{index}]"), ip, &words);
+            }
+        }
+    }
+    faults.extend(found);
+}
+
+fn judge_each_address(spec: &Value, faults: &mut Faults) {
     let all = &spec["clusterIPs"];
     match text(spec, "clusterIP") {
         Some(_) if empty(all) => faults.required("spec.clusterIPs", ""),

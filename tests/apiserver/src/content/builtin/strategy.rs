@@ -151,13 +151,6 @@ pub(in super::super) fn prepare_changed(kind: &Kind, endpoint: Endpoint, old: &V
     }
 }
 
-/// What is judged, and then never seen again.
-pub(in super::super) fn forget_unneeded(kind: &Kind, object: &mut Value) {
-    if kind.kind == "Service" && object["spec"]["type"] == "ExternalName" {
-        admit::copy(None, &mut object["spec"], "internalTrafficPolicy");
-    }
-}
-
 /// The old and the new name of what a volume is filled from say the same. The old one names only claims and snapshots;
 /// what is of another namespace is not served by default.
 fn same_sources(claim: &mut Fields, old: &Value) {
