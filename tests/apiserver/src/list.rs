@@ -31,9 +31,12 @@ impl State {
         let found = match ask.query.version.as_str() {
             "" => self.store.get(&ask.served.shelf, &ask.key()).cloned(),
             text => {
-                let words = |words: String| match is_cached(ask) {
-                    true => invalid_version(words),
-                    false => Failure::bad_request(format!("invalid resource version: {words}")),
+                let words = |words: String| {
+                    if is_cached(ask) {
+                        invalid_version(words)
+                    } else {
+                        Failure::bad_request(format!("invalid resource version: {words}"))
+                    }
                 };
                 self.fresh_enough(version(text).map_err(words)?)?;
                 let shelf = self.store.shelf(&ask.served.shelf);

@@ -105,7 +105,10 @@ impl State {
         let unknown = content::decode(ask.kind(), &mut object).map_err(|refusal| match refusal {
             content::Refusal::BadRequest(words) => {
                 let words = words.split_once(&format!("as a {}: ", ask.kind().kind)).map_or(&*words, |(_, rest)| rest);
-                unreadable(&shown, words)
+                match form {
+                    Form::Strategic => unreadable(&content::shown_patch(&patch), &content::restore_words(words)),
+                    Form::Json | Form::Merge | Form::Apply => unreadable(&shown, words),
+                }
             }
             refusal => ask.refusal(refusal),
         })?;

@@ -210,6 +210,7 @@ impl State {
         let raw = content::completed_when_read(kind, &object);
         content::admit_create(kind, &mut object)
             .map_err(|refusal| Failure::of(kind, &name, refusal).called(kind, text(&object, &["kind"])))?;
+        authorize_create(ask)?;
         self.judge(ask, Operation::Create, None, &object)?;
         let about = About::of(kind, &name);
         let version = text(&object, &["metadata", "resourceVersion"]).parse::<u64>();
@@ -274,8 +275,6 @@ impl State {
         }
         let mut object = make(self, live.as_deref())?;
         let Some(live) = live else {
-            authorize_create(ask)?;
-            wipe_times(&mut object);
             self.admit(ask, Operation::Create, None, &mut object)?;
             check_number(&object)?;
             if !ask.query.is_dry_run()
@@ -371,13 +370,6 @@ fn wipe(object: &mut Value) {
     }
 }
 
-fn wipe_times(object: &mut Value) {
-    let Some(metadata) = object["metadata"].as_object_mut() else { return };
-    for name in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
-        metadata.remove(name);
-    }
-}
-
 /// The words of the store when a precondition fails.
 pub(crate) fn precondition(ask: &Ask<'_>, what: &str, wanted: &str, there: &str) -> Failure {
     let words = format!(
@@ -406,7 +398,7 @@ fn registry(kind: &Kind) -> String {
     }
 }
 
-/// Somebody who makes an object by a PUT or an apply must be allowed to.
+/// Somebody who makes an object by a PUT or an apply must be allowed to, which is asked late.
 fn authorize_create(ask: &Ask<'_>) -> Result<(), Failure> {
     let wanted = crate::server::attributes("create", ask.target);
     if ask.rights.allow(&wanted) { Ok(()) } else { Err(refused(ask.user, &wanted)) }

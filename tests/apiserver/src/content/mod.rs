@@ -63,6 +63,7 @@ pub(crate) use names::{label_value, qualified_name};
 pub use patch::merge_patch;
 pub use quantity::Quantity;
 pub use strategic::strategic_patch;
+pub(crate) use strategic::{go as shown_patch, restore_words};
 pub use types::Schema;
 
 /// Which part of an object a request writes. The rest is put back as it was.

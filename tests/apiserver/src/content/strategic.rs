@@ -178,8 +178,26 @@ fn bad_patch(map: &Value) -> Refusal {
     Refusal::Internal(format!("unknown patch type: {kind} in map: {}", go(map)))
 }
 
+/// What is said of an outcome that cannot be read: it is restored from maps, not parsed as other objects are.
+pub(crate) fn restore_words(words: &str) -> String {
+    let parts = words.strip_prefix("json: cannot unmarshal ").and_then(|rest| rest.split_once(" into Go "));
+    let Some((is, wanted)) = parts else { return words.to_owned() };
+    let wanted = wanted.rsplit(' ').next().unwrap_or_default();
+    let is = match is {
+        "object" => "map",
+        "array" => "slice",
+        "number" => "int64",
+        is => is,
+    };
+    match wanted {
+        _ if wanted.starts_with("[]") => format!("cannot restore slice from {is}"),
+        _ if wanted.starts_with("map[") => format!("cannot restore map from {is}"),
+        _ => words.to_owned(),
+    }
+}
+
 /// A value as Go prints it.
-fn go(value: &Value) -> String {
+pub(crate) fn go(value: &Value) -> String {
     match value {
         Value::Object(map) => {
             let parts: Vec<String> = map.iter().map(|(key, value)| format!("{key}:{}", go(value))).collect();

@@ -11,19 +11,15 @@ pub(super) const SECRETS: Kind = Kind {
         r#"{"stringData":{"a":"text","b":"more"},"type":"Opaque"}"#,
         r#"{"type":"kubernetes.io/basic-auth","stringData":{"username":"u","password":"p"}}"#,
         r#"{"type":"example.com/mine","data":{"a":"YQ=="},"stringData":{"a":"wins"}}"#,
+        // What is immutable has data: a real server takes `{}` for a change of none.
+        r#"{"immutable":true,"data":{"a":"YQ=="}}"#,
         "{}",
     ],
-    variations: &[
-        ("/immutable", "true"),
-        ("/data/c", r#""Yw==""#),
-        ("/data", "null"),
-        ("/metadata/generateName", r#""gen-""#),
-    ],
+    variations: &[("/data/c", r#""Yw==""#), ("/metadata/generateName", r#""gen-""#)],
     changes: &[
         ("/data/a", r#""Yg==""#),
         ("/data/a", "null"),
         ("/stringData", r#"{"a":"changed"}"#),
-        ("/immutable", "true"),
         ("/immutable", "false"),
     ],
     mistakes: &[
@@ -37,7 +33,12 @@ pub(super) const SECRETS: Kind = Kind {
         ("/type", r#""kubernetes.io/dockerconfigjson""#),
         ("/immutable", r#""yes""#),
     ],
-    strategic: &[r#"{"data":{"a":null,"z":"eg=="}}"#, r#"{"stringData":{"y":"x"}}"#, r#"{"data":null}"#],
+    strategic: &[
+        r#"{"data":{"a":null,"z":"eg=="}}"#,
+        r#"{"stringData":{"y":"x"}}"#,
+        r#"{"data":null}"#,
+        r#"{"immutable":true,"data":{"z":"eg=="}}"#,
+    ],
     applied: &[
         r#"{"data":{"a":"YQ=="}}"#,
         r#"{"data":{"a":"Yg==","b":"YQ=="}}"#,
@@ -52,8 +53,13 @@ pub(super) const CONFIG_MAPS: Kind = Kind {
     kind: "ConfigMap",
     plural: "configmaps",
     status: false,
-    bodies: &[r#"{"data":{"a":"1"}}"#, r#"{"data":{"a":"1","b":"2"},"binaryData":{"c":"YQ=="}}"#, "{}"],
-    variations: &[("/immutable", "true"), ("/data/d", r#""""#), ("/metadata/generateName", r#""gen-""#)],
+    bodies: &[
+        r#"{"data":{"a":"1"}}"#,
+        r#"{"data":{"a":"1","b":"2"},"binaryData":{"c":"YQ=="}}"#,
+        r#"{"immutable":true,"data":{"a":"1"},"binaryData":{"c":"YQ=="}}"#,
+        "{}",
+    ],
+    variations: &[("/data/d", r#""""#), ("/metadata/generateName", r#""gen-""#)],
     changes: &[
         ("/data/a", r#""2""#),
         ("/data/a", r#""3""#),
@@ -61,7 +67,7 @@ pub(super) const CONFIG_MAPS: Kind = Kind {
         ("/data/a", "null"),
         ("/data", "null"),
         ("/binaryData", r#"{"x":"YQ=="}"#),
-        ("/immutable", "true"),
+        ("/immutable", "false"),
     ],
     mistakes: &[
         ("/data/bad key", r#""x""#),
@@ -74,6 +80,7 @@ pub(super) const CONFIG_MAPS: Kind = Kind {
     ],
     strategic: &[
         r#"{"data":{"a":null,"z":"1"}}"#,
+        r#"{"immutable":true,"data":{"z":"1"},"binaryData":{"c":"YQ=="}}"#,
         r#"{"data":{"$patch":"replace","only":"this"}}"#,
         r#"{"data":{"$patch":"delete"}}"#,
         r#"{"data":{"$patch":"odd"}}"#,

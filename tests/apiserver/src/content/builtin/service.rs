@@ -303,14 +303,16 @@ pub(super) fn judge_status(service: &Value, faults: &mut Faults) {
         return;
     }
     for (index, way) in list(ingress).enumerate() {
-        match (text(way, "ip"), text(way, "ipMode")) {
-            (Some(ip), _) if ip.parse::<IpAddr>().is_err() => {
-                let words = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
-                faults.invalid(format!("{PATH}[{index}].ip"), ip, words);
-            }
-            (None, Some(_)) => {
-                faults.forbidden(format!("{PATH}[{index}].ipMode"), "may not be specified when `ip` is not set");
-            }
+        let (ip, mode, modes) = (text(way, "ip"), way["ipMode"].as_str(), ["Proxy", "VIP"]);
+        if let Some(ip) = ip.filter(|ip| ip.parse::<IpAddr>().is_err()) {
+            let words = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+            faults.invalid(format!("{PATH}[{index}].ip"), ip, words);
+        }
+        let field = format!("{PATH}[{index}].ipMode");
+        match mode {
+            None if ip.is_some() => faults.required(field, "must be specified when `ip` is set"),
+            Some(_) if ip.is_none() => faults.forbidden(field, "may not be specified when `ip` is not set"),
+            Some(mode) if !modes.contains(&mode) => faults.not_supported(field, mode, &modes),
             _ => {}
         }
         if let Some(name) = text(way, "hostname") {
