@@ -16,6 +16,7 @@ use http::{Method, Request};
 use crate::{
     check::{Check, Truth, Violation},
     entropy,
+    etcd::ClusterId,
     lock::lock,
 };
 
@@ -115,6 +116,8 @@ pub enum Event {
     Acknowledged {
         /// The database's UID.
         database: String,
+        /// Who of etcd's clusters has acknowledged it.
+        by: ClusterId,
         /// The key that was written.
         key: String,
         /// The value.
@@ -129,6 +132,18 @@ pub enum Event {
     /// A moment has passed in which nothing else may have happened: what is true now is looked at.
     Glance,
 }
+
+/// A write that was acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// By whom.
+    pub by: ClusterId,
+    /// What was written.
+    pub value: String,
+}
+
+/// What databases have acknowledged: by the database's UID and the key, the last write.
+pub type Acknowledged = BTreeMap<(String, String), Written>;
 
 /// How a request went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,8 +207,8 @@ struct Inner {
     violations: Vec<Violation>,
     /// When steps were made, and when something was deleted, in milliseconds.
     moments: (Vec<u64>, Vec<u64>),
-    /// What databases have acknowledged: by database and key, the last value.
-    acknowledged: BTreeMap<(String, String), String>,
+    /// What databases have acknowledged.
+    acknowledged: Acknowledged,
 }
 
 impl Tape {
@@ -293,8 +308,8 @@ impl Tape {
         self.with(|inner| inner.moments.clone())
     }
 
-    /// What databases have acknowledged: by database and key, the last value.
-    pub fn acknowledged(&self) -> BTreeMap<(String, String), String> {
+    /// What databases have acknowledged.
+    pub fn acknowledged(&self) -> Acknowledged {
         self.with(|inner| inner.acknowledged.clone())
     }
 
@@ -326,9 +341,10 @@ impl Inner {
                     }
                 }
             }
-            Event::Acknowledged { database, key, value } => {
+            Event::Acknowledged { database, by, key, value } => {
                 self.figures.acknowledged += 1;
-                self.acknowledged.insert((database.clone(), key.clone()), value.clone());
+                let written = Written { by: *by, value: value.clone() };
+                self.acknowledged.insert((database.clone(), key.clone()), written);
             }
             Event::Controller(_, "begins") => self.figures.lives += 1,
             _ => {}
@@ -369,7 +385,7 @@ impl fmt::Display for Event {
             }
             Self::Controller(life, what) => write!(f, "{life} {what}"),
             Self::Process(words) => write!(f, "process   {words}"),
-            Self::Acknowledged { database, key, value } => write!(f, "acked     {database} {key}={value}"),
+            Self::Acknowledged { database, key, value, .. } => write!(f, "acked     {database} {key}={value}"),
             Self::Fault(words) => write!(f, "FAULT     {words}"),
             Self::Person(words) => write!(f, "PERSON    {words}"),
             Self::Log(line) => write!(f, "log       {line}"),

@@ -1,27 +1,31 @@
 //! D1: what a database has acknowledged is there in the end.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::Value;
 
 use super::{
     Truth, liveness,
     look::{self, called, engine_id, members, record, text},
+    request::DATABASES,
     sight::majority,
 };
-use crate::etcd::ClusterId;
+use crate::{etcd::ClusterId, tape::Acknowledged};
 
-/// Acknowledged writes that are lost, in words. `acknowledged` has the last value of each database's (UID) and key.
+/// Acknowledged writes that are lost, in words.
 ///
-/// Databases that are gone went with their data; of one that has lost a majority of its members to somebody else's hand,
-/// nothing can be asked.
-pub fn durable(truth: &Truth, acknowledged: &BTreeMap<(String, String), String>) -> Vec<String> {
-    let mut held: BTreeMap<&str, Held> = BTreeMap::new();
+/// Databases that are gone went with their data, unless another resource has taken them over; of one that has lost a
+/// majority of its members to somebody else's hand, nothing can be asked.
+pub fn durable(truth: &Truth, acknowledged: &Acknowledged) -> Vec<String> {
+    let mut held: BTreeMap<(&str, ClusterId), Held> = BTreeMap::new();
     let mut lost = Vec::new();
-    for ((database, key), value) in acknowledged {
-        match held.entry(database).or_insert_with(|| look_up(truth, database)) {
+    for ((database, key), written) in acknowledged {
+        match held.entry((database, written.by)).or_insert_with(|| look_up(truth, database, written.by)) {
             Held::Nobody => {}
             Held::Silence(words) => lost.extend(words.take()),
             Held::Keys(called, keys) => {
-                lost.extend(missing(key, value, keys.get(key)).map(|why| format!("database {called}: {why}")));
+                let why = missing(key, &written.value, keys.get(key));
+                lost.extend(why.map(|why| format!("database {called}: {why}")));
             }
         }
     }
@@ -38,10 +42,11 @@ enum Held {
     Keys(String, BTreeMap<String, String>),
 }
 
-fn look_up(truth: &Truth, database: &str) -> Held {
-    let Some(found) = look::database(truth, database) else { return Held::Nobody };
+/// What has become of a database, and of the cluster that acknowledged its writes.
+fn look_up(truth: &Truth, database: &str, by: ClusterId) -> Held {
+    let Some(found) = look::database(truth, database).or_else(|| successor(truth, by)) else { return Held::Nobody };
     let Some(record) = record(&found) else { return Held::Nobody };
-    let cluster = engine_id(text(record, "/stage/cluster")).map(ClusterId);
+    let cluster = serves(record);
     // By whatever label its processes started with: a database may have been taken over since.
     let views = truth.etcds.inspect();
     let own = views.iter().filter(|view| view.cluster_id == cluster && cluster.is_some());
@@ -56,6 +61,16 @@ fn look_up(truth: &Truth, database: &str) -> Held {
         return Held::Nobody;
     }
     Held::Silence(Some(format!("database {}: nobody leads it who could tell what it holds", called(&found))))
+}
+
+/// The cluster that a record speaks of.
+fn serves(record: &Value) -> Option<ClusterId> {
+    engine_id(text(record, "/stage/cluster")).map(ClusterId)
+}
+
+/// The resource that has taken this cluster over from one that is gone.
+fn successor(truth: &Truth, cluster: ClusterId) -> Option<Arc<Value>> {
+    look::all(truth, look::MASTER, DATABASES).into_iter().find(|found| record(found).and_then(serves) == Some(cluster))
 }
 
 /// What has become of one acknowledged write, if it is lost.

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     etcd::{ClusterId, MemberId, Role, View},
+    script::NO_VERSION,
     tape::{Answer, Event, Life, Party, Site},
 };
 
@@ -71,6 +72,7 @@ impl HonestStatus {
     }
 
     fn judge(&self, now: Duration, database: &Value, views: &[View]) -> Result<(), String> {
+        spoilt(database)?;
         let record = record(database);
         let cluster = record.and_then(|record| engine_id(text(record, "/stage/cluster"))).map(ClusterId);
         if let (Some(record), Some(cluster)) = (record, cluster) {
@@ -130,6 +132,18 @@ impl HonestStatus {
         }
         Ok(())
     }
+}
+
+/// A manifest that asks for what nobody has is refused, in words, whoever runs already.
+fn spoilt(database: &Value) -> Result<(), String> {
+    let spec = database["spec"]["componentSpecs"].as_array();
+    let asks = spec.into_iter().flatten().any(|component| component["serviceVersion"] == NO_VERSION);
+    let seen = database["status"]["observedGeneration"] == database["metadata"]["generation"];
+    let (status, reason) = condition(database, "Accepted");
+    if asks && seen && !is_deleting(database) && status != "False" {
+        return Err(format!("Accepted={status} {reason}, and its manifest asks for version {NO_VERSION}"));
+    }
+    Ok(())
 }
 
 /// Members are said to differ from the record only where they do.
@@ -329,6 +343,21 @@ mod tests {
         check.look(seconds(1), &serving(3));
         let words = check.judge(seconds(1), &told, &[]).expect_err("an older manifest");
         assert!(words.contains("generation"), "{words}");
+    }
+
+    #[test]
+    fn a_manifest_that_asks_for_what_nobody_has_is_refused() {
+        let mut told = database();
+        told["status"]["observedGeneration"] = told["metadata"]["generation"].clone();
+        let check = HonestStatus::new(Sight::default());
+        for (version, accepted, fine) in
+            [(json!(null), "True", true), (json!(NO_VERSION), "True", false), (json!(NO_VERSION), "False", true)]
+        {
+            told["spec"]["componentSpecs"] = json!([{ "name": "etcd", "serviceVersion": version }]);
+            told["status"]["conditions"] = json!([{ "type": "Accepted", "status": accepted }]);
+            let verdict = check.judge(seconds(1), &told, &[]);
+            assert_eq!(verdict.is_err_and(|words| words.contains(NO_VERSION)), !fine, "{version} {accepted}");
+        }
     }
 
     #[test]

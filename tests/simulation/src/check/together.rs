@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     etcd::{Outcome, Place, ProcessId},
-    tape::Event,
+    tape::{Event, Written},
 };
 
 const PODS: &str = "/api/v1/namespaces/default/pods";
@@ -132,12 +132,19 @@ fn what_was_acknowledged_is_asked_for_in_the_end() {
     let (mut scene, mut database, processes) = whole();
     assert!(writes(&scene, "key-1", "value-1") && writes(&scene, "key-2", "value-2"));
     let id = uid(&database).to_owned();
-    let acknowledged = |key: &str, value: &str| BTreeMap::from([((id.clone(), key.to_owned()), value.to_owned())]);
+    let by = scene.truth.etcds.inspect()[0].cluster_id.expect("a cluster");
+    let by_database = |id: &str, key: &str, value: &str| {
+        BTreeMap::from([((id.to_owned(), key.to_owned()), Written { by, value: value.to_owned() })])
+    };
+    let acknowledged = |key: &str, value: &str| by_database(&id, key, value);
     let none = Vec::<String>::new();
     assert_eq!(durable(&scene.truth, &acknowledged("key-1", "value-1")), none);
     assert_eq!(durable(&scene.truth, &acknowledged("key-1", "value-0")), none, "a later one is there");
     assert!(durable(&scene.truth, &acknowledged("key-2", "value-3"))[0].contains("key-2 is value-2"));
     assert!(durable(&scene.truth, &acknowledged("key-3", "value-3"))[0].contains("is gone"));
+    // Another resource had the data before this one took it over.
+    assert_eq!(durable(&scene.truth, &by_database("former", "key-2", "value-2")), none);
+    assert!(durable(&scene.truth, &by_database("former", "key-3", "value-3"))[0].contains("is gone"));
     // Nobody leads. That is for somebody to answer for, unless a majority of volumes is gone.
     processes.iter().take(2).for_each(|process| scene.truth.etcds.stop(*process));
     scene.passes(seconds(10));

@@ -15,7 +15,7 @@ use crate::{
     link::{Watching, Way},
     lives::{NAMESPACE, Replica},
     place::Place,
-    script::{Act, Base, Network, Step},
+    script::{Act, Base, NO_VERSION, Network, Step},
     stage::{
         Stage,
         people::{DATABASES, People, Services, Wanted},
@@ -218,7 +218,7 @@ async fn person(stage: &Simulated, act: &Act, lasts: Duration) {
             let resources = |cpu: &str| json!({ "limits": { "cpu": cpu }, "requests": { "cpu": cpu } });
             edit(stage, name, "resources", resources("200m"), lasts).await;
         }
-        Act::Spoil(name) => edit(stage, name, "componentDef", json!("etcd-99.0.0"), lasts).await,
+        Act::Spoil(name) => edit(stage, name, "serviceVersion", json!(NO_VERSION), lasts).await,
         act => registration(stage, act, lasts).await,
     }
 }
@@ -262,14 +262,18 @@ async fn edit(stage: &Simulated, name: &str, field: &str, value: serde_json::Val
     let Ok(Some(before)) = api.get_opt(name).await else { return };
     let Ok(manifest) = serde_json::to_value(&before) else { return };
     let mut spec = manifest["spec"].clone();
-    let former = std::mem::replace(&mut spec["componentSpecs"][0][field], value);
+    let former = spec["componentSpecs"][0].as_object_mut().and_then(|component| component.remove(field));
+    spec["componentSpecs"][0][field] = value;
     let params = PatchParams::default();
     tried(stage, async || {
         api.patch(name, &params, &Patch::Merge(json!({ "spec": { "componentSpecs": spec["componentSpecs"] } }))).await
     })
     .await;
     stage.sleep(lasts).await;
-    spec["componentSpecs"][0][field] = former;
+    if let Some(component) = spec["componentSpecs"][0].as_object_mut() {
+        component.remove(field);
+        component.extend(former.map(|former| (field.to_owned(), former)));
+    }
     tried(stage, async || {
         api.patch(name, &params, &Patch::Merge(json!({ "spec": { "componentSpecs": spec["componentSpecs"] } }))).await
     })

@@ -18,7 +18,7 @@ use crate::{
 const EVERY: Duration = Duration::from_millis(1_500);
 
 /// Ends the clients when it goes.
-pub(super) struct Clients(AbortHandle);
+pub(crate) struct Clients(AbortHandle);
 
 impl Drop for Clients {
     fn drop(&mut self) {
@@ -27,7 +27,7 @@ impl Drop for Clients {
 }
 
 /// Starts writing to every database that there is, in turn through each of its members, from each cluster.
-pub(super) fn start(stage: &Simulated) -> Clients {
+pub(crate) fn start(stage: &Simulated) -> Clients {
     let (tape, etcds) = (stage.tape.clone(), stage.truth.etcds.clone());
     let (master, sites) = (stage.server("master").clone(), stage.workers());
     let task = tokio::spawn(async move {
@@ -52,8 +52,12 @@ fn write(tape: &Tape, etcds: &Etcds, cluster: &Cluster, from: &Place, number: us
         return;
     }
     let address = addresses[number % addresses.len()];
-    let (key, value) = (format!("key-{}", number % 7), format!("value-{number}"));
-    if let Outcome::Acknowledged { .. } = etcds.client_put(entropy::elapsed(), from, address, &key, &value) {
-        tape.note(Event::Acknowledged { database: cluster.uid().unwrap_or_default(), key, value });
+    // Some are written again and again; the others once, so that no later write hides that one is lost.
+    let key = if number.is_multiple_of(2) { format!("key-{}", number % 7) } else { format!("once-{number}") };
+    let value = format!("value-{number}");
+    if let Outcome::Acknowledged { cluster_id, .. } = etcds.client_put(entropy::elapsed(), from, address, &key, &value)
+    {
+        let database = cluster.uid().unwrap_or_default();
+        tape.note(Event::Acknowledged { database, by: cluster_id, key, value });
     }
 }

@@ -41,10 +41,15 @@ pub(super) async fn look(stage: &Simulated) {
     if let Err(words) = liveness::settled(&stage.truth) {
         tape.violate("L1 stays", format!("it was well, and is not any more: {words}"));
     }
-    for words in liveness::durable(&stage.truth, &tape.acknowledged()) {
-        tape.violate("D1 durability", words);
+    keeps_and_hides(stage);
+}
+
+/// However a run ends: nothing is lost that databases have acknowledged (D1), and nothing secret got out (S13).
+pub(crate) fn keeps_and_hides(stage: &Simulated) {
+    for words in liveness::durable(&stage.truth, &stage.tape.acknowledged()) {
+        stage.tape.violate("D1 durability", words);
     }
     if let Some(canary) = check::leak(&stage.lives.metrics(), &stage.truth) {
-        tape.violate("S13 secrecy", format!("the metrics show {canary}"));
+        stage.tape.violate("S13 secrecy", format!("the metrics show {canary}"));
     }
 }

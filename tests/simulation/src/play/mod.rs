@@ -2,8 +2,8 @@
 //! trouble, then ten minutes of silence (L1, S14), and every acknowledged write still there.
 
 mod act;
-mod clients;
-mod ending;
+pub(crate) mod clients;
+pub(crate) mod ending;
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -27,6 +27,9 @@ pub struct Script {
     pub steps: Vec<Step>,
 }
 
+/// A version that nobody has: a manifest that asks for it must be refused ([`Act::Spoil`]).
+pub const NO_VERSION: &str = "99.0.0";
+
 /// How pods of different clusters reach each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Network {
@@ -161,7 +164,8 @@ pub enum Act {
     Recreate(String),
     /// A database's members get other resources, and after that time the former ones again.
     Edit(String),
-    /// A database's manifest gets a value that cannot be served, and after that time the former one again.
+    /// A database's manifest asks for a version that nobody has ([`NO_VERSION`]), and after that time for the former one
+    /// again.
     Spoil(String),
     /// A worker's registration is deleted, and made again after that time.
     Unregister(String),
@@ -208,7 +212,8 @@ impl Act {
             Self::Isolate => "controller isolated",
             Self::Clock(_) => "clock jump",
             Self::Create(_) | Self::Delete(_) | Self::Recreate(_) => "created and deleted",
-            Self::Edit(_) | Self::Spoil(_) => "edited",
+            Self::Edit(_) => "edited",
+            Self::Spoil(_) => "manifest spoilt",
             Self::Unregister(_) => "registration",
             Self::Rotate(_) | Self::BadSecret(_) | Self::DropSecret(_) | Self::Revoke(_) => "credentials",
         }
