@@ -187,6 +187,15 @@ fn limit(script: &mut Script) {
             }
         }
     }
+    // Nor is a worker registered anew while another cluster answers there: that one would be the right one from then on.
+    let anew: Vec<_> = script.steps.iter().map(|step| step.act.clone()).collect();
+    for step in &mut script.steps {
+        if let Act::Swap(site) = &step.act
+            && anew.contains(&Act::Unregister(site.clone()))
+        {
+            step.act = Act::Down(site.clone());
+        }
+    }
     let mut destroyed = false;
     script.steps.retain(|step| {
         let destroys = matches!(step.act, Act::DeleteClaim(..) | Act::Wipe(_) | Act::Restore(..));
