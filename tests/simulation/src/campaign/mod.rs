@@ -13,7 +13,7 @@ use std::{
 };
 
 pub use systematic::{Campaign, plans};
-pub use workload::{WORKLOADS, workload};
+pub use workload::{Workload, workloads};
 
 use crate::{
     check::Violation,

@@ -1,6 +1,6 @@
 //! Systematic campaigns: one thing goes wrong, at every place where it can.
 
-use super::{Plan, WORKLOADS, workload};
+use super::{Plan, Workload, workloads};
 use crate::{
     link::{How, Shot, Which},
     play::{Options, play},
@@ -38,8 +38,7 @@ impl Campaign {
 /// Every run of a campaign. Each workload is played once with nothing wrong, to learn where something can go wrong.
 pub fn plans(campaign: Campaign, options: &Options) -> Vec<Plan> {
     let mut plans = Vec::new();
-    for workload in WORKLOADS.iter().map(|known| (known.name, workload(known))) {
-        let (name, script) = workload;
+    for Workload { name, script } in workloads() {
         let fine = play(&script, options);
         let mut plan = |what: String, step: Step| {
             plans.push(Plan { name: format!("{what}, in \"{name}\""), script: with(&script, step) });
