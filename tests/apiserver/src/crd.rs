@@ -9,7 +9,8 @@ use crate::{
     delete::{Options, check_preconditions},
     eviction::set_condition,
     failure::Failure,
-    state::{Ask, State, shelf_of, text, texts},
+    state::{Ask, Served, State, shelf_of, text, texts},
+    store::Stored,
 };
 
 const SHELF: &str = "customresourcedefinitions.apiextensions.k8s.io";
@@ -78,7 +79,31 @@ impl State {
             self.own_status(crd, &mut changed);
             self.put(&SHELF.into(), &name, "update", changed);
         }
+        let shelf = shelf_of(text(crd, &["spec", "group"]), text(names, &["plural"]));
+        let before = self.stored_as(&shelf);
         self.serve_crds();
+        if let (Some(before), Some(after)) = (before, self.stored_as(&shelf))
+            && !Arc::ptr_eq(&before.kind.schema, &after.kind.schema)
+        {
+            self.read_again(&after);
+        }
+    }
+
+    /// The version of a resource in which its objects are stored.
+    fn stored_as(&self, shelf: &str) -> Option<Arc<Served>> {
+        self.served.values().find(|served| *served.shelf == *shelf && served.is_stored_as_served()).cloned()
+    }
+
+    /// Objects that are in the store are read by the new schema: they get its defaults and lose what it does not know.
+    /// That is no change; the next write is, even one that says nothing new.
+    fn read_again(&mut self, served: &Served) {
+        let objects = self.store.shelf_mut(&served.shelf).objects.iter_mut();
+        for (_, stored) in objects {
+            let mut value = (*stored.value).clone();
+            if content::decode(&served.kind, &mut value).is_ok() && value != *stored.value {
+                *stored = Arc::new(Stored::raw(value));
+            }
+        }
     }
 
     /// Who owns what the server's own controllers write.
@@ -119,7 +144,6 @@ impl State {
         }
         let stored = self.put(&SHELF.into(), name, "delete", crd);
         let object = (*stored.value).clone();
-        self.delete_instances(ask, &object);
         let mut waiting = object.clone();
         let condition = json!({
             "type": "Terminating", "status": "True", "lastTransitionTime": self.stamp(),
@@ -128,6 +152,7 @@ impl State {
         set_condition(&mut waiting, &condition);
         self.own_status(&object, &mut waiting);
         self.put(&SHELF.into(), name, "update", waiting);
+        self.delete_instances(ask, &object);
         self.finish_crds();
         Ok(Some(object))
     }

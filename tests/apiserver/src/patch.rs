@@ -116,9 +116,6 @@ impl State {
             let words: Vec<String> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
             return Err(unreadable(&shown, &format!("strict decoding error: {}", words.join(", "))));
         }
-        if text(&object, &["apiVersion"]).is_empty() {
-            return Err(Failure::internal("Object 'apiVersion' is missing in 'object has no apiVersion field'"));
-        }
         if !object["metadata"].is_object() {
             object["metadata"] = Value::Object(Map::new());
         }

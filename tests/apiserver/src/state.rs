@@ -107,7 +107,7 @@ impl Served {
         Self { kind, shelf: shelf.into(), stored_as, ending }
     }
 
-    fn is_stored_as_served(&self) -> bool {
+    pub(crate) fn is_stored_as_served(&self) -> bool {
         self.stored_as == self.kind.api_version()
     }
 

@@ -68,6 +68,11 @@ impl Stored {
         Self { value: Arc::new(value), raw: false, json: OnceLock::new(), item: OnceLock::new() }
     }
 
+    /// An object of which etcd has less than this.
+    pub(crate) fn raw(value: Value) -> Self {
+        Self { raw: true, ..Self::new(value) }
+    }
+
     /// The whole object.
     pub(crate) fn json(&self) -> &Bytes {
         self.json.get_or_init(|| bytes_of(&self.value))

@@ -287,6 +287,9 @@ impl State {
         self.admit(ask, Operation::Update, Some(&live), &mut object)?;
         check_version(ask, &live, &mut object)?;
         self.begin_update(ask, &live, &mut object)?;
+        if text(&object, &["apiVersion"]).is_empty() {
+            return Err(Failure::internal("Object 'apiVersion' is missing in 'object has no apiVersion field'"));
+        }
         let called = text(&object, &["kind"]).to_owned();
         content::admit_update(ask.kind(), ask.endpoint(), &live, &mut object)
             .map_err(|refusal| ask.refusal(refusal).called(ask.kind(), &called))?;

@@ -82,12 +82,17 @@ pub const ACCEPTED: &[Accepted] = &[
         },
     },
     Accepted {
-        name: "what Go's JSON parser says of nonsense",
-        why: "the words name Go's types and the byte at which its parser stopped",
+        name: "what Go's parsers say of nonsense",
+        why: "the words name Go's types, and the byte or the type at which a parser of JSON or of patches stopped",
         covers: |context| {
-            ["json: cannot unmarshal", "invalid character", "cannot be handled as a", "unexpected end of JSON"]
-                .iter()
-                .any(|words| context.words(words))
+            let parsers = [
+                "json: cannot unmarshal",
+                "invalid character",
+                "cannot be handled as a",
+                "unexpected end of JSON",
+                ": cannot restore slice from ",
+            ];
+            parsers.iter().any(|words| context.words(words))
         },
     },
 ];

@@ -1,5 +1,6 @@
 //! Whoever answers: the real API server or the simulated one.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,7 +8,6 @@ use futures::{StreamExt as _, future};
 use http::{Request, Response};
 use http_body_util::{BodyDataStream, BodyExt as _};
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
 
 use crate::Trouble;
 use crate::step::Who;
@@ -66,12 +66,10 @@ fn parse(bytes: &[u8]) -> Value {
 }
 
 /// A watch that is open.
-#[derive(Debug)]
 pub struct Watching {
-    events: mpsc::UnboundedReceiver<Value>,
-    /// Answered when nothing is left to be read at this moment.
-    pauses: mpsc::UnboundedSender<oneshot::Sender<()>>,
-    reader: tokio::task::JoinHandle<()>,
+    body: Flow,
+    line: Vec<u8>,
+    events: VecDeque<Value>,
 }
 
 /// What a watch has told.
@@ -97,53 +95,42 @@ pub struct Patience {
 }
 
 impl Watching {
-    /// Goes on reading in the background.
+    /// That is this answer's body.
     pub fn new(body: Flow) -> Self {
-        let (sender, events) = mpsc::unbounded_channel();
-        let (pauses, mut pause) = mpsc::unbounded_channel::<oneshot::Sender<()>>();
-        let reader = tokio::spawn(async move {
-            let (mut body, mut line) = (body, Vec::new());
-            loop {
-                let part = tokio::select! {
-                    biased;
-                    part = body.next() => part,
-                    Some(asked) = pause.recv() => {
-                        let _ = asked.send(());
-                        continue;
-                    }
-                };
-                let Some(part) = part else { break };
-                for byte in part {
-                    if byte != b'\n' {
-                        line.push(byte);
-                    } else if sender.send(parse(&line)).is_ok() {
-                        line.clear();
-                    } else {
-                        return;
-                    }
+        Self { body, line: Vec::new(), events: VecDeque::new() }
+    }
+
+    /// The next event. It is read here and not by another task, so that what is there is seen at once, however little
+    /// time the machine has for us.
+    async fn next(&mut self) -> Option<Value> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Some(event);
+            }
+            let Some(part) = self.body.next().await else {
+                let rest = std::mem::take(&mut self.line);
+                return (!rest.is_empty()).then(|| parse(&rest));
+            };
+            for byte in part {
+                if byte == b'\n' {
+                    self.events.push_back(parse(&self.line));
+                    self.line.clear();
+                } else {
+                    self.line.push(byte);
                 }
             }
-            if !line.is_empty() {
-                drop(sender.send(parse(&line)));
-            }
-        });
-        Self { events, pauses, reader }
+        }
     }
 
     /// Everything that it told and will tell soon; it is closed then. Bookmarks come when they like and do not count,
     /// except for the one that ends the initial events.
     pub async fn finish(mut self, patience: Patience) -> Events {
-        let (asked, paused) = oneshot::channel();
-        // A reader that has come to the end answers nothing, and has read all.
-        if self.pauses.send(asked).is_ok() {
-            drop(paused.await);
-        }
         let mut told = Events::default();
         let begun = tokio::time::Instant::now();
         loop {
             let enough = told.events.len() >= patience.expected;
             let left = if enough { patience.quiet } else { patience.most.saturating_sub(begun.elapsed()) };
-            match tokio::time::timeout(left, self.events.recv()).await {
+            match tokio::time::timeout(left, self.next()).await {
                 Ok(Some(event))
                     if event["type"] == "BOOKMARK" && !patience.all_bookmarks && !ends_initial_events(&event) => {}
                 Ok(Some(event)) => told.events.push(event),
@@ -154,7 +141,6 @@ impl Watching {
                 Err(_) => break,
             }
         }
-        self.reader.abort();
         told
     }
 }

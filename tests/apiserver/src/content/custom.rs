@@ -15,10 +15,9 @@ pub(super) fn read(kind: &Kind, object: &mut Value) -> Result<Vec<String>, Refus
     let schema = &kind.schema;
     write_whole_numbers(object);
     set_defaults(&schema.types, schema.root, object);
-    let mut unknown = Vec::new();
+    let mut unknown = read_metadata(kind, object)?;
     prune(&schema.types, schema.root, object, &mut Path::new(&mut unknown));
     drop_nulls(&schema.types, schema.root, object);
-    unknown.extend(read_metadata(kind, object)?);
     Ok(unknown)
 }
 

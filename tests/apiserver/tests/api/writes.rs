@@ -235,6 +235,16 @@ fn a_crd_serves_its_resource_until_it_is_gone() {
     assert_eq!((&changed["status"]["seen"], &changed["spec"]["size"]), (&json!(2), &json!(1)));
     let (_, changed) = server.merge(&path, &json!({ "spec": { "size": 2 } }));
     assert_eq!(changed["metadata"]["generation"], 2);
+    let mut versions = crd()["spec"]["versions"].take();
+    versions[0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["colour"] =
+        json!({ "type": "string", "default": "red" });
+    server.merge(crds, &json!({ "spec": { "versions": versions } }));
+    let (_, read) = server.get(&path);
+    assert_eq!(read["spec"], json!({ "size": 2, "colour": "red" }), "a new default holds for what is stored");
+    assert_eq!(read["metadata"]["resourceVersion"], changed["metadata"]["resourceVersion"]);
+    let (_, changed) = server.merge(&path, &json!({ "spec": { "colour": "red" } }));
+    assert_ne!(read["metadata"]["resourceVersion"], changed["metadata"]["resourceVersion"], "now it is written");
+    assert_eq!(changed["metadata"]["generation"], 2, "which is no change");
     server.delete(crds, &Value::Null);
     assert_eq!(server.get(&path).0, 200, "its finalizer holds it");
     server.merge(&path, &json!({ "metadata": { "finalizers": null } }));
