@@ -222,6 +222,12 @@ fn families(live: Option<&Value>, object: &mut Value) -> Result<(), Failure> {
                              IP families are specified";
             return Err(refuse(&name, "spec.ipFamilyPolicy", words));
         }
+    } else if let Some(live) = live {
+        let before = texts(live, &["spec", "ipFamilies"]).count();
+        if (1..before).contains(&families.len()) {
+            let words = format!("Invalid value: {policy:?}: must be 'SingleStack' to release the secondary IP family");
+            return Err(refuse(&name, "spec.ipFamilyPolicy", &words));
+        }
     }
     if families.is_empty() {
         families.push("IPv4".to_owned());
