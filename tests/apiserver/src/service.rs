@@ -29,7 +29,7 @@ impl State {
         let name = text(object, &["metadata", "name"]);
         content::judge_addresses(object).map_err(|refusal| Failure::of(ask.kind(), name, refusal))?;
         families(None, object)?;
-        self.give_address(None, object)?;
+        self.give_address(None, object, ask.query.is_dry_run())?;
         self.give_ports(None, object, ask.query.is_dry_run())
     }
 
@@ -53,11 +53,11 @@ impl State {
         let name = text(object, &["metadata", "name"]);
         content::judge_addresses(object).map_err(|refusal| Failure::of(ask.kind(), name, refusal))?;
         families(Some(live), object)?;
-        self.give_address(Some(live), object)?;
+        self.give_address(Some(live), object, ask.query.is_dry_run())?;
         self.give_ports(Some(live), object, ask.query.is_dry_run())
     }
 
-    fn give_address(&mut self, live: Option<&Value>, object: &mut Value) -> Result<(), Failure> {
+    fn give_address(&mut self, live: Option<&Value>, object: &mut Value, dry_run: bool) -> Result<(), Failure> {
         if text(object, &["spec", "type"]) == "ExternalName" || is_headless(object) {
             return Ok(());
         }
@@ -73,7 +73,8 @@ impl State {
             .flat_map(|service| texts(service, &["spec", "clusterIPs"]).map(str::to_owned).collect::<Vec<_>>())
             .collect();
         if wanted.is_empty() {
-            let address = self.free_address(&taken);
+            // A dry run pretends to be given the first address, which no service has.
+            let address = if dry_run { Ipv4Addr::from(FIRST_ADDRESS).to_string() } else { self.free_address(&taken) };
             object["spec"]["clusterIP"] = address.as_str().into();
             object["spec"]["clusterIPs"] = json!([address]);
             return Ok(());
@@ -87,7 +88,7 @@ impl State {
         if !(FIRST_ADDRESS..FIRST_ADDRESS + ADDRESSES).contains(&u32::from(address)) {
             return refusal("the provided network does not match the current range");
         }
-        if taken.contains(&wanted) {
+        if taken.contains(&wanted) && !dry_run {
             return refusal("provided IP is already allocated");
         }
         if text(object, &["spec", "clusterIP"]).is_empty() {

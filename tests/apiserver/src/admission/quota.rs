@@ -1,7 +1,8 @@
 //! Resource quotas.
 //!
 //! The real server trusts what a controller has counted into a quota's status. There is none here: objects are counted
-//! when it matters, and a quota without a status limits what its spec says.
+//! when it matters, and a quota without a status limits what its spec says. What is let through is counted into the
+//! status of quotas that have one, before it is stored.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,16 +10,19 @@ use serde_json::Value;
 
 use super::{Operation, about};
 use crate::{
-    content::Quantity,
+    content::{self, Quantity, Writer},
     failure::Failure,
+    place::key,
     state::{Ask, State, text},
 };
+
+const SHELF: &str = "resourcequotas";
 
 type Amounts = BTreeMap<String, Quantity>;
 
 impl State {
     pub(super) fn judge_quota(
-        &self,
+        &mut self,
         ask: &Ask<'_>,
         operation: Operation,
         live: Option<&Value>,
@@ -29,7 +33,7 @@ impl State {
         if ask.namespace().is_empty() || !counted {
             return Ok(());
         }
-        let quotas = self.objects("resourcequotas", ask.namespace());
+        let quotas = self.objects(SHELF, ask.namespace());
         if quotas.is_empty() {
             return Ok(());
         }
@@ -66,7 +70,30 @@ impl State {
                 return Err(Failure::forbidden(&about(ask.kind(), ask.name(), object), &words));
             }
         }
+        if !ask.query.is_dry_run() {
+            let counts: Amounts =
+                more.into_iter().map(|(name, amount)| (name.clone(), self.used(ask, name) + amount)).collect();
+            quotas.iter().for_each(|quota| self.count(quota, &counts));
+        }
         Ok(())
+    }
+
+    /// Writes into a quota how much of what it limits is used.
+    fn count(&mut self, quota: &Value, counts: &Amounts) {
+        let mut counted = quota.clone();
+        for (name, amount) in counts {
+            if !quota["status"]["hard"][name].is_null() && quota["status"]["used"].is_object() {
+                counted["status"]["used"][name] = amount.canonical().into();
+            }
+        }
+        let Some(served) = self.of_shelf(SHELF).filter(|_| counted != *quota) else { return };
+        let writer = Writer { manager: "kube-apiserver", subresource: Some("status"), time: self.now() };
+        content::record_update(&served.kind, Some(quota), &mut counted, &writer);
+        let metadata = &quota["metadata"];
+        let key = key(text(metadata, &["namespace"]), text(metadata, &["name"]));
+        let who = std::mem::replace(&mut self.actor, "system:apiserver".to_owned());
+        self.put(&SHELF.into(), &key, "update", counted);
+        self.actor = who;
     }
 
     /// How much of something the objects of a namespace use.

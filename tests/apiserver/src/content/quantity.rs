@@ -78,6 +78,11 @@ impl Quantity {
         }
     }
 
+    /// How the sum of both is written: nothing has no form of its own.
+    fn form_with(self, other: Self) -> Form {
+        if self.is_zero() { other.form } else { self.form }
+    }
+
     /// Whether this has no fraction.
     pub fn is_whole(&self) -> bool {
         self.nano % NANO == 0
@@ -118,7 +123,7 @@ impl std::ops::Sub for Quantity {
     type Output = Self;
 
     fn sub(self, other: Self) -> Self {
-        Self { nano: self.nano.saturating_sub(other.nano), form: self.form }
+        Self { nano: self.nano.saturating_sub(other.nano), form: self.form_with(other) }
     }
 }
 
@@ -126,7 +131,7 @@ impl std::ops::Add for Quantity {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
-        Self { nano: self.nano.saturating_add(other.nano), form: self.form }
+        Self { nano: self.nano.saturating_add(other.nano), form: self.form_with(other) }
     }
 }
 
