@@ -171,7 +171,7 @@ impl<D: Dialect> Reconciler<D> {
     /// A process that has just begun has not reached every worker yet. That says nothing about the database, so nothing
     /// is said about it: its status stays as its predecessor left it.
     fn warming_up(&self, record: Option<&Recorded>, seen: &Seen) -> Option<Duration> {
-        let left = WARM_UP.checked_sub(self.started.elapsed()).filter(|left| !left.is_zero())?;
+        let left = left_to_warm_up(self.started.elapsed())?;
         let unreached = seen.unreached(record?.workers().into_iter());
         unreached.map(|_| left.min(Duration::from_secs(1)))
     }
@@ -291,5 +291,24 @@ impl<D: Dialect> Reconciler<D> {
 
     fn unsettled(&self) -> std::sync::MutexGuard<'_, BTreeMap<DatabaseKey, Instant>> {
         self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is left to a process of this age of the time to warm up in. Never no time at all: that would be a round without
+/// end, by a clock that stands still meanwhile.
+fn left_to_warm_up(age: Duration) -> Option<Duration> {
+    WARM_UP.checked_sub(age).filter(|left| !left.is_zero())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_is_just_old_enough_waits_no_more() {
+        let just_before = WARM_UP - Duration::from_millis(1);
+        assert_eq!(left_to_warm_up(just_before), Some(Duration::from_millis(1)));
+        assert_eq!(left_to_warm_up(WARM_UP), None);
+        assert_eq!(left_to_warm_up(WARM_UP + just_before), None);
     }
 }
