@@ -73,7 +73,9 @@ impl State {
         if !ask.query.is_dry_run() {
             let counts: Amounts =
                 more.into_iter().map(|(name, amount)| (name.clone(), self.used(ask, name) + amount)).collect();
-            quotas.iter().for_each(|quota| self.count(quota, &counts));
+            for quota in &quotas {
+                self.count(quota, &counts);
+            }
         }
         Ok(())
     }
