@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use crate::{
     delete::Options,
     failure::{About, Failure},
+    precondition::precondition,
     selector::selects,
     state::{Ask, State, text, texts},
     store::bytes_of,
-    write::precondition,
 };
 
 impl State {

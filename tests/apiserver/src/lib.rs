@@ -20,6 +20,7 @@ mod labels;
 mod list;
 mod patch;
 mod place;
+mod precondition;
 mod query;
 mod random;
 mod review;

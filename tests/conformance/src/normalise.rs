@@ -188,6 +188,7 @@ impl Seen {
         text = self.service_addresses(&text);
         text = self.times(&text);
         text = mounted_tokens(&text);
+        text = sorted_errors(&text);
         if text.contains("nodePort") || text.starts_with("Duplicate value: 3") {
             text = node_ports(&text);
         }
@@ -307,6 +308,14 @@ fn replace_windows(text: &str, length: usize, mut replace: impl FnMut(&str) -> O
     normal
 }
 
+/// What does not fit of an applied object is told in the order in which Go goes through a map: any.
+fn sorted_errors(text: &str) -> String {
+    let Some((before, errors)) = text.split_once(": errors:\n") else { return text.to_owned() };
+    let mut errors: Vec<_> = errors.lines().collect();
+    errors.sort_unstable();
+    format!("{before}: errors:\n{}", errors.join("\n"))
+}
+
 /// The volume with a service account's token has a name of chance.
 fn mounted_tokens(text: &str) -> String {
     const PREFIX: &str = "kube-api-access-";
@@ -391,7 +400,9 @@ mod tests {
         let words =
             json!({ "message": "x is invalid: patch: Invalid value: \"{\\\"a\\\":{}}\": no", "reason": "Invalid" });
         let old = json!({ "message": "too old resource version: 12 (345)", "reason": "Expired" });
-        let normal = normalise(&transcript(&[words, old]));
+        let errors = json!({ "message": "failed: errors:\n  .spec: b\n  .metadata: a", "reason": "" });
+        let normal = normalise(&transcript(&[words, old, errors]));
+        assert_eq!(normal.answers[&2].1["message"], "failed: errors:\n  .metadata: a\n  .spec: b");
         assert_eq!(normal.answers[&0].1["message"], "x is invalid: patch: Invalid value: <object>\": no");
         assert_eq!(normal.answers[&1].1["message"], "too old resource version: # (#)");
     }
