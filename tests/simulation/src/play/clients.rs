@@ -4,32 +4,23 @@ use std::time::Duration;
 
 use atoll::dialect::{Dialect as _, kubeblocks::Cluster};
 use kube::ResourceExt as _;
-use tokio::task::AbortHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     entropy,
     etcd::{Etcds, Outcome},
     place::Place,
-    stage::{Stage as _, simulated::Simulated},
+    stage::{MASTER, Simulated, Stage as _},
     tape::{Event, Tape},
 };
 
 /// How often each database is written to.
 const EVERY: Duration = Duration::from_millis(1_500);
 
-/// Ends the clients when it goes.
-pub(crate) struct Clients(AbortHandle);
-
-impl Drop for Clients {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Starts writing to every database that there is, in turn through each of its members, from each cluster.
-pub(crate) fn start(stage: &Simulated) -> Clients {
+/// Writes to every database that there is, in turn through each of its members, from each cluster, until the handle goes.
+pub(crate) fn start(stage: &Simulated) -> AbortOnDropHandle<()> {
     let (tape, etcds) = (stage.tape.clone(), stage.truth.etcds.clone());
-    let (master, sites) = (stage.server("master").clone(), stage.workers());
+    let (master, sites) = (stage.server(MASTER).clone(), stage.workers());
     let task = tokio::spawn(async move {
         let mut number = 0usize;
         loop {
@@ -42,7 +33,7 @@ pub(crate) fn start(stage: &Simulated) -> Clients {
             }
         }
     });
-    Clients(task.abort_handle())
+    AbortOnDropHandle::new(task)
 }
 
 fn write(tape: &Tape, etcds: &Etcds, cluster: &Cluster, from: &Place, number: usize) {

@@ -14,34 +14,47 @@ const CALM: Duration = Duration::from_secs(30);
 
 /// Waits until everything is well, then watches that it stays so and that nobody writes.
 pub(super) async fn look(stage: &Simulated) {
-    let tape = &stage.tape;
-    let (mut waited, mut calm, mut steps) = (Duration::ZERO, Duration::ZERO, tape.steps());
-    let pause = Duration::from_secs(1);
-    loop {
-        tokio::time::sleep(pause).await;
-        waited += pause;
-        let well = liveness::settled(&stage.truth);
-        let writes = tape.steps();
-        calm = if well.is_ok() && writes == steps { calm + pause } else { Duration::ZERO };
-        steps = writes;
-        if calm >= CALM {
-            break;
-        }
-        if waited > PATIENCE + CALM {
-            let words = well.err().unwrap_or_else(|| "the controller goes on writing".to_owned());
-            tape.violate("L1 settles", format!("five minutes after the last trouble: {words}"));
-            return;
-        }
+    let well = || liveness::settled(&stage.truth);
+    if let Err(words) = calm(stage, PATIENCE + CALM, well).await {
+        stage.tape.violate("L1 settles", format!("five minutes after the last trouble: {words}"));
+        return;
     }
-    tokio::time::sleep(SILENCE).await;
-    let more = tape.steps() - steps;
-    if more > 0 {
-        tape.violate("S14 quiet", format!("{more} writes in ten minutes in which nothing happened"));
-    }
-    if let Err(words) = liveness::settled(&stage.truth) {
-        tape.violate("L1 stays", format!("it was well, and is not any more: {words}"));
+    silence(stage).await;
+    if let Err(words) = well() {
+        stage.tape.violate("L1 stays", format!("it was well, and is not any more: {words}"));
     }
     keeps_and_hides(stage);
+}
+
+/// Waits until for a moment nothing is written and everything is well. The error says what it is that lasts too long.
+pub(crate) async fn calm(
+    stage: &Simulated,
+    patience: Duration,
+    well: impl Fn() -> Result<(), String>,
+) -> Result<(), String> {
+    let (mut waited, mut calm, mut steps) = (Duration::ZERO, Duration::ZERO, stage.tape.steps());
+    let pause = Duration::from_secs(1);
+    while calm < CALM {
+        tokio::time::sleep(pause).await;
+        waited += pause;
+        let (well, now) = (well(), stage.tape.steps());
+        calm = if well.is_ok() && now == steps { calm + pause } else { Duration::ZERO };
+        steps = now;
+        if calm < CALM && waited > patience {
+            return Err(well.err().unwrap_or_else(|| "the controller goes on writing".to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// Nobody writes where nothing happens (S14).
+pub(crate) async fn silence(stage: &Simulated) {
+    let steps = stage.tape.steps();
+    tokio::time::sleep(SILENCE).await;
+    let more = stage.tape.steps() - steps;
+    if more > 0 {
+        stage.tape.violate("S14 quiet", format!("{more} writes in ten minutes in which nothing happened"));
+    }
 }
 
 /// However a run ends: nothing is lost that databases have acknowledged (D1), and nothing secret got out (S13).
