@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use http::Request;
 use kube::Client;
-use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::kubeconfig::config;
 
 /// A client of one API server.
 pub(crate) struct Api {
@@ -36,13 +36,9 @@ pub(crate) fn session<T: Send>(
 }
 
 async fn connect(kubeconfig: &str) -> std::result::Result<Client, String> {
-    let kubeconfig = Kubeconfig::from_yaml(kubeconfig).map_err(|error| error.to_string())?;
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
-    let mut config = config.map_err(|error| error.to_string())?;
+    let mut config = config(kubeconfig).await.map_err(|error| error.to_string())?;
     config.connect_timeout = Some(Duration::from_secs(2));
     config.read_timeout = Some(Duration::from_secs(10));
-    // The lab is on this machine; a proxy of the environment cannot know the way.
-    config.proxy_url = None;
     Client::try_from(config).map_err(|error| error.to_string())
 }
 

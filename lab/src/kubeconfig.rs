@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
@@ -19,6 +20,15 @@ pub enum As {
     Cert,
     /// As `document`, but the token of a service account that ends after ten minutes.
     ShortToken,
+}
+
+/// How a client on this machine reaches the server of a kubeconfig, which is given as YAML: directly, since a proxy that
+/// the environment names cannot know the way.
+pub async fn config(kubeconfig: &str) -> std::result::Result<Config, KubeconfigError> {
+    let kubeconfig = Kubeconfig::from_yaml(kubeconfig)?;
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    config.proxy_url = None;
+    Ok(config)
 }
 
 /// How a user proves who it is.

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::Client;
-use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 
 use super::files::{self, ADMIN, SERVER_NAME, Trust};
 use super::process::{Home, Process, lock};
@@ -17,7 +16,7 @@ use crate::audit::{self, AuditEntry};
 use crate::cache::Dirs;
 use crate::error::{Context, Error, Result};
 use crate::gobuild::{ETCD, KUBE_APISERVER, Programs};
-use crate::kubeconfig::{Access, Credential};
+use crate::kubeconfig::{Access, Credential, config};
 
 /// Most are ready within three seconds; a machine that is busy building something needs its time.
 const READY: Duration = Duration::from_mins(2);
@@ -181,11 +180,7 @@ impl Server {
     /// A client with the administrator's rights. Must be called within a runtime of tokio.
     pub async fn client(&self) -> Result<Client> {
         let failed = |error: &dyn std::fmt::Display| self.api(error.to_string());
-        let kubeconfig = Kubeconfig::from_yaml(&self.kubeconfig).map_err(|error| failed(&error))?;
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
-        let mut config = config.map_err(|error| failed(&error))?;
-        // The server is on this machine; a proxy of the environment cannot know the way.
-        config.proxy_url = None;
+        let config = config(&self.kubeconfig).await.map_err(|error| failed(&error))?;
         Client::try_from(config).map_err(|error| failed(&error))
     }
 
@@ -254,9 +249,16 @@ impl Server {
     }
 
     /// Lets etcd forget all older versions: a list that asks for one, or goes on from one, answers 410. Watches may
-    /// still resume from what kube-apiserver remembers; [`Self::kill`] and [`Self::start_again`] end that as well.
+    /// still resume from what kube-apiserver remembers ([`Self::forget`]).
     pub async fn compact(&self) -> Result<()> {
         etcd::compact(&self.name, self.ip).await
+    }
+
+    /// Forgets all older versions: those of etcd, and with its process what kube-apiserver remembers of them.
+    pub async fn forget(&self) -> Result<()> {
+        self.compact().await?;
+        self.kill()?;
+        self.start_again().await
     }
 
     /// Everything that it was asked since then, by its audit log.

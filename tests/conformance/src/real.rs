@@ -7,7 +7,6 @@ use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::client::Body;
-use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use lab::bare::{Options, Server};
 use serde_json::Value;
 
@@ -132,11 +131,7 @@ impl Side for Real {
     }
 
     async fn compact(&self) -> Result<(), Trouble> {
-        self.server.compact().await?;
-        // What it remembers besides goes with the process.
-        self.server.kill()?;
-        self.server.start_again().await?;
-        Ok(())
+        Ok(self.server.forget().await?)
     }
 
     async fn send(&self, who: Who, request: Request<Bytes>) -> Result<Response<Flow>, Trouble> {
@@ -178,10 +173,7 @@ impl Side for Real {
 
 async fn client(kubeconfig: &str) -> Result<Client, Trouble> {
     let failed = |error: &dyn std::fmt::Display| Trouble::Server(format!("a kubeconfig cannot be used: {error}"));
-    let kubeconfig = Kubeconfig::from_yaml(kubeconfig).map_err(|error| failed(&error))?;
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
-    let mut config = config.map_err(|error| failed(&error))?;
-    config.proxy_url = None;
+    let mut config = lab::kubeconfig::config(kubeconfig).await.map_err(|error| failed(&error))?;
     // Each answer counts, also one that asks to come again.
     config.default_retry = false;
     Client::try_from(config).map_err(|error| failed(&error))

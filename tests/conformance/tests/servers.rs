@@ -5,15 +5,12 @@ use std::time::{Duration, Instant};
 
 use http::Request;
 use kube::Client;
-use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use lab::bare::{Mode, Options, Proxy, Server, ServiceAccounts};
 use serde_json::{Value, json};
 
 async fn client(kubeconfig: &str) -> Client {
-    let kubeconfig = Kubeconfig::from_yaml(kubeconfig).unwrap();
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    let mut config = lab::kubeconfig::config(kubeconfig).await.unwrap();
     config.connect_timeout = Some(Duration::from_secs(2));
-    config.proxy_url = None;
     Client::try_from(config).unwrap()
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use http::Request;
 use kube::Client;
-use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -27,11 +26,8 @@ impl Rest {
     pub fn new(cluster: &str, kubeconfig: &str, runtime: &Arc<Runtime>) -> Outcome<Self> {
         let bad = |why: String| Trouble::new(format!("the kubeconfig of {cluster}: {why}"));
         let client = runtime.block_on(async {
-            let kubeconfig = Kubeconfig::from_yaml(kubeconfig).map_err(|error| bad(error.to_string()))?;
-            let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
-            let mut config = config.map_err(|error| bad(error.to_string()))?;
+            let mut config = lab::kubeconfig::config(kubeconfig).await.map_err(|error| bad(error.to_string()))?;
             config.connect_timeout = Some(Duration::from_secs(2));
-            config.proxy_url = None;
             Client::try_from(config).map_err(|error| bad(error.to_string()))
         })?;
         Ok(Self { cluster: cluster.to_owned(), runtime: runtime.clone(), client })

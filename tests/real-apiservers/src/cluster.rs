@@ -128,8 +128,6 @@ impl Cluster {
 
     /// Forgets all history: that of etcd, and what kube-apiserver remembers of it.
     pub async fn compact(&self) -> lab::Result<()> {
-        self.server.compact().await?;
-        self.server.kill()?;
-        self.server.start_again().await
+        self.server.forget().await
     }
 }

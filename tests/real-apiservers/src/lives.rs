@@ -15,11 +15,7 @@ use atoll::{
         timing,
     },
 };
-use kube::{
-    Client,
-    client::ClientBuilder,
-    config::{Config, KubeConfigOptions, Kubeconfig},
-};
+use kube::{Client, client::ClientBuilder};
 use simulation::{
     ask::Members,
     link::Links,
@@ -198,10 +194,7 @@ impl Shared {
 
 /// The client of the master, as `atoll run` makes it.
 async fn master(kubeconfig: &str) -> Client {
-    let kubeconfig = Kubeconfig::from_yaml(kubeconfig).expect("the lab's kubeconfig");
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
-    let mut config = config.expect("a configuration");
-    config.proxy_url = None;
+    let mut config = lab::kubeconfig::config(kubeconfig).await.expect("the lab's kubeconfig");
     config.connect_timeout = Some(timing::CONNECT_DEADLINE);
     config.read_timeout = None;
     config.default_retry = false;
