@@ -220,13 +220,16 @@ impl Failure {
         causes.iter().fold(failure, |failure, cause| failure.because(&cause.reason, &cause.message, &cause.field))
     }
 
-    /// If an object is refused that says to be of another kind, then it is called so.
-    pub(crate) fn called(mut self, kind: &Kind, name: &str) -> Self {
-        if self.0.code == 422 && self.0.details.get("kind").is_some_and(|known| *known == kind.kind) {
-            if let Some(rest) = self.0.message.strip_prefix(&*kind.kind) {
-                self.0.message = format!("{name}{rest}");
-            }
+    /// If an object that is refused says to be something else than it is, then it is called so.
+    pub(crate) fn called(mut self, kind: &Kind, api_version: &str, name: &str) -> Self {
+        let dotted =
+            |kind: &str, group: &str| if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        if let Some(rest) = self.0.message.strip_prefix(&format!("{} ", dotted(&kind.kind, &kind.group))) {
+            self.0.message = format!("{} {rest}", dotted(name, group));
             self.0.details.insert("kind".to_owned(), name.into());
+            self.0.details.insert("group".to_owned(), group.into());
+            self.0.details.retain(|_, word| word != "");
         }
         self
     }

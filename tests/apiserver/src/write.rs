@@ -209,8 +209,9 @@ impl State {
         let name = text(&object, &["metadata", "name"]).to_owned();
         self.begin_create(ask, &mut object)?;
         let raw = content::completed_when_read(kind, &object);
-        content::admit_create(kind, &mut object)
-            .map_err(|refusal| Failure::of(kind, &name, refusal).called(kind, text(&object, &["kind"])))?;
+        content::admit_create(kind, &mut object).map_err(|refusal| {
+            Failure::of(kind, &name, refusal).called(kind, text(&object, &["apiVersion"]), text(&object, &["kind"]))
+        })?;
         authorize_create(ask)?;
         self.judge(ask, Operation::Create, None, &object)?;
         let about = About::of(kind, &name);
@@ -291,9 +292,9 @@ impl State {
         if text(&object, &["apiVersion"]).is_empty() {
             return Err(Failure::internal("Object 'apiVersion' is missing in 'object has no apiVersion field'"));
         }
-        let called = text(&object, &["kind"]).to_owned();
+        let called = ["apiVersion", "kind"].map(|name| text(&object, &[name]).to_owned());
         content::admit_update(ask.kind(), ask.endpoint(), &live, &mut object)
-            .map_err(|refusal| ask.refusal(refusal).called(ask.kind(), &called))?;
+            .map_err(|refusal| ask.refusal(refusal).called(ask.kind(), &called[0], &called[1]))?;
         keep_times(&live, &mut object);
         self.judge(ask, Operation::Update, Some(&live), &object)?;
         if empties_finalizers(ask.kind(), &live, &object) {

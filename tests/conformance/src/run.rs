@@ -106,6 +106,6 @@ fn timeout_of(sequence: &Sequence, id: usize) -> Option<Duration> {
 }
 
 fn reads_from_memory(step: &Step) -> bool {
-    let cached = step.query.iter().any(|(name, value)| *name == "resourceVersion" && value == "0");
+    let cached = step.query.iter().any(|(name, _)| *name == "resourceVersion");
     step.verb == Verb::Watch || (cached && step.verb == Verb::List) || (cached && step.verb == Verb::Get)
 }

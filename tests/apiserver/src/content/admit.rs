@@ -110,14 +110,19 @@ pub(super) fn set_generation(object: &mut Value, generation: i64) {
 
 fn judge_custom(kind: &Kind, object: &Value, old: Option<&Value>, faults: &mut Faults) {
     let Some(check) = &kind.schema.check else { return };
-    if object["kind"] == *kind.kind {
+    let version = kind.api_version();
+    if object["kind"] == *kind.kind && object["apiVersion"] == *version {
         match old {
             Some(old) => metadata::judge_change(old, object, faults),
             None => metadata::judge_new(kind, object, faults),
         }
         check.judge("", object, old, faults);
     } else {
-        faults.invalid("kind", object["kind"].clone(), &format!("must be {}", kind.kind));
+        for (name, wanted) in [("kind", &kind.kind), ("apiVersion", &version)] {
+            if object[name] != **wanted {
+                faults.invalid(name, object[name].clone(), &format!("must be {wanted}"));
+            }
+        }
     }
     check.judge_embedded("", object, faults);
     let mut before = Faults::default();

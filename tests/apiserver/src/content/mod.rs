@@ -161,8 +161,8 @@ pub fn decode(kind: &Kind, object: &mut Value) -> Result<Vec<String>, Refusal> {
     Ok(unknown)
 }
 
-/// What an object that a patch has made says it is must be this kind. What makes another kind of a custom resource is
-/// refused when that is judged.
+/// What an object that a patch has made says it is must be this kind. What makes something else of a custom resource
+/// is refused when that is judged.
 fn judge_type(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
     let Some(map) = object.as_object_mut() else {
         return Err(cannot_be_handled(kind, "json: cannot unmarshal into Go value"));
@@ -174,10 +174,6 @@ fn judge_type(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
     if kind.custom {
         if name.is_empty() {
             let words = format!("Object 'Kind' is missing in '{}'", Value::Object(map.clone()));
-            return Err(Refusal::BadRequest(words));
-        }
-        if !version.is_empty() && version != kind.api_version() {
-            let words = format!("request to convert CR from an invalid group/version: {version}");
             return Err(Refusal::BadRequest(words));
         }
         return Ok(());
