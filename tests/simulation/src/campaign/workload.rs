@@ -1,7 +1,7 @@
 //! Workloads: what people do while nothing is wrong. Campaigns play each again and again, each time with one thing wrong.
 
 use crate::script::{
-    Act::{self, CrashPod, Create, Delete, DeletePod, DeleteService, Edit, Recreate, Rotate, Unregister},
+    Act::{self, CrashPod, Create, Delete, DeletePod, DeleteService, Edit, HandOver, Recreate, Rotate, Unregister},
     Base, Network, Policy, Script, Step,
 };
 
@@ -24,7 +24,7 @@ pub fn workloads() -> Vec<Workload> {
         workload("create one and five", Islands, vec![base("a", 1, Policy::WipeOut), base("b", 5, Policy::Delete)], []),
         workload("create and delete", Flat, one(), [(30_000, 0, Delete(a()))]),
         workload("delete while it is founded", Islands, vec![base("a", 3, Policy::Delete)], [(4_000, 0, Delete(a()))]),
-        workload("halt and adopt", Flat, vec![base("a", 3, Policy::Halt)], [(30_000, 0, Recreate(a()))]),
+        workload("halt and adopt", Flat, vec![base("a", 3, Policy::Halt)], [(30_000, 0, HandOver(a()))]),
         workload(
             "delete and create again",
             Flat,

@@ -1,6 +1,6 @@
 //! Carries out the steps of a script.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, ResourceQuota, Secret, Service};
 use kube::{
@@ -213,7 +213,11 @@ async fn person(stage: &Simulated, act: &Act, lasts: Duration) {
             let api = stage.databases();
             tried(stage, async || api.delete(name, &DeleteParams::default()).await).await;
         }
-        Act::Recreate(name) => recreate(stage, name).await,
+        Act::Recreate(name) => recreate(stage, name, |_| BTreeMap::new()).await,
+        Act::HandOver(name) => {
+            let consent = |former: &str| BTreeMap::from([("atoll.dev/adopt".to_owned(), former.to_owned())]);
+            recreate(stage, name, consent).await;
+        }
         Act::Edit(name) => {
             let resources = |cpu: &str| json!({ "limits": { "cpu": cpu }, "requests": { "cpu": cpu } });
             edit(stage, name, "resources", resources("200m"), lasts).await;
@@ -235,7 +239,8 @@ pub(super) async fn create(stage: &Simulated, base: &Base) {
     tried(stage, async || api.create(&PostParams::default(), &manifest).await).await;
 }
 
-async fn recreate(stage: &Simulated, name: &str) {
+/// Deletes a database, and creates it again, with annotations that follow from its former UID.
+async fn recreate(stage: &Simulated, name: &str, annotations: impl Fn(&str) -> BTreeMap<String, String>) {
     let api = stage.databases();
     let Ok(Some(before)) = api.get_opt(name).await else { return };
     tried(stage, async || api.delete(name, &DeleteParams::default()).await).await;
@@ -243,6 +248,7 @@ async fn recreate(stage: &Simulated, name: &str) {
     again.metadata = kube::core::ObjectMeta {
         name: before.metadata.name.clone(),
         namespace: before.metadata.namespace.clone(),
+        annotations: before.uid().map(|former| annotations(&former)),
         ..Default::default()
     };
     again.status = None;

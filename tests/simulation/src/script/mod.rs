@@ -162,6 +162,8 @@ pub enum Act {
     Delete(String),
     /// A database is deleted, and created again as soon as it is gone.
     Recreate(String),
+    /// The same, and the new one takes over what the former one leaves, as the person says in an annotation.
+    HandOver(String),
     /// A database's members get other resources, and after that time the former ones again.
     Edit(String),
     /// A database's manifest asks for a version that nobody has ([`NO_VERSION`]), and after that time for the former one
@@ -211,7 +213,7 @@ impl Act {
             Self::Second => "two leaders",
             Self::Isolate => "controller isolated",
             Self::Clock(_) => "clock jump",
-            Self::Create(_) | Self::Delete(_) | Self::Recreate(_) => "created and deleted",
+            Self::Create(_) | Self::Delete(_) | Self::Recreate(_) | Self::HandOver(_) => "created and deleted",
             Self::Edit(_) => "edited",
             Self::Spoil(_) => "manifest spoilt",
             Self::Unregister(_) => "registration",
@@ -253,6 +255,7 @@ impl Act {
             | Self::WithholdScheduling(word)
             | Self::Delete(word)
             | Self::Recreate(word)
+            | Self::HandOver(word)
             | Self::Edit(word)
             | Self::Spoil(word)
             | Self::Unregister(word)
