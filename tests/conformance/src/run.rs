@@ -66,7 +66,10 @@ pub async fn play(
         }
         let words = step.words(&learned);
         if reads_from_memory(step) {
-            side.settle(words.uri.split('?').next().unwrap_or_default()).await?;
+            let path = words.uri.split('?').next().unwrap_or_default();
+            let collection =
+                if step.verb == Verb::Get { path.rsplit_once('/').map_or(path, |(all, _)| all) } else { path };
+            side.settle(collection).await?;
         }
         let mut request = Request::builder().method(step.method).uri(&words.uri).header("user-agent", "conformance/1");
         if let Some(content) = step.content {
