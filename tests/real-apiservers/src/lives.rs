@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Condvar, Mutex, PoisonError},
     thread::JoinHandle,
     time::Duration,
 };
@@ -25,6 +25,7 @@ use simulation::{
     stage::MASTER,
     tape::{Event, Life, Tape},
 };
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::counted::{Connecting, Ledger, Steps};
@@ -65,6 +66,29 @@ struct Running {
     stop: CancellationToken,
     /// Ends its present life.
     end: CancellationToken,
+    /// What its present life runs in.
+    runtime: Option<Handle>,
+    gate: Gate,
+}
+
+/// Holds up the only thread of a life while it is closed: sockets and clocks go on, as under SIGSTOP, and nothing else.
+#[derive(Clone, Default)]
+struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    fn close(&self) {
+        *lock(&self.0.0) = true;
+    }
+
+    fn open(&self) {
+        *lock(&self.0.0) = false;
+        self.0.1.notify_all();
+    }
+
+    fn pass(&self) {
+        let opened = self.0.1.wait_while(lock(&self.0.0), |closed| *closed);
+        drop(opened.unwrap_or_else(PoisonError::into_inner));
+    }
 }
 
 impl Lives {
@@ -95,7 +119,8 @@ impl Lives {
             *pod
         };
         let (stop, shared) = (CancellationToken::new(), self.shared.clone());
-        let running = Running { stop: stop.clone(), end: stop.child_token() };
+        let end = stop.child_token();
+        let running = Running { stop: stop.clone(), end, runtime: None, gate: Gate::default() };
         lock(&shared.state).running.insert(replica, running);
         let name = format!("atoll-{}-{pod}", replica.0);
         let thread = std::thread::Builder::new().name(name.clone()).stack_size(STACK);
@@ -107,6 +132,26 @@ impl Lives {
     pub fn stop(&self, replica: Replica) {
         if let Some(running) = lock(&self.shared.state).running.remove(&replica) {
             running.stop.cancel();
+            running.gate.open();
+        }
+    }
+
+    /// Pauses a replica, as by `kill -STOP`.
+    pub fn pause(&self, replica: Replica) {
+        if let Some(running) = lock(&self.shared.state).running.get(&replica)
+            && let Some(runtime) = &running.runtime
+        {
+            running.gate.close();
+            let gate = running.gate.clone();
+            // The thread that would go on with everything else waits here.
+            runtime.spawn(async move { gate.pass() });
+        }
+    }
+
+    /// A paused replica goes on, as by `kill -CONT`.
+    pub fn resume(&self, replica: Replica) {
+        if let Some(running) = lock(&self.shared.state).running.get(&replica) {
+            running.gate.open();
         }
     }
 
@@ -114,6 +159,7 @@ impl Lives {
     pub fn crash(&self, replica: Replica) {
         if let Some(running) = lock(&self.shared.state).running.get(&replica) {
             running.end.cancel();
+            running.gate.open();
         }
     }
 }
@@ -122,6 +168,7 @@ impl Drop for Lives {
     fn drop(&mut self) {
         for running in lock(&self.shared.state).running.values() {
             running.stop.cancel();
+            running.gate.open();
         }
         for thread in std::mem::take(&mut *lock(&self.threads)) {
             // A panic of the controller is on the tape.
@@ -148,6 +195,9 @@ impl Shared {
             };
             self.tape.note(Event::Controller(life, "begins"));
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            if let Some(running) = lock(&self.state).running.get_mut(&replica) {
+                running.runtime = Some(runtime.handle().clone());
+            }
             let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 runtime.block_on(async {
                     let ledger = Ledger { life, tape: self.tape.clone(), steps: self.steps.clone(), end: end.clone() };

@@ -208,6 +208,14 @@ impl Stage for Real {
         self.lives.stop(replica);
     }
 
+    fn hold(&self, replica: Replica) {
+        self.lives.pause(replica);
+    }
+
+    fn let_go(&self, replica: Replica) {
+        self.lives.resume(replica);
+    }
+
     fn kill_after(&self, writes: u64) {
         self.lives.steps().end_after(writes);
     }

@@ -15,7 +15,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{runtime::Runtime, time::Instant};
+
+use crate::process;
 
 /// The controller's futures are large in a debug build.
 const STACK: usize = 16 << 20;
@@ -25,9 +27,10 @@ pub const BEGINNING: u64 = 1_767_225_600;
 
 #[derive(Clone, Copy)]
 struct Simulated {
+    /// When this clock began, by the runtime that it is the clock of.
     began: Instant,
-    /// How far the wall clock of the controller's machine is ahead of the API servers', in nanoseconds.
-    jump: i64,
+    /// What it showed then.
+    since: Duration,
     /// The real monotonic clock at the beginning: earlier readings must not be later than simulated ones.
     base: Duration,
 }
@@ -35,6 +38,8 @@ struct Simulated {
 thread_local! {
     static CONSTANT: Cell<bool> = const { Cell::new(false) };
     static SIMULATED: Cell<Option<Simulated>> = const { Cell::new(None) };
+    /// How far the wall clock of the controller's machine is ahead of the API servers', in nanoseconds.
+    static JUMP: Cell<i64> = const { Cell::new(0) };
 }
 
 /// Runs a future in a thread of its own, with a clock that only moves when everybody waits, and no randomness but what
@@ -44,17 +49,15 @@ pub fn simulate<T: Send>(seed: u64, work: impl AsyncFnOnce() -> T + Send) -> T {
         let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || {
             CONSTANT.set(true);
             fastrand::seed(seed);
-            let mut builder = tokio::runtime::Builder::new_current_thread();
-            seed_luck(&mut builder, seed);
-            let runtime =
-                builder.enable_time().start_paused(true).build().expect("a runtime without I/O needs nothing");
-            let ended = runtime.block_on(async {
+            let runtime = runtime(seed);
+            let ended = process::drive(&runtime, async {
                 let base = real_clock(libc::CLOCK_MONOTONIC);
-                SIMULATED.set(Some(Simulated { began: Instant::now(), jump: 0, base }));
+                SIMULATED.set(Some(Simulated { began: Instant::now(), since: Duration::ZERO, base }));
                 work().await
             });
             // Tasks that are left are dropped outside of virtual time, where clocks must still run.
             SIMULATED.set(None);
+            process::end();
             ended
         });
         thread.expect("a thread").join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -74,11 +77,53 @@ fn seed_luck(builder: &mut tokio::runtime::Builder, seed: u64) {
 #[cfg(not(tokio_unstable))]
 fn seed_luck(_builder: &mut tokio::runtime::Builder, _seed: u64) {}
 
+/// A runtime with a clock that only moves when everybody waits.
+pub(crate) fn runtime(seed: u64) -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    seed_luck(&mut builder, seed);
+    builder.enable_time().start_paused(true).build().expect("a runtime without I/O needs nothing")
+}
+
+/// The clock of a runtime beside the world's, while that runtime has no turn.
+pub(crate) struct Clock(Resting);
+
+enum Resting {
+    /// It shows this when it gets its first turn.
+    New {
+        since: Duration,
+        base: Duration,
+    },
+    Known(Option<Simulated>),
+}
+
+impl Clock {
+    /// For a runtime that is made now.
+    pub(crate) fn from_now() -> Self {
+        let base = SIMULATED.get().map(|simulated| simulated.base).unwrap_or_default();
+        Self(Resting::New { since: elapsed(), base })
+    }
+
+    /// Takes away the clock of this thread, between two turns.
+    pub(crate) fn take() -> Self {
+        Self(Resting::Known(SIMULATED.take()))
+    }
+
+    /// From now on it is the clock of this thread. To be called in its runtime if that is new.
+    pub(crate) fn give(&mut self) {
+        if let Resting::New { since, base } = self.0 {
+            self.0 = Resting::Known(Some(Simulated { began: Instant::now(), since, base }));
+        }
+        if let Resting::Known(simulated) = self.0 {
+            SIMULATED.set(simulated);
+        }
+    }
+}
+
 /// How long this thread has been simulated, in its own time. Outside: how long ago this was asked first.
 pub fn elapsed() -> Duration {
     static FIRST: OnceLock<std::time::Instant> = OnceLock::new();
     match SIMULATED.get() {
-        Some(simulated) => simulated.began.elapsed(),
+        Some(simulated) => simulated.since + simulated.began.elapsed(),
         None => FIRST.get_or_init(std::time::Instant::now).elapsed(),
     }
 }
@@ -92,20 +137,21 @@ pub fn wall() -> jiff::Timestamp {
 
 /// Sets the wall clock of the controller's machine ahead of (or behind) the API servers'.
 pub fn set_clock_ahead(seconds: i64) {
-    if let Some(simulated) = SIMULATED.get() {
-        SIMULATED.set(Some(Simulated { jump: seconds.saturating_mul(1_000_000_000), ..simulated }));
+    if SIMULATED.get().is_some() {
+        JUMP.set(seconds.saturating_mul(1_000_000_000));
     }
 }
 
 /// The clock as the simulation has it, if this thread is simulated.
 fn simulated_clock(clock: c_int) -> Option<Duration> {
     let simulated = SIMULATED.get()?;
-    let elapsed = simulated.began.elapsed();
+    let elapsed = simulated.since + simulated.began.elapsed();
     match clock {
         libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE => {
-            let ahead = Duration::from_nanos(simulated.jump.unsigned_abs());
+            let jump = JUMP.get();
+            let ahead = Duration::from_nanos(jump.unsigned_abs());
             let now = Duration::from_secs(BEGINNING) + elapsed;
-            Some(if simulated.jump < 0 { now.saturating_sub(ahead) } else { now + ahead })
+            Some(if jump < 0 { now.saturating_sub(ahead) } else { now + ahead })
         }
         libc::CLOCK_MONOTONIC | libc::CLOCK_MONOTONIC_COARSE | libc::CLOCK_MONOTONIC_RAW | libc::CLOCK_BOOTTIME => {
             Some(simulated.base + elapsed)

@@ -22,6 +22,7 @@ pub mod logs;
 pub mod place;
 pub mod planted;
 pub mod play;
+pub mod process;
 pub mod programs;
 pub mod regressions;
 pub mod scenario;

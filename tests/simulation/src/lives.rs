@@ -26,6 +26,7 @@ use crate::{
     connect::Simulated,
     link::Links,
     lock::lock,
+    process::Process,
     tape::{Event, Life, Party, Site, Tape},
 };
 
@@ -48,7 +49,17 @@ struct Shared {
     master: Site,
     members: Members,
     seed: u64,
+    apart: Apart,
     state: Mutex<State>,
+}
+
+/// Whether replicas are processes of their own, which can be paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Apart {
+    /// Each is.
+    Yes,
+    /// All run with the world, which takes less time.
+    No,
 }
 
 #[derive(Default)]
@@ -64,12 +75,14 @@ struct Running {
     /// The pod's generation: a pod that was made again has another name.
     pod: u32,
     metrics: Metrics,
+    /// What it runs in, if that is not the world's.
+    process: Option<Process>,
 }
 
 impl Lives {
     /// No life yet.
-    pub fn new(links: Links, tape: Tape, master: Site, members: Members, seed: u64) -> Self {
-        Self(Arc::new(Shared { links, tape, master, members, seed, state: Mutex::default() }))
+    pub fn new(links: Links, tape: Tape, master: Site, members: Members, seed: u64, apart: Apart) -> Self {
+        Self(Arc::new(Shared { links, tape, master, members, seed, apart, state: Mutex::default() }))
     }
 
     fn state<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
@@ -81,7 +94,11 @@ impl Lives {
         let lives = self.clone();
         let supervisor = tokio::spawn(async move { lives.supervise(replica).await }).abort_handle();
         let pod = self.state(|state| state.running.get(&replica).map_or(0, |running| running.pod + 1));
-        let running = Running { life: None, supervisor, task: None, pod, metrics: Metrics::new() };
+        let process = match self.0.apart {
+            Apart::Yes => Some(Process::begin(self.0.seed ^ (u64::from(replica.0) + 1))),
+            Apart::No => None,
+        };
+        let running = Running { life: None, supervisor, task: None, pod, metrics: Metrics::new(), process };
         self.state(|state| drop(state.running.insert(replica, running)));
     }
 
@@ -97,6 +114,7 @@ impl Lives {
 
     /// Ends the present life, as by `kill -9`. The next one begins by itself.
     pub fn crash(&self, replica: Replica) {
+        self.resume(replica);
         let task = self.state(|state| {
             let running = state.running.get_mut(&replica)?;
             Some((running.life?, running.task.take()?))
@@ -106,6 +124,32 @@ impl Lives {
             task.abort();
             self.0.tape.note(Event::Controller(life, "is killed"));
         }
+    }
+
+    /// Pauses a replica, as by `kill -STOP`: what it has sent goes its way, and nothing else happens in it.
+    ///
+    /// # Panics
+    /// Where replicas are no processes of their own.
+    pub fn pause(&self, replica: Replica) {
+        let process = self.process(replica).expect("a replica that can be paused, see Apart");
+        process.pause();
+        if let Some(life) = self.life(replica) {
+            self.0.tape.note(Event::Controller(life, "is paused"));
+        }
+    }
+
+    /// A paused replica goes on, as by `kill -CONT`.
+    pub fn resume(&self, replica: Replica) {
+        if let Some(process) = self.process(replica).filter(Process::is_paused) {
+            process.resume();
+            if let Some(life) = self.life(replica) {
+                self.0.tape.note(Event::Controller(life, "goes on"));
+            }
+        }
+    }
+
+    fn process(&self, replica: Replica) -> Option<Process> {
+        self.state(|state| state.running.get(&replica)?.process.clone())
     }
 
     /// Ends every present life that [`Links::crash_after`] has already cut off. Runs until dropped.
@@ -159,7 +203,11 @@ impl Lives {
             });
             self.0.tape.note(Event::Controller(life, "begins"));
             let lives = self.clone();
-            let task = tokio::spawn(async move { lives.begin(life, name, metrics).live().await });
+            let work = async move { lives.begin(life, name, metrics).live().await };
+            let task = match self.process(replica) {
+                Some(process) => process.spawn(work),
+                None => tokio::spawn(work),
+            };
             self.state(|state| {
                 if let Some(running) = state.running.get_mut(&replica) {
                     running.task = Some(task.abort_handle());

@@ -199,6 +199,8 @@ impl Figures {
 pub struct Tape(Arc<Mutex<Inner>>);
 
 struct Inner {
+    /// When the last event was.
+    latest: Duration,
     hash: DefaultHasher,
     kept: VecDeque<(Duration, String)>,
     figures: Figures,
@@ -215,6 +217,7 @@ impl Tape {
     /// An empty tape that is looked at by these checks.
     pub fn new(checks: Vec<Box<dyn Check>>) -> Self {
         Self(Arc::new(Mutex::new(Inner {
+            latest: Duration::ZERO,
             hash: DefaultHasher::new(),
             kept: VecDeque::new(),
             figures: Figures::default(),
@@ -237,8 +240,8 @@ impl Tape {
 
     /// Takes in what happened, and has it checked.
     pub fn note(&self, event: Event) {
-        let now = entropy::elapsed();
         self.with(|inner| {
+            let now = inner.now();
             if !matches!(event, Event::Glance) {
                 let line = event.to_string();
                 inner.hash.write_u128(now.as_nanos());
@@ -277,8 +280,10 @@ impl Tape {
 
     /// A violation that no single event shows.
     pub fn violate(&self, check: &'static str, words: String) {
-        let at = entropy::elapsed();
-        self.with(|inner| inner.violations.push(Violation { check, at, words }));
+        self.with(|inner| {
+            let at = inner.now();
+            inner.violations.push(Violation { check, at, words });
+        });
     }
 
     /// What was violated so far.
@@ -325,6 +330,12 @@ impl Tape {
 }
 
 impl Inner {
+    /// A process beside the world ([`crate::process`]) is a little behind it: what it does, it does now.
+    fn now(&mut self) -> Duration {
+        self.latest = self.latest.max(entropy::elapsed());
+        self.latest
+    }
+
     fn count(&mut self, now: Duration, event: &Event) {
         match event {
             Event::Sent(call) => {

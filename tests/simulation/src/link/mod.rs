@@ -22,6 +22,7 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use kube::{Client, client::Body};
 use tokio::{
+    runtime::Handle,
     sync::{Notify, oneshot},
     time::{Instant, sleep, timeout_at},
 };
@@ -53,6 +54,8 @@ struct Shared {
     dead: Mutex<BTreeSet<Life>>,
     crash: Countdown,
     crashed: Notify,
+    /// What is on its way goes on, also when its sender is paused.
+    world: Option<Handle>,
     /// Who is answered at this moment: in one thread, whoever commits does it for them.
     serving: Mutex<Party>,
 }
@@ -70,6 +73,7 @@ impl Links {
             dead: Mutex::default(),
             crash: Countdown::default(),
             crashed: Notify::new(),
+            world: Handle::try_current().ok(),
             serving: Mutex::new(Party::Person),
         }))
     }
@@ -183,7 +187,8 @@ impl Link {
         self.shared.tape.note(Event::Sent(call.clone()));
         // What is sent is on its way, whether or not its sender still waits, or still lives.
         let (reply, replied) = oneshot::channel();
-        tokio::spawn(async move {
+        let world = self.shared.world.clone().unwrap_or_else(Handle::current);
+        world.spawn(async move {
             let answered = self.deliver(life, &call, request).await;
             if let Some(answered) = answered {
                 // Nobody waits any more.

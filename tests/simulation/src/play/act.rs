@@ -184,6 +184,11 @@ where
 async fn controller(stage: &Simulated, act: &Act, lasts: Duration) {
     match act {
         Act::Crash => stage.lives.crash(Replica(0)),
+        Act::Suspend => {
+            stage.lives.pause(Replica(0));
+            stage.sleep(lasts).await;
+            stage.lives.resume(Replica(0));
+        }
         Act::CrashAfter(writes) => stage.links.crash_after(*writes),
         Act::Second => {
             stage.lives.start(Replica(1));

@@ -12,8 +12,8 @@ use futures::future::join_all;
 use crate::{
     check::{self, Violation},
     entropy,
-    lives::Replica,
-    script::Script,
+    lives::{Apart, Replica},
+    script::{Act, Script},
     stage::{
         Stage,
         people::People,
@@ -66,6 +66,7 @@ pub fn play(script: &Script, options: &Options) -> Outcome {
             network: script.network,
             checks: check::all_but(&without),
             log: options.log,
+            apart: apart(script),
         });
         let work = run(&stage, script);
         // Virtual time costs nothing, but a run that never ends would.
@@ -74,6 +75,11 @@ pub fn play(script: &Script, options: &Options) -> Outcome {
         }
         outcome(&stage, script, &without)
     })
+}
+
+/// Only who is paused needs to be a process of its own.
+fn apart(script: &Script) -> Apart {
+    if script.steps.iter().any(|step| step.act == Act::Suspend) { Apart::Yes } else { Apart::No }
 }
 
 async fn run(stage: &Simulated, script: &Script) {

@@ -56,6 +56,40 @@ pub async fn another_replica_takes_over_and_nothing_is_done_twice(stage: &impl S
     stage.run(&Wanted::named("b").of(1)).await;
 }
 
+/// Row 30, with a leader that is paused in the middle of its work, and does not know for how long.
+pub async fn a_leader_that_was_paused_past_its_time_writes_nothing(stage: &impl Stage) {
+    begin(stage).await;
+    stage.run(&Wanted::named("a")).await;
+    stage.start(Replica(1)).await;
+    let [w1, ..] = three(stage);
+    for (name, into) in [("b", 40), ("c", 700)] {
+        // It has begun to make one, and to take down another.
+        stage.create(&Wanted::named(name)).await;
+        stage.delete("a").await;
+        stage.sleep(Duration::from_millis(into)).await;
+        stage.pause(Replica(0)).await;
+        // Its successor does all of that, and goes on.
+        stage.until_phase(name, "Running").await;
+        stage.until_gone("a").await;
+        stage.run(&Wanted::named("a")).await;
+        remove::<Pod>(stage, &w1, &pod(name, 0)).await;
+        let back = async || standing(stage, name).await.len() == 6;
+        within(stage, Duration::from_mins(1), "the pod is made again", back).await;
+        stage.until_phase(name, "Running").await;
+        let before = [standing(stage, name).await, standing(stage, "a").await];
+        stage.resume(Replica(0)).await;
+        stage.sleep(Duration::from_secs(15)).await;
+        untouched(stage, name, &before[0]).await;
+        untouched(stage, "a", &before[1]).await;
+        // It leads again once its successor is gone.
+        stage.stop(Replica(1)).await;
+        remove::<Pod>(stage, &w1, &pod(name, 0)).await;
+        within(stage, Duration::from_mins(1), "the pod is made again", back).await;
+        stage.until_phase(name, "Running").await;
+        stage.start(Replica(1)).await;
+    }
+}
+
 /// Row 30, with a leader that does not know that it is none.
 pub async fn a_leader_cut_off_from_the_master_writes_nothing_after_its_time(stage: &Simulated) {
     begin(stage).await;

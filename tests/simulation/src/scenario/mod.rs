@@ -113,6 +113,7 @@ catalogue! {
         28 identity::the_master_may_be_a_worker_as_well,
         29 controller::a_crash_between_two_writes_leaves_nothing_half_done,
         30 controller::another_replica_takes_over_and_nothing_is_done_twice,
+        30 controller::a_leader_that_was_paused_past_its_time_writes_nothing,
         32 controller::a_master_restored_from_before_a_database_founds_nothing_over_it,
         32 controller::a_master_restored_under_a_running_controller_is_believed_as_it_is_now,
         33 volumes::a_volume_made_anew_by_hand_between_two_looks_is_not_taken_for_the_former_one,

@@ -8,6 +8,7 @@ use super::{Playable, both, simulated_only};
 use crate::{
     check::{self, Violation},
     entropy,
+    lives::Apart,
     play::{clients, ending},
     script::Network,
     stage::{MASTER, Simulated, simulated::Settings},
@@ -19,6 +20,9 @@ const SHOWN: usize = 120;
 const NETWORKS: [Network; 3] = [Network::Flat, Network::Islands, Network::EqualIslands];
 /// How long the controller may go on writing when a scenario is over.
 const PATIENCE: Duration = Duration::from_mins(10);
+
+/// Scenarios that pause the controller.
+const PAUSES: [&str; 1] = ["a_leader_that_was_paused_past_its_time_writes_nothing"];
 
 /// What came of a scenario.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,6 +68,7 @@ fn play_this(scenario: &Playable<Simulated>, seed: u64, without: &[&str]) -> Pla
             network: NETWORKS[usize::try_from(seed.saturating_sub(1) % 3).unwrap_or(0)],
             checks: check::all_but(without),
             log: tracing::Level::INFO,
+            apart: if PAUSES.contains(&scenario.name) { Apart::Yes } else { Apart::No },
         });
         let clients = clients::start(&stage);
         let played = async {

@@ -133,7 +133,8 @@ impl Family {
             },
             Self::Peers => Act::Partition(worker, other),
             Self::Controller => match random.u8(..8) {
-                0 | 1 => Act::Crash,
+                0 => Act::Crash,
+                1 => Act::Suspend,
                 2..=4 => Act::CrashAfter(random.u64(1..25)),
                 5 => Act::Second,
                 6 => Act::Isolate,

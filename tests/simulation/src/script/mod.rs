@@ -148,6 +148,8 @@ pub enum Act {
     Partition(String, String),
     /// The controller is killed.
     Crash,
+    /// The controller is paused: nothing happens in it, and it wakes up late.
+    Suspend,
     /// The controller is killed right after so many more of its writes.
     CrashAfter(u64),
     /// A second replica of the controller runs, and is killed when that ends.
@@ -210,6 +212,7 @@ impl Act {
             Self::WithholdScheduling(_) => "unschedulable",
             Self::Partition(..) => "peers partitioned",
             Self::Crash | Self::CrashAfter(_) => "controller crash",
+            Self::Suspend => "controller paused",
             Self::Second => "two leaders",
             Self::Isolate => "controller isolated",
             Self::Clock(_) => "clock jump",
@@ -236,7 +239,7 @@ impl Act {
             | Self::DeleteService(database, _)
             | Self::CutNode(database, _) => database == name,
             Self::Create(base) => base.name == name,
-            Self::Crash | Self::CrashAfter(_) | Self::Second | Self::Isolate | Self::Clock(_) => false,
+            Self::Crash | Self::Suspend | Self::CrashAfter(_) | Self::Second | Self::Isolate | Self::Clock(_) => false,
             Self::Refuse(word)
             | Self::BlackHole(word)
             | Self::OneWay(word)

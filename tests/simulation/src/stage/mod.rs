@@ -82,6 +82,10 @@ pub trait Stage {
     fn kill(&self, replica: Replica);
     /// Does what [`Stage::stop`] tells.
     fn kill_for_good(&self, replica: Replica);
+    /// Does what [`Stage::pause`] tells.
+    fn hold(&self, replica: Replica);
+    /// Does what [`Stage::resume`] tells.
+    fn let_go(&self, replica: Replica);
     /// Does what [`Stage::crash_after`] tells.
     fn kill_after(&self, writes: u64);
 
@@ -146,6 +150,20 @@ pub trait Stage {
     fn stop(&self, replica: Replica) -> impl Future<Output = ()> {
         self.fault("controller crash", "a replica of the controller is stopped");
         self.kill_for_good(replica);
+        ready(())
+    }
+
+    /// Pauses a replica, as by `kill -STOP`.
+    fn pause(&self, replica: Replica) -> impl Future<Output = ()> {
+        self.fault("controller paused", "a replica of the controller is paused");
+        self.hold(replica);
+        ready(())
+    }
+
+    /// A paused replica goes on, as by `kill -CONT`.
+    fn resume(&self, replica: Replica) -> impl Future<Output = ()> {
+        self.fault("controller paused", "the paused replica goes on");
+        self.let_go(replica);
         ready(())
     }
 

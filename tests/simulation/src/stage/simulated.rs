@@ -19,7 +19,7 @@ use crate::{
     connect::kubeconfig,
     entropy,
     link::{Links, Power, Way, Weather},
-    lives::{Lives, NAMESPACE, Replica, TOKEN},
+    lives::{Apart, Lives, NAMESPACE, Replica, TOKEN},
     lock::lock,
     logs,
     place::MASTER,
@@ -44,6 +44,8 @@ pub struct Settings {
     pub checks: Vec<Box<dyn Check>>,
     /// How much the controller logs.
     pub log: tracing::Level,
+    /// Whether the controller can be paused.
+    pub apart: Apart,
 }
 
 /// Everything in one thread and virtual time.
@@ -113,7 +115,7 @@ impl Simulated {
             sites.iter().map(|site| (site.clone(), world(&links, site, settings.network, &processes, &net, seed)));
         let worlds = worlds.collect();
         let members = Members { net: net.clone(), processes: processes.clone() };
-        let lives = Lives::new(links.clone(), tape.clone(), Site::from(MASTER), members, seed);
+        let lives = Lives::new(links.clone(), tape.clone(), Site::from(MASTER), members, seed, settings.apart);
         let mut background = Vec::from(super::background(&tape, &etcds));
         background.push(AbortOnDropHandle::new(tokio::spawn({
             let lives = lives.clone();
@@ -306,6 +308,14 @@ impl Stage for Simulated {
 
     fn kill_for_good(&self, replica: Replica) {
         self.lives.stop(replica);
+    }
+
+    fn hold(&self, replica: Replica) {
+        self.lives.pause(replica);
+    }
+
+    fn let_go(&self, replica: Replica) {
+        self.lives.resume(replica);
     }
 
     fn kill_after(&self, writes: u64) {
