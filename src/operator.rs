@@ -162,4 +162,8 @@ impl Clients for PoolClients {
     fn client(&self, worker: &WorkerName) -> Option<Client> {
         self.0.client(worker)
     }
+
+    fn gate(&self) -> &dyn Gate {
+        self.0.gate()
+    }
 }

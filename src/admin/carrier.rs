@@ -9,6 +9,7 @@ use super::{Ask, Deadline, Route, Silence, http, job, portforward};
 use crate::{
     engine::{Exchange, HttpReply, Question},
     plan::name::WorkerName,
+    worker::gate::Gate,
 };
 
 /// The workers' clients, as the worker pool has them at this moment.
@@ -20,6 +21,9 @@ pub trait Clients: Send + Sync {
     fn streaming_client(&self, worker: &WorkerName) -> Option<Client> {
         self.client(worker)
     }
+
+    /// Whether anything may be written with these clients: a question by a job is.
+    fn gate(&self) -> &dyn Gate;
 }
 
 /// Carries questions over the network, by any route.
@@ -56,7 +60,8 @@ impl Ask for Carrier {
                     let image = self.job_image.as_deref().ok_or(Silence::NoJobImage)?;
                     let client = self.clients.client(&route.worker);
                     let client = client.ok_or_else(|| Silence::NoClient(route.worker.clone()))?;
-                    job::ask(client, route, image, question, requests, deadline).await
+                    let way = job::Way { client, image, gate: self.clients.gate() };
+                    job::ask(way, route, question, requests, deadline).await
                 }
             }
         }

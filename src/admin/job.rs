@@ -19,7 +19,10 @@ use super::{
     pod::{Progress, own_pod, progress},
     termination,
 };
-use crate::engine::{HttpReply, HttpRequest, Question};
+use crate::{
+    engine::{HttpReply, HttpRequest, Question},
+    worker::gate::Gate,
+};
 
 /// How often the job's pod is looked at. A job is the last resort and short, so a watch is not worth its cost.
 const GLANCE: Duration = Duration::from_millis(500);
@@ -30,24 +33,37 @@ const TIDYING: Duration = Duration::from_secs(2);
 /// After this the worker itself ends the job, and deletes what is left, should this process not live to do it.
 const SECONDS_TO_LIVE: i32 = 60;
 
+/// By what a job is made.
+pub(super) struct Way<'a> {
+    /// The worker's client.
+    pub client: Client,
+    /// The image that has `atoll ask`.
+    pub image: &'a str,
+    /// Asked before each write: a leader that was paused may wake up between a question and its job.
+    pub gate: &'a dyn Gate,
+}
+
 /// Makes the job, waits for its result, deletes it.
 pub(super) async fn ask(
-    client: Client,
+    Way { client, image, gate }: Way<'_>,
     route: &JobRoute,
-    image: &str,
     question: &Question,
     requests: &[HttpRequest],
     deadline: Deadline,
 ) -> Result<Vec<HttpReply>, Silence> {
     let jobs: Api<Job> = Api::namespaced(client.clone(), route.namespace.as_str());
     let job = render(route, image, question, requests)?;
+    gate.check().map_err(|lost| Silence::Unaskable(lost.to_string()))?;
     let job = deadline
         .bound(jobs.create(&PostParams::default(), &job))
         .await?
         .map_err(|error| Silence::of(&error, &route.worker, &route.namespace, "create", "jobs"))?;
     let name = job.metadata.name.clone().unwrap_or_default();
     let outcome = outcome(client, route, &name, deadline).await;
-    delete(&jobs, &name, job.metadata.uid).await;
+    match gate.check() {
+        Ok(()) => delete(&jobs, &name, job.metadata.uid).await,
+        Err(lost) => tracing::debug!(job = name, %lost, "a finished job is left to its own end"),
+    }
     outcome
 }
 

@@ -1,9 +1,22 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::engine::{Exchange, Method};
+use crate::{
+    engine::{Exchange, Method},
+    worker::{gate::LeaseLost, testing::Cluster},
+};
 
-fn rendered() -> Value {
+/// Open for so many questions, then closed.
+struct Closing(std::sync::atomic::AtomicI32);
+
+impl Gate for Closing {
+    fn check(&self) -> Result<(), LeaseLost> {
+        let left = self.0.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        if left > 0 { Ok(()) } else { Err(LeaseLost) }
+    }
+}
+
+fn asked() -> (JobRoute, Question, Vec<HttpRequest>) {
     let requests = vec![HttpRequest { method: Method::Post, path: "/v3/maintenance/status".into(), body: "{}".into() }];
     let question = Question { member: "etcd-0".into(), port: 2379, exchange: Exchange::Http(requests.clone()) };
     let route = JobRoute {
@@ -12,6 +25,11 @@ fn rendered() -> Value {
         address: "10.0.0.1:2379".into(),
         labels: [("app.kubernetes.io/managed-by".to_owned(), "atoll".to_owned())].into(),
     };
+    (route, question, requests)
+}
+
+fn rendered() -> Value {
+    let (route, question, requests) = asked();
     let job = render(&route, "atoll:1", &question, &requests).expect("a job");
     serde_json::to_value(job).expect("JSON")
 }
@@ -89,4 +107,17 @@ fn the_last_words_of_the_container_are_the_result() {
     let ended = pod(&json!({"containerStatuses": [{"name": "ask", "image": "", "imageID": "", "ready": false,
         "restartCount": 0, "state": {"terminated": {"exitCode": 0, "message": "words"}}}]}));
     assert_eq!(progress(&ended), Progress::Ended("words".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_lost_the_lease_makes_no_job() {
+    for (open, written) in [(0, 0), (1, 1)] {
+        let cluster = Cluster::new("one");
+        let (gate, (route, question, requests)) = (Closing(open.into()), asked());
+        let way = Way { client: cluster.client(), image: "atoll:1", gate: &gate };
+        let outcome = ask(way, &route, &question, &requests, Deadline::after(Duration::from_secs(5))).await;
+        assert!(outcome.is_err(), "nobody runs it");
+        let writes = cluster.requests().iter().filter(|request| request.starts_with("POST")).count();
+        assert_eq!(writes, written);
+    }
 }

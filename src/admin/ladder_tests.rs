@@ -8,6 +8,7 @@ use crate::{
     },
     engine::{Exchange, HttpRequest, Method},
     plan::{membership::Role, name::WorkerName},
+    worker::gate::{Gate, Open},
 };
 
 use futures::{FutureExt, future::BoxFuture};
@@ -50,6 +51,10 @@ struct NoClients;
 impl Clients for NoClients {
     fn client(&self, _: &WorkerName) -> Option<kube::Client> {
         None
+    }
+
+    fn gate(&self) -> &dyn Gate {
+        &Open
     }
 }
 

@@ -42,6 +42,6 @@ mod registration_tests;
 mod slot;
 mod task;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod timing;
 pub mod watch;

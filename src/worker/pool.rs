@@ -209,6 +209,12 @@ impl Pool {
         workers.insert(name, Entry { slot, registration: sender, task });
     }
 
+    /// Whether anything may be written.
+    #[must_use]
+    pub fn gate(&self) -> &dyn Gate {
+        self.shared.gate.as_ref()
+    }
+
     /// Lets go of a worker: its connection, its watches and what they showed. Nothing in the worker changes.
     pub fn forget(&self, name: &WorkerName) {
         let entry = self.shared.workers.write().unwrap_or_else(PoisonError::into_inner).remove(name);

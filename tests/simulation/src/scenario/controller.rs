@@ -62,12 +62,14 @@ pub async fn a_leader_that_was_paused_past_its_time_writes_nothing(stage: &impl 
     stage.run(&Wanted::named("a")).await;
     stage.start(Replica(1)).await;
     let [w1, ..] = three(stage);
-    for (name, into) in [("b", 40), ("c", 700)] {
-        // It has begun to make one, and to take down another.
+    for (name, into) in [("b", 200), ("c", 1_000), ("d", 10_300)] {
+        // It has begun to make one and to take down another, and waits for an answer: what it does next is a write.
+        slow(stage, Way::Slow(Duration::from_millis(400))).await;
         stage.create(&Wanted::named(name)).await;
         stage.delete("a").await;
         stage.sleep(Duration::from_millis(into)).await;
         stage.pause(Replica(0)).await;
+        slow(stage, Way::Open).await;
         // Its successor does all of that, and goes on.
         stage.until_phase(name, "Running").await;
         stage.until_gone("a").await;
@@ -87,6 +89,12 @@ pub async fn a_leader_that_was_paused_past_its_time_writes_nothing(stage: &impl 
         within(stage, Duration::from_mins(1), "the pod is made again", back).await;
         stage.until_phase(name, "Running").await;
         stage.start(Replica(1)).await;
+    }
+}
+
+async fn slow(stage: &impl Stage, way: Way) {
+    for site in stage.workers().into_iter().chain([stage.master()]) {
+        stage.way(&site, way).await;
     }
 }
 
