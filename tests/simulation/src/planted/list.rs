@@ -45,6 +45,8 @@ pub enum Play {
     Campaign(String),
     /// A scenario of the catalogue, by name.
     Scenario(String),
+    /// All of them.
+    Catalogue,
     /// This very script: what random seeds come upon too seldom.
     Script(serde_json::Value),
 }
@@ -52,7 +54,8 @@ pub enum Play {
 /// Where a bug is looked for that does not say.
 fn everywhere() -> Vec<Play> {
     let campaign = |name: &str| Play::Campaign(name.to_owned());
-    vec![Play::Seeds(60), campaign("crash"), campaign("lost"), campaign("cut"), campaign("lag"), Play::Seeds(600)]
+    let campaigns = ["crash", "lost", "cut", "lag"].map(campaign);
+    [Play::Seeds(60), Play::Catalogue].into_iter().chain(campaigns).chain([Play::Seeds(600)]).collect()
 }
 
 /// Why a bug could not be planted.

@@ -18,7 +18,7 @@ use crate::{
     campaign::{self, Campaign, Plan, Stop, Tally},
     check::Violation,
     play::Options,
-    scenario::{Played, play_without},
+    scenario::{self, Played, play_without},
     script::Script,
 };
 
@@ -138,21 +138,28 @@ fn played(request: Request) -> Result<Outcome, String> {
     Ok(outcome(match request.play {
         Play::Seeds(count) => campaign::run("planted", campaign::seeds(1, count), &options, Stop::AtFirst),
         Play::Campaign(name) => run(campaign::plans(Campaign::from_str(&name, true)?, &options)),
-        Play::Scenario(name) => {
-            let without: Vec<&str> = options.without.iter().map(String::as_str).collect();
-            for seed in 1..=SCENARIO_SEEDS {
-                let Played { wrong, .. } = play_without(&name, seed, &without)?;
-                if !wrong.is_empty() {
-                    return Ok(caught(wrong, format!("{name}, seed {seed}"), seed, Play::Scenario(name)));
-                }
-            }
-            return Ok(Outcome::Passed(SCENARIO_SEEDS));
-        }
+        Play::Scenario(name) => return scenarios(&[&name], &options),
+        Play::Catalogue => return scenarios(&scenario::names(), &options),
         Play::Script(script) => {
             let script: Script = serde_json::from_value(script).map_err(|error| error.to_string())?;
             run(vec![Plan { name: "its own script".to_owned(), script }])
         }
     }))
+}
+
+fn scenarios(names: &[&str], options: &Options) -> Result<Outcome, String> {
+    let without: Vec<&str> = options.without.iter().map(String::as_str).collect();
+    let mut runs = 0;
+    for name in names {
+        for seed in 1..=SCENARIO_SEEDS {
+            runs += 1;
+            let Played { wrong, .. } = play_without(name, seed, &without)?;
+            if !wrong.is_empty() {
+                return Ok(caught(wrong, format!("{name}, seed {seed}"), runs, Play::Scenario((*name).to_owned())));
+            }
+        }
+    }
+    Ok(Outcome::Passed(runs))
 }
 
 fn outcome(tally: Tally) -> Outcome {

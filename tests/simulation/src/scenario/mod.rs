@@ -81,6 +81,11 @@ macro_rules! catalogue {
             vec![$(Playable { name: stringify!($only_name), play: |stage| $only_family::$only_name(stage).boxed_local() },)*]
         }
 
+        /// The names of all scenarios.
+        pub fn names() -> Vec<&'static str> {
+            vec![$(stringify!($name),)* $(stringify!($only_name),)*]
+        }
+
         /// Hands the names of all scenarios to a macro, which may make a test of each.
         #[macro_export]
         macro_rules! for_every_scenario {
