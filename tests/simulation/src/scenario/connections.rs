@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
+use kube::api::PostParams;
+use serde_json::json;
 
 use super::tools::{
-    begin, nothing_is_left, observed, pod, remove, resize, says, standing, state, three, uid_of, until_ready,
-    until_state, until_told, until_worker, untouched, why, within,
+    api, begin, done, nothing_is_left, observed, pod, remove, resize, says, standing, state, three, uid_of,
+    until_ready, until_state, until_told, until_worker, untouched, why, within,
 };
 use crate::{
     link::{How, Power, Shot, Watching, Way, Which},
@@ -164,6 +166,31 @@ pub async fn history_that_is_forgotten_is_listed_again_and_nothing_is_missed(sta
     assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
     let back = async || uid_of::<Service>(stage, &w2, "a-etcd-headless").await.is_some();
     stage.until("the service is made again", back).await;
+}
+
+/// Row 8. A watch comes to its own end, and the version at which it would go on is forgotten by then.
+pub async fn a_watch_that_cannot_go_on_begins_with_a_list(stage: &Simulated) {
+    begin(stage).await;
+    stage.run(&Wanted::named("a")).await;
+    let [_, w2, _] = three(stage);
+    let before = uid_of::<Pod>(stage, &w2, &pod("a", 1)).await;
+    // Longer than any watch lasts.
+    for number in 0..100 {
+        let noise =
+            json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": format!("noise-{number}") } });
+        let noise = serde_json::from_value(noise).expect("a ConfigMap");
+        let all = api::<ConfigMap>(stage, &w2);
+        done(stage, "a ConfigMap is made", async || all.create(&PostParams::default(), &noise).await).await;
+        stage.compact(&w2).await;
+        stage.sleep(Duration::from_millis(400)).await;
+    }
+    remove::<Pod>(stage, &w2, &pod("a", 1)).await;
+    let again = async || {
+        let now = uid_of::<Pod>(stage, &w2, &pod("a", 1)).await;
+        now.is_some() && now != before
+    };
+    within(stage, Duration::from_mins(1), "the pod is made again", again).await;
+    stage.until_phase("a", "Running").await;
 }
 
 /// Row 10.

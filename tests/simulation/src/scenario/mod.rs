@@ -152,6 +152,7 @@ catalogue! {
         4 connections::a_request_that_is_never_answered_holds_up_nothing_for_ever,
         6 connections::a_worker_that_asks_to_come_again_in_an_hour_is_asked_sooner,
         7 connections::errors_and_lost_answers_make_nothing_twice,
+        8 connections::a_watch_that_cannot_go_on_begins_with_a_list,
         9 deletion::a_deletion_does_not_trust_a_cache_that_stands_still,
         10 connections::garbage_from_one_worker_is_its_own_trouble,
         11 connections::a_worker_at_the_edge_of_its_deadline_does_not_flap,
