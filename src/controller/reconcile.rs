@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_process_that_is_just_old_enough_waits_no_more() {
-        let just_before = WARM_UP - Duration::from_millis(1);
+        let just_before = Duration::from_millis(14_999);
         assert_eq!(left_to_warm_up(just_before), Some(Duration::from_millis(1)));
         assert_eq!(left_to_warm_up(WARM_UP), None);
         assert_eq!(left_to_warm_up(WARM_UP + just_before), None);

@@ -169,13 +169,12 @@ mod tests {
             });
             sleep(Duration::from_millis(2_500)).await;
             process.pause();
-            sleep(Duration::from_secs(60)).await;
+            sleep(Duration::from_mins(1)).await;
             let while_paused = ticks.lock().expect("no panic").len();
             process.resume();
             sleep(Duration::from_millis(2_200)).await;
             assert_eq!(while_paused, 2);
-            let ticks = ticks.lock().expect("no panic").clone();
-            ticks
+            ticks.lock().expect("no panic").clone()
         });
         assert_eq!(ticks, [(1, 1), (2, 1), (62, 60), (63, 1), (64, 1)]);
     }
