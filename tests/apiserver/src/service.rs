@@ -122,8 +122,7 @@ impl State {
             }
         }
         let (mut given, mut new): (Vec<(u64, u64)>, Vec<u64>) = (Vec::new(), Vec::new());
-        let allocate = object["spec"]["allocateLoadBalancerNodePorts"] != false
-            || text(object, &["spec", "type"]) != "LoadBalancer";
+        let allocate = is_given_ports(object);
         let count = object["spec"]["ports"].as_array().map_or(0, Vec::len);
         let asked: BTreeSet<u64> = ports_of(object).collect();
         for at in 0..count {
@@ -275,6 +274,15 @@ fn has_node_ports(service: &Value) -> bool {
     matches!(text(service, &["spec", "type"]), "NodePort" | "LoadBalancer")
 }
 
+/// Whether the server chooses the node ports that nobody asks for.
+fn is_given_ports(service: &Value) -> bool {
+    match text(service, &["spec", "type"]) {
+        "NodePort" => true,
+        "LoadBalancer" => service["spec"]["allocateLoadBalancerNodePorts"] != false,
+        _ => false,
+    }
+}
+
 /// The node ports that a service has.
 fn ports_of(service: &Value) -> impl Iterator<Item = u64> {
     let ports = service["spec"]["ports"].as_array().into_iter().flatten();
@@ -294,7 +302,8 @@ fn keep_given(live: &Value, object: &mut Value) {
             object["spec"]["clusterIPs"] = live["spec"]["clusterIPs"].clone();
         }
     }
-    if has_node_ports(live) && has_node_ports(object) {
+    // Who does without node ports is not given the old ones back.
+    if is_given_ports(live) && is_given_ports(object) {
         let used: BTreeSet<u64> = ports_of(live).filter(|port| ports_of(object).any(|other| other == *port)).collect();
         let before = live["spec"]["ports"].as_array().cloned().unwrap_or_default();
         for port in object["spec"]["ports"].as_array_mut().into_iter().flatten() {
