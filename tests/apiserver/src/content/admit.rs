@@ -16,8 +16,14 @@ pub fn admit_create(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
         custom::settle(kind, object);
     } else {
         builtin::prepare_new(kind, object);
-        metadata::judge_new(kind, object, &mut faults);
+        let own = metadata::judged_with_spec(kind);
+        if own {
+            metadata::judge_new(kind, object, &mut faults);
+        }
         builtin::judge_new(kind, object, &mut faults);
+        if !own && faults.is_empty() {
+            metadata::judge_new(kind, object, &mut faults);
+        }
     }
     faults.finish()
 }

@@ -91,6 +91,12 @@ fn knows_finalizers(kind: &Kind) -> bool {
     !kind.custom && !is_old_event(kind) && !matches!(kind.kind.as_str(), "Lease" | "PodDisruptionBudget")
 }
 
+/// Whether a built-in kind's strategy judges the metadata of new objects. Where it does not, they are judged only after
+/// everything else is well, as those of every object are.
+pub(super) fn judged_with_spec(kind: &Kind) -> bool {
+    !is_old_event(kind) && kind.kind != "PodDisruptionBudget"
+}
+
 /// An event as the core group has it, whose metadata nobody judges but where every object's are judged.
 fn is_old_event(kind: &Kind) -> bool {
     kind.kind == "Event" && kind.group.is_empty()
