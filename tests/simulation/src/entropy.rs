@@ -27,12 +27,18 @@ pub const BEGINNING: u64 = 1_767_225_600;
 
 #[derive(Clone, Copy)]
 struct Simulated {
-    /// When this clock began, by the runtime that it is the clock of.
-    began: Instant,
+    /// When this clock began, by the runtime that it is the clock of. While that runtime is made, it stands still.
+    began: Option<Instant>,
     /// What it showed then.
     since: Duration,
     /// The real monotonic clock at the beginning: earlier readings must not be later than simulated ones.
     base: Duration,
+}
+
+impl Simulated {
+    fn elapsed(&self) -> Duration {
+        self.since + self.began.map(|began| began.elapsed()).unwrap_or_default()
+    }
 }
 
 thread_local! {
@@ -49,10 +55,13 @@ pub fn simulate<T: Send>(seed: u64, work: impl AsyncFnOnce() -> T + Send) -> T {
         let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || {
             CONSTANT.set(true);
             fastrand::seed(seed);
+            // It stands still from here: a runtime begins at what the clock shows, and a process beside the world must
+            // not begin some real microseconds apart from it.
+            let still = Simulated { began: None, since: Duration::ZERO, base: real_clock(libc::CLOCK_MONOTONIC) };
+            SIMULATED.set(Some(still));
             let runtime = runtime(seed);
             let ended = process::drive(&runtime, async {
-                let base = real_clock(libc::CLOCK_MONOTONIC);
-                SIMULATED.set(Some(Simulated { began: Instant::now(), since: Duration::ZERO, base }));
+                SIMULATED.set(Some(Simulated { began: Some(Instant::now()), ..still }));
                 work().await
             });
             // Tasks that are left are dropped outside of virtual time, where clocks must still run.
@@ -111,7 +120,7 @@ impl Clock {
     /// From now on it is the clock of this thread. To be called in its runtime if that is new.
     pub(crate) fn give(&mut self) {
         if let Resting::New { since, base } = self.0 {
-            self.0 = Resting::Known(Some(Simulated { began: Instant::now(), since, base }));
+            self.0 = Resting::Known(Some(Simulated { began: Some(Instant::now()), since, base }));
         }
         if let Resting::Known(simulated) = self.0 {
             SIMULATED.set(simulated);
@@ -123,7 +132,7 @@ impl Clock {
 pub fn elapsed() -> Duration {
     static FIRST: OnceLock<std::time::Instant> = OnceLock::new();
     match SIMULATED.get() {
-        Some(simulated) => simulated.since + simulated.began.elapsed(),
+        Some(simulated) => simulated.elapsed(),
         None => FIRST.get_or_init(std::time::Instant::now).elapsed(),
     }
 }
@@ -145,7 +154,7 @@ pub fn set_clock_ahead(seconds: i64) {
 /// The clock as the simulation has it, if this thread is simulated.
 fn simulated_clock(clock: c_int) -> Option<Duration> {
     let simulated = SIMULATED.get()?;
-    let elapsed = simulated.since + simulated.began.elapsed();
+    let elapsed = simulated.elapsed();
     match clock {
         libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE => {
             let jump = JUMP.get();
@@ -236,6 +245,18 @@ mod tests {
         assert_eq!(simulate(1, key), simulate(1, key));
         let real = std::thread::spawn(|| RandomState::new().hash_one(7));
         assert_ne!(simulate(1, key), real.join().expect("a key"));
+    }
+
+    #[test]
+    fn tokios_instants_and_the_clock_agree_to_the_nanosecond_in_every_runtime() {
+        let apart = simulate(1, async || {
+            let ours = std::time::Instant::now().duration_since(Instant::now().into_std());
+            tokio::time::sleep(Duration::from_millis(7)).await;
+            let other = process::Process::begin(2);
+            let theirs = other.spawn(async { std::time::Instant::now().duration_since(Instant::now().into_std()) });
+            (ours, theirs.await.expect("it runs"))
+        });
+        assert_eq!(apart, (Duration::ZERO, Duration::ZERO));
     }
 
     #[test]

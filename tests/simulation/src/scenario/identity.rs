@@ -2,17 +2,18 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use serde_json::json;
 
 use super::tools::{
-    A_WHILE, annotate, annotate_worker, api, begin, done, make, nothing_is_left, remove, says, standing, state, things,
-    three, uid_of, unregister, until_ready, until_state, until_told, until_worker, untouched, why, worker_identity,
+    A_WHILE, annotate, annotate_worker, api, begin, done, make, nothing_is_left, pod, remove, says, standing, state,
+    things, three, uid_of, unregister, until_ready, until_state, until_told, until_worker, untouched, why, within,
+    worker_identity,
 };
 use crate::{
     lives::Replica,
     stage::{
-        Stage,
+        Simulated, Stage,
         people::{People, Wanted},
     },
 };
@@ -162,6 +163,33 @@ pub async fn what_another_master_has_made_is_neither_changed_nor_taken_over(stag
     assert_eq!(selector.get("app").map(String::as_str), Some("theirs"));
     remove::<Service>(stage, &w2, "a-etcd-peer-1").await;
     stage.until_phase("a", "Running").await;
+}
+
+/// Row 28. Where clusters give out the same addresses, what answers at a member's may be another member, next door.
+pub async fn members_with_the_same_address_are_not_mistaken_for_each_other(stage: &Simulated) {
+    begin(stage).await;
+    let [w1, w2, _] = three(stage);
+    stage.register_as(&stage.master(), "home").await;
+    until_ready(stage, "home").await;
+    let mut wanted = Wanted::named("a");
+    wanted.workers = vec!["home".into(), w1.clone(), w2.clone()];
+    stage.run(&wanted).await;
+    let leaders = async || {
+        let status = stage.resource("a").await;
+        let told = status["status"]["components"]["etcd"]["membersStatus"].as_array().cloned().unwrap_or_default();
+        told.iter().filter(|member| member["role"]["name"] == "leader").count()
+    };
+    let one = async || leaders().await == 1;
+    for member in [0, 1] {
+        within(stage, Duration::from_mins(1), "one member is called the leader", one).await;
+        stage.stays("one member is called the leader", Duration::from_mins(1), one).await;
+        // Another one leads from now on, if this one did.
+        let site = if member == 0 { stage.master() } else { w1.clone() };
+        remove::<Pod>(stage, &site, &pod("a", member)).await;
+        stage.sleep(Duration::from_mins(1)).await;
+        stage.until_phase("a", "Running").await;
+    }
+    within(stage, Duration::from_mins(1), "one member is called the leader", one).await;
 }
 
 /// Row 28.

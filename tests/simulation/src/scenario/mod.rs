@@ -160,6 +160,7 @@ catalogue! {
         26 credentials::credentials_that_expired_are_told_and_new_ones_are_taken_without_a_restart,
         26 credentials::rights_that_were_taken_away_prove_nothing_gone,
         26 credentials::a_token_that_is_worth_nothing_is_told_and_replaced_while_all_runs,
+        28 identity::members_with_the_same_address_are_not_mistaken_for_each_other,
         30 controller::a_leader_cut_off_from_the_master_writes_nothing_after_its_time,
         31 controller::a_watch_that_lags_makes_nobody_create_twice,
         32 controller::an_old_deletion_that_a_lagging_master_shows_again_deletes_nothing,
