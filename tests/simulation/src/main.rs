@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Instant};
 use clap::{Parser, Subcommand};
 use simulation::{
     campaign::{self, Campaign, Stop, Tally},
-    entropy, planted,
+    check, entropy, planted,
     play::{Options, play},
     regressions,
     script::{Script, draw},
@@ -51,6 +51,9 @@ enum Command {
     Campaign {
         /// Which.
         which: Vec<Campaign>,
+        /// Only say what the runs are called.
+        #[arg(long)]
+        list: bool,
         /// Only the run of this name.
         #[arg(long, value_name = "RUN")]
         only: Option<String>,
@@ -93,6 +96,8 @@ enum Command {
         #[arg(long)]
         backwards: bool,
     },
+    /// Lists what is checked: the names that `--without` takes, whole or by letter and number.
+    Checks,
     /// Plants bugs in Atoll's sources, one at a time, and sees whether they are caught.
     Planted(planted::Args),
     /// Plays what is asked for on the standard input: how `planted` speaks to what it has built.
@@ -103,6 +108,9 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let options = Options { without: cli.without, log: cli.log };
+    if let Some(word) = check::unknown(&options.without).first() {
+        return fail(&format!("no check is called {word:?}; `sim checks` lists them"));
+    }
     if !entropy::IS_EXACT {
         eprintln!("sim: built otherwise than `cargo sim` does: a seed may leave another trace than elsewhere");
     }
@@ -113,10 +121,20 @@ fn main() -> ExitCode {
             let tally = campaign::run("seeds", campaign::seeds(first, seeds), &options, stop(stop_at_first));
             conclude(&tally, began, &options)
         }
-        Command::Campaign { which, only, stop_at_first } => {
+        Command::Campaign { which, list, only, stop_at_first } => {
             let began = Instant::now();
             let which = if which.is_empty() { Campaign::ALL.to_vec() } else { which };
-            conclude(&systematic(&which, only.as_deref(), &options, stop(stop_at_first)), began, &options)
+            if list {
+                for plan in which.iter().flat_map(|campaign| campaign::plans(*campaign, &options)) {
+                    println!("{}", plan.name);
+                }
+                return ExitCode::SUCCESS;
+            }
+            let tally = systematic(&which, only.as_deref(), &options, stop(stop_at_first));
+            match only.filter(|_| tally.runs == 0) {
+                Some(only) => fail(&format!("no run is called {only:?}; `sim campaign --list` lists them")),
+                None => conclude(&tally, began, &options),
+            }
         }
         Command::Seed { seed, quiet, after } => {
             if let Some(after) = after {
@@ -136,6 +154,15 @@ fn main() -> ExitCode {
             }
             for seed in seeds {
                 println!("{seed} {:016x}", play(&draw(seed), &options).hash);
+            }
+            ExitCode::SUCCESS
+        }
+        Command::Checks => {
+            for name in check::names() {
+                println!("{name}");
+            }
+            for name in check::AT_THE_END {
+                println!("{name} (at the end of a run)");
             }
             ExitCode::SUCCESS
         }
@@ -209,7 +236,8 @@ fn show(script: &Script, options: &Options, quiet: bool) -> ExitCode {
     for violation in &outcome.violations {
         println!("VIOLATION {violation}");
     }
-    println!("{:016x} {:?}", outcome.hash, outcome.figures);
+    let verdict = if outcome.violations.is_empty() { "passed" } else { "failed" };
+    println!("{verdict}; hash {:016x}; {:?}", outcome.hash, outcome.figures);
     if outcome.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -223,7 +251,7 @@ fn shorten(what: &str, into: &std::path::Path, options: &Options) -> ExitCode {
         Err(why) => return fail(&why),
     };
     let Some(violation) = play(&script, options).violations.into_iter().next() else {
-        return fail("it does not fail");
+        return fail(&format!("{what} violates no check: there is nothing to shrink"));
     };
     let (short, tries) = shrink(&script, violation.check, options);
     println!("{violation}\n{} steps of {} are left after {tries} tries", short.steps.len(), script.steps.len());

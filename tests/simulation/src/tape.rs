@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How many events a failing run can show.
-const KEPT: usize = 4_000;
+const KEPT: usize = 6_000;
 
 /// A cluster, by the name that the simulation has for it: `master`, `w1`, `w2` …
 pub type Site = Arc<str>;
@@ -203,6 +203,8 @@ struct Inner {
     latest: Duration,
     hash: DefaultHasher,
     kept: VecDeque<(Duration, String)>,
+    /// How many events were too early to be kept.
+    left_out: usize,
     figures: Figures,
     checks: Vec<Box<dyn Check>>,
     truth: Option<Truth>,
@@ -220,6 +222,7 @@ impl Tape {
             latest: Duration::ZERO,
             hash: DefaultHasher::new(),
             kept: VecDeque::new(),
+            left_out: 0,
             figures: Figures::default(),
             checks,
             truth: None,
@@ -253,6 +256,7 @@ impl Tape {
                 }
                 if inner.kept.len() == KEPT {
                     inner.kept.pop_front();
+                    inner.left_out += 1;
                 }
                 inner.kept.push_back((now, line));
             }
@@ -305,7 +309,12 @@ impl Tape {
 
     /// What happened last, a line each.
     pub fn lines(&self) -> Vec<String> {
-        self.with(|inner| inner.kept.iter().map(|(at, line)| format!("{:>9.3} s  {line}", at.as_secs_f64())).collect())
+        self.with(|inner| {
+            let left_out = Some(inner.left_out).filter(|count| *count > 0);
+            let first = left_out.map(|count| format!("… {count} earlier events are left out"));
+            let kept = inner.kept.iter().map(|(at, line)| format!("{:>9.3} s  {line}", at.as_secs_f64()));
+            first.into_iter().chain(kept).collect()
+        })
     }
 
     /// When the controller made its steps, and when it deleted something, in milliseconds.

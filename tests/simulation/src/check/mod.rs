@@ -118,6 +118,15 @@ pub fn names() -> Vec<&'static str> {
     all().iter().map(|check| check.name()).collect()
 }
 
+/// What is checked when a run has ended, by name.
+pub const AT_THE_END: [&str; 6] = ["D1 durability", "L0 end", "L1 settled", "L1 settles", "L1 stays", "S14 quiet"];
+
+/// The names among these that are no check's, nor what checks' names begin with.
+pub fn unknown(words: &[String]) -> Vec<&str> {
+    let known: Vec<_> = names().into_iter().chain(AT_THE_END).chain(["P1 panic"]).collect();
+    words.iter().map(String::as_str).filter(|word| known.iter().all(|check| !is_named(check, &[word]))).collect()
+}
+
 /// Every check but those that are named ([`is_named`]).
 pub fn all_but(without: &[&str]) -> Vec<Box<dyn Check>> {
     all().into_iter().filter(|check| !is_named(check.name(), without)).collect()
@@ -145,6 +154,7 @@ mod tests {
         }
         let left = all_but(&["S4"]);
         assert!(left.iter().all(|check| !check.name().starts_with("S4 ")) && left.len() < names.len());
+        assert_eq!(unknown(&["S4".to_owned(), "L1 settles".to_owned(), "S99".to_owned()]), ["S99"]);
         assert!(is_named("S12 honest status", &["S12"]) && !is_named("S12 honest status", &["S1"]));
     }
 }

@@ -228,18 +228,25 @@ impl Act {
 impl Act {
     /// Whether it names this site or database.
     pub fn concerns(&self, name: &str) -> bool {
+        self.names().contains(&name)
+    }
+
+    /// The sites and databases that it names.
+    pub fn names(&self) -> Vec<&str> {
         match self {
-            Self::Partition(one, other) => one == name || other == name,
+            Self::Partition(one, other) => vec![one, other],
             Self::Request(site, _) | Self::Slow(site, _) | Self::LagWatches(site, _) | Self::Restore(site, _) => {
-                site == name
+                vec![site]
             }
             Self::CrashPod(database, _)
             | Self::DeletePod(database, _)
             | Self::DeleteClaim(database, _)
             | Self::DeleteService(database, _)
-            | Self::CutNode(database, _) => database == name,
-            Self::Create(base) => base.name == name,
-            Self::Crash | Self::Suspend | Self::CrashAfter(_) | Self::Second | Self::Isolate | Self::Clock(_) => false,
+            | Self::CutNode(database, _) => vec![database],
+            Self::Create(base) => vec![&base.name],
+            Self::Crash | Self::Suspend | Self::CrashAfter(_) | Self::Second | Self::Isolate | Self::Clock(_) => {
+                Vec::new()
+            }
             Self::Refuse(word)
             | Self::BlackHole(word)
             | Self::OneWay(word)
@@ -265,7 +272,7 @@ impl Act {
             | Self::Rotate(word)
             | Self::BadSecret(word)
             | Self::DropSecret(word)
-            | Self::Revoke(word) => word == name,
+            | Self::Revoke(word) => vec![word],
         }
     }
 }
@@ -274,7 +281,31 @@ impl Script {
     /// A script from a file, as [`crate::shrink`] writes it.
     pub fn read(file: &Path) -> Result<Self, String> {
         let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-        serde_json::from_str(&text).map_err(|error| format!("{} is no script: {error}", file.display()))
+        let script: Self =
+            serde_json::from_str(&text).map_err(|error| format!("{} is no script: {error}", file.display()))?;
+        script.judge().map_err(|why| format!("{}: {why}", file.display()))?;
+        Ok(script)
+    }
+
+    /// Whether it speaks of nothing but what is there: a step that meets nobody would show nothing. The error says what
+    /// is wrong.
+    pub fn judge(&self) -> Result<(), String> {
+        if self.workers == 0 {
+            return Err("without a worker nothing can happen".to_owned());
+        }
+        let created = self.steps.iter().filter_map(|step| match &step.act {
+            Act::Create(base) => Some(base.name.clone()),
+            _ => None,
+        });
+        let mut known = self.sites();
+        known.push("master".to_owned());
+        known.extend(self.databases.iter().map(|base| base.name.clone()).chain(created));
+        for (number, step) in (1..).zip(&self.steps) {
+            if let Some(name) = step.act.names().into_iter().find(|name| known.iter().all(|known| known != name)) {
+                return Err(format!("step {number} speaks of {name:?}; there are only {}", known.join(", ")));
+            }
+        }
+        Ok(())
     }
 
     /// The names of the workers.
@@ -285,5 +316,28 @@ impl Script {
     /// When the last step has ended, in milliseconds.
     pub fn ends(&self) -> u64 {
         self.steps.iter().map(|step| step.at + step.lasts).max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_that_speaks_of_what_is_not_there_is_refused_in_words() {
+        let script = |act| Script { steps: vec![Step { at: 1, lasts: 0, act }], ..draw(1) };
+        let database = draw(1).databases[0].name.clone();
+        let late = Base { name: "late".to_owned(), replicas: 3, policy: Policy::Halt };
+        for good in [Act::Down("master".to_owned()), Act::Delete(database), Act::Create(late), Act::Crash] {
+            assert_eq!(script(good).judge(), Ok(()));
+        }
+        for bad in [Act::Down("w99".to_owned()), Act::Delete("nobody".to_owned())] {
+            let why = script(bad).judge().expect_err("it meets nobody");
+            assert!(why.starts_with("step 1 speaks of"), "{why}");
+        }
+        assert!(Script { workers: 0, ..draw(1) }.judge().is_err());
+        for seed in 0..500 {
+            assert_eq!(draw(seed).judge(), Ok(()), "{seed}");
+        }
     }
 }
