@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
-use atoll::worker::access::needed;
+use atoll::dialect::k8scluster::permission::documented;
 
 fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -57,6 +57,6 @@ fn the_role_for_workers_grants_what_is_needed_and_nothing_else() {
         }
     }
     let needed: BTreeSet<_> =
-        needed().map(|asked| (asked.group.to_owned(), asked.resource.to_owned(), asked.verb.to_owned())).collect();
+        documented().map(|one| (one.group.to_owned(), one.resource.to_owned(), one.verb.to_owned())).collect();
     assert_eq!(granted, needed);
 }

@@ -112,18 +112,24 @@ fn worker_table(workers: &[K8sCluster]) -> String {
         .iter()
         .map(|worker| {
             let status = worker.status.clone().unwrap_or_default();
-            let ready = status.conditions.iter().find(|condition| condition.kind == "Ready");
+            let find = |kind| status.conditions.iter().find(|condition| condition.kind == kind);
+            let ready = find("Ready");
+            let none = || "-".to_owned();
+            // A worker that is ready may have stopped answering a moment ago.
+            let telling = find("Reachable").filter(|reachable| reachable.status != "True").or(ready);
             [
                 worker.name_any(),
                 worker.spec.name.clone(),
-                ready.map_or_else(|| "-".to_owned(), |condition| condition.status.clone()),
-                status.version.unwrap_or_else(|| "-".to_owned()),
-                ready.map_or_else(|| "not looked at yet".to_owned(), |condition| condition.message.clone()),
+                ready.map_or_else(none, |condition| condition.status.clone()),
+                find("Reachable").map_or_else(none, |condition| condition.status.clone()),
+                ready.map_or_else(none, |condition| condition.last_transition_time.clone()),
+                status.version.clone().unwrap_or_else(none),
+                telling.map_or_else(|| "not looked at yet".to_owned(), |condition| condition.message.clone()),
             ]
         })
         .collect();
     if rows.is_empty() {
         return "no workers: register one with a K8sCluster\n".to_owned();
     }
-    table(["WORKER", "CLUSTERNAME", "READY", "VERSION", "MESSAGE"], &rows)
+    table(["WORKER", "CLUSTERNAME", "READY", "REACHABLE", "SINCE", "VERSION", "MESSAGE"], &rows)
 }

@@ -14,7 +14,7 @@ use super::{
     queue::{Finish, Limits, Moment, Next, Queue},
 };
 use crate::{
-    dialect::{Dialect, k8scluster::status::Health},
+    dialect::{Dialect, k8scluster::health::Health},
     metrics::Metrics,
     plan::database::DatabaseKey,
     worker::pool::Wake,
@@ -52,7 +52,7 @@ pub async fn rounds<D: Dialect>(
                 Some(Wake::Database(key)) => queue.wake(key, now()),
                 Some(Wake::Worker(worker)) => {
                     match reconciler.pool.health(&worker) {
-                        Some(health) => metrics.worker_up(&worker, matches!(health, Health::Ready { .. })),
+                        Some(health) => metrics.worker_up(&worker, matches!(health, Health::Up(_))),
                         None => metrics.forget(&worker),
                     }
                     reconciler.shelf.keys().into_iter().for_each(|key| queue.wake(key, now()));

@@ -12,8 +12,8 @@ use super::{
 use crate::{
     dialect::k8scluster::{
         crd::{K8sCluster, K8sClusterSpec, KubeConfigSecretRef},
+        health::Trouble,
         names::object_name,
-        status::Trouble,
     },
     plan::{
         labels,

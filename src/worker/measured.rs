@@ -71,8 +71,16 @@ where
 
 /// The verb and the resource of a request, each from a bounded list.
 fn describe(method: &Method, path: &str, query: Option<&str>) -> (&'static str, &'static str) {
-    const RESOURCES: [&str; 7] =
-        ["namespaces", "pods", "services", "persistentvolumeclaims", "jobs", "selfsubjectaccessreviews", "version"];
+    const RESOURCES: [&str; 8] = [
+        "namespaces",
+        "pods",
+        "services",
+        "persistentvolumeclaims",
+        "jobs",
+        "selfsubjectaccessreviews",
+        "selfsubjectrulesreviews",
+        "version",
+    ];
     let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
     // The last part that names a resource: in /api/v1/namespaces/NS/pods/NAME it is "pods".
     // Behind the API's own prefix (/api/v1, /apis/batch/v1) resources and names take turns.

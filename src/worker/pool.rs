@@ -15,20 +15,18 @@ use tokio::{
 };
 
 use super::{
-    access::{self, Access as Permission, Asked},
     act::Writer,
     connect::Connect,
-    fault::Fault,
     gate::Gate,
     identity::Claims,
     live,
-    outcome::{ActError, Done},
+    outcome::{ActError, Done, Refusal},
     registration::Registration,
     slot::{Link, Slot},
     task,
 };
 use crate::{
-    dialect::k8scluster::status::{Health, Trouble},
+    dialect::k8scluster::health::{Health, Trouble},
     plan::{
         act::Act,
         database::DatabaseKey,
@@ -284,8 +282,10 @@ impl Pool {
         let gate = self.shared.gate.as_ref();
         let writer = Writer { client, gate, slot: &slot, master: &self.shared.master.uid };
         let done = writer.carry_out(&act.change).await;
-        if let Err(ActError::Fault { .. }) = &done {
-            slot.suspicion.notify_one();
+        match &done {
+            Err(ActError::Fault { .. }) => slot.suspicion.notify_one(),
+            Err(ActError::Refused { refusal: Refusal::NotPermitted, .. }) => slot.forbidden(),
+            Ok(_) | Err(_) => {}
         }
         done
     }
@@ -311,11 +311,5 @@ impl Pool {
     pub fn workers(&self) -> BTreeMap<WorkerName, Health> {
         let workers = self.shared.workers.read().unwrap_or_else(PoisonError::into_inner);
         workers.iter().map(|(name, entry)| (name.clone(), entry.slot.health())).collect()
-    }
-
-    /// Whether our credentials may do this in a worker (a `SelfSubjectAccessReview`), over all namespaces.
-    pub async fn allowed(&self, name: &WorkerName, asked: Asked) -> Result<Permission, Fault> {
-        let client = self.client(name).ok_or_else(|| Fault::Unreachable("it cannot be seen".to_owned()))?;
-        access::review(client, asked).await
     }
 }

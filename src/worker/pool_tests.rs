@@ -17,7 +17,7 @@ use super::{
     testing::{Cluster, Clusters, credentials},
 };
 use crate::{
-    dialect::k8scluster::status::{Health, Trouble},
+    dialect::k8scluster::health::{Contact, Health, Trouble},
     plan::{
         act::{Act, Change, Kind, MissingNamespace, Object, Reason, Target},
         database::{DatabaseKey, DatabaseKind},
@@ -66,8 +66,8 @@ impl World {
 
     /// Waits for it, and records which cluster it is, as the registrar does.
     async fn until_ready(&mut self, name: &str) {
-        let health = self.until_health(name, |health| matches!(health, Health::Ready { .. })).await;
-        if let Health::Ready { identity, .. } = health {
+        let health = self.until_health(name, |health| matches!(health, Health::Up(_))).await;
+        if let Health::Up(Contact { identity, .. }) = health {
             self.pool.apply(Registration { pinned: Some(identity), ..registration(name) });
         }
     }
@@ -183,9 +183,9 @@ async fn a_worker_that_falls_silent_is_unseen_within_fifteen_seconds_and_told_wi
     let view = world.until_view("k8s-1", |view| view.objects().is_none()).await;
     assert!(cut.elapsed() <= Duration::from_secs(15), "{:?}", cut.elapsed());
     assert!(matches!(view, WorkerView::Unseen { since: Some(_), .. }));
-    assert!(matches!(world.pool.health(&WorkerName::from("k8s-1")), Some(Health::Ready { .. })));
-    let health = world.until_health("k8s-1", |health| matches!(health, Health::NotReady(_))).await;
-    assert!(matches!(health, Health::NotReady(Trouble::Unreachable(_))));
+    assert!(matches!(world.pool.health(&WorkerName::from("k8s-1")), Some(Health::Up(_))));
+    let health = world.until_health("k8s-1", |health| matches!(health, Health::Down(_))).await;
+    assert!(matches!(health, Health::Down(Trouble::Unreachable(_))));
     assert!(cut.elapsed() <= Duration::from_secs(30), "{:?}", cut.elapsed());
     let act = create("k8s-1", pod("etcd-0", "db"));
     assert!(matches!(world.pool.carry_out(&act).await, Err(ActError::Unseen { .. })));
@@ -212,7 +212,7 @@ async fn nothing_is_believed_or_written_before_the_identity_is_recorded() {
     let (mut world, cluster) = (World::new(Arc::new(Open)), Cluster::new("one"));
     world.clusters.add("k8s-1", &cluster);
     world.pool.apply(registration("k8s-1"));
-    world.until_health("k8s-1", |health| matches!(health, Health::Ready { .. })).await;
+    world.until_health("k8s-1", |health| matches!(health, Health::Up(_))).await;
     cluster.requests();
     let refused = world.pool.carry_out(&create("k8s-1", pod("etcd-0", "db"))).await;
     assert!(matches!(refused, Err(ActError::Unseen { .. })), "{refused:?}");
@@ -362,8 +362,8 @@ async fn a_cluster_that_becomes_another_gets_no_write_and_shows_nothing() {
     cluster.become_another("two");
     let live = world.pool.live(&WorkerName::from("k8s-1"), &key()).await;
     assert!(matches!(live.view, WorkerView::Unseen { .. }), "{live:?}");
-    let health = world.until_health("k8s-1", |health| matches!(health, Health::NotReady(_))).await;
-    let Health::NotReady(trouble) = health else { unreachable!() };
+    let health = world.until_health("k8s-1", |health| matches!(health, Health::Down(_))).await;
+    let Health::Down(trouble) = health else { unreachable!() };
     assert_eq!(trouble.reason(), "IdentityChanged");
     let act = create("k8s-1", pod("etcd-0", "db"));
     assert!(matches!(world.pool.carry_out(&act).await, Err(ActError::Unseen { .. })));
@@ -381,8 +381,8 @@ async fn of_two_registrations_of_one_cluster_the_first_serves() {
     world.add("k8s-1", &cluster);
     world.until_ready("k8s-1").await;
     world.add("again", &cluster);
-    let health = world.until_health("again", |health| matches!(health, Health::NotReady(_))).await;
-    assert_eq!(health, Health::NotReady(Trouble::DuplicateOf(WorkerName::from("k8s-1"))));
+    let health = world.until_health("again", |health| matches!(health, Health::Down(_))).await;
+    assert_eq!(health, Health::Down(Trouble::DuplicateOf(WorkerName::from("k8s-1"))));
     assert!(matches!(world.pool.carry_out(&create("again", pod("etcd-0", "db"))).await, Err(ActError::Unseen { .. })));
     world.pool.forget(&WorkerName::from("k8s-1"));
     world.until_ready("again").await;
@@ -408,14 +408,14 @@ async fn bad_new_credentials_leave_the_old_ones_in_use() {
     let broken = Trouble::InvalidKubeconfig("broken".to_owned());
     let known = || Registration { pinned: Some(Uid::from("one")), ..registration("k8s-1") };
     world.pool.apply(Registration { access: Access::Refused(broken.clone()), ..known() });
-    let doubted = |health: &Health| matches!(health, Health::Ready { doubt: Some(_), .. });
+    let doubted = |health: &Health| matches!(health, Health::Up(Contact { doubt: Some(_), .. }));
     world.until_health("k8s-1", doubted).await;
     assert_eq!(world.pool.carry_out(&create("k8s-1", pod("etcd-0", "db"))).await, Ok(Done::Changed));
     // The same cluster at another address: proved first, then used.
     world.clusters.add("new", &cluster);
     let moved = Registration { access: Access::Credentials(Box::new(credentials("new"))), ..known() };
     world.pool.apply(moved);
-    world.until_health("k8s-1", |health| matches!(health, Health::Ready { doubt: None, .. })).await;
+    world.until_health("k8s-1", |health| matches!(health, Health::Up(Contact { doubt: None, .. }))).await;
     world.until_view("k8s-1", |view| in_view(view, "etcd-0")).await;
 }
 
@@ -436,8 +436,8 @@ async fn a_watch_that_is_forbidden_makes_the_worker_unseen_and_names_the_resourc
     let (mut world, cluster) = (World::new(Arc::new(Open)), Cluster::new("one"));
     cluster.refuse("GET jobs", 403, "Forbidden", "jobs.batch is forbidden: User \"u\" cannot list", json!({}));
     world.add("k8s-1", &cluster);
-    let health = world.until_health("k8s-1", |health| matches!(health, Health::NotReady(_))).await;
-    let Health::NotReady(trouble) = health else { unreachable!() };
+    let health = world.until_health("k8s-1", |health| matches!(health, Health::Down(_))).await;
+    let Health::Down(trouble) = health else { unreachable!() };
     assert_eq!(trouble.reason(), "Forbidden");
     assert!(trouble.to_string().contains("jobs"), "{trouble}");
     assert!(world.view("k8s-1").objects().is_none());

@@ -27,7 +27,8 @@ use super::{
 use crate::{
     dialect::k8scluster::{
         crd::{K8sCluster, K8sClusterStatus},
-        status::{Health, status},
+        health::Health,
+        status::status,
     },
     plan::name::WorkerName,
 };

@@ -7,7 +7,7 @@ use kube::ResourceExt as _;
 
 use super::kubeconfig::{self, Credentials, KubeconfigError};
 use crate::{
-    dialect::k8scluster::{crd::K8sCluster, status::Trouble},
+    dialect::k8scluster::{crd::K8sCluster, health::Trouble},
     plan::name::{Namespace, ObjectName, Uid, WorkerName},
 };
 

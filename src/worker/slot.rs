@@ -3,7 +3,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use jiff::Timestamp;
@@ -18,7 +21,7 @@ use super::{
     pool::{Notice, Wake},
 };
 use crate::{
-    dialect::k8scluster::status::{Health, Trouble},
+    dialect::k8scluster::health::{Contact, Health, Rights, Trouble, lacking},
     plan::{
         database::DatabaseKey,
         name::{Namespace, ObjectName, ResourceVersion, Uid, WorkerName},
@@ -35,6 +38,8 @@ pub(super) struct Slot {
     notices: mpsc::UnboundedSender<Notice>,
     /// Asks the worker's task for a probe now: something failed that a probe would explain.
     pub suspicion: Arc<Notify>,
+    /// Whether something was forbidden since the credentials' rights were last asked about.
+    forbidden: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -88,6 +93,7 @@ impl Slot {
             wake,
             notices,
             suspicion: Arc::default(),
+            forbidden: AtomicBool::new(false),
         }
     }
 
@@ -119,6 +125,11 @@ impl Slot {
         self.state().gauge.told().clone()
     }
 
+    /// Whether it answers again, but is not told to be well yet.
+    pub fn is_on_trial(&self) -> bool {
+        self.state().gauge.is_on_trial()
+    }
+
     pub fn failures(&self) -> u32 {
         self.state().gauge.failures(Part::Probe)
     }
@@ -143,7 +154,7 @@ impl Slot {
     }
 
     /// Connected to the cluster of this identity.
-    pub fn up(&self, client: Client, identity: Uid, version: String) {
+    pub fn up(&self, client: Client, identity: Uid, version: String, rights: Rights) {
         self.change(|state| {
             if let Link::Up { identity: before, .. } = &state.link
                 && *before != identity
@@ -152,7 +163,7 @@ impl Slot {
             }
             state.cache.unsync();
             state.gauge.restart();
-            state.gauge.reached(identity.clone(), version);
+            state.gauge.reached(identity.clone(), version, rights);
             state.link = Link::Up { client, identity };
             BTreeSet::new()
         });
@@ -180,6 +191,25 @@ impl Slot {
     pub fn doubt(&self, trouble: Option<Trouble>) {
         self.change(|state| {
             state.gauge.doubt(trouble);
+            BTreeSet::new()
+        });
+    }
+
+    /// Something was forbidden: the rights are not what they were when they were last asked about.
+    pub fn forbidden(&self) {
+        self.forbidden.store(true, Ordering::Release);
+        self.suspicion.notify_one();
+    }
+
+    /// Whether something was forbidden since this was last asked.
+    pub fn was_forbidden(&self) -> bool {
+        self.forbidden.swap(false, Ordering::AcqRel)
+    }
+
+    /// What the credentials may do, as the worker says now.
+    pub fn rights(&self, rights: Rights) {
+        self.change(|state| {
+            state.gauge.rights(rights);
             BTreeSet::new()
         });
     }
@@ -244,6 +274,9 @@ impl Slot {
             }
             K::shelf(&mut state.cache).sync = Sync::Broken(fault.to_string());
             let trouble = trouble(fault, &format!("watching its {}", K::PLURAL));
+            if matches!(trouble, Trouble::Forbidden(_)) {
+                self.forbidden.store(true, Ordering::Release);
+            }
             state.gauge.failed(Part::Watch(<K as Kept>::KIND), trouble);
             BTreeSet::new()
         });
@@ -270,14 +303,23 @@ impl Slot {
         }
         if told != before {
             match &told {
-                Health::NotReady(trouble) => {
+                Health::Down(trouble) => {
                     tracing::warn!(worker = %self.name, reason = trouble.reason(), "not ready: {trouble}");
                 }
-                Health::Ready { version, .. } => tracing::info!(worker = %self.name, %version, "ready"),
+                Health::Up(contact) => up(&self.name, contact),
                 Health::Connecting => {}
             }
             let _ = self.notices.send(Notice::Health(self.name.clone()));
         }
+    }
+}
+
+fn up(worker: &WorkerName, contact: &Contact) {
+    let version = &contact.version;
+    match (&contact.suspicion, &contact.rights) {
+        (Some(trouble), _) => tracing::warn!(%worker, reason = trouble.reason(), "does not answer: {trouble}"),
+        (None, Rights::Lacking(permissions)) => tracing::warn!(%worker, %version, "{}", lacking(permissions)),
+        (None, Rights::Sufficient | Rights::Unchecked(_)) => tracing::info!(%worker, %version, "ready"),
     }
 }
 
@@ -287,6 +329,7 @@ pub(super) fn trouble(fault: &Fault, doing: &str) -> Trouble {
     match fault {
         Fault::Unauthorized(_) => Trouble::Unauthorized(text),
         Fault::Api(status) if status.is_forbidden() => Trouble::Forbidden(text),
+        Fault::Api(_) => Trouble::Overloaded(text),
         _ => Trouble::Unreachable(text),
     }
 }

@@ -11,10 +11,11 @@ use k8s_openapi::api::{
 use kube::{Api, Client};
 use tokio::{
     sync::watch,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
+    access,
     contact::{self, identity},
     fault::Fault,
     identity::Verdict,
@@ -26,7 +27,10 @@ use super::{
     watch::{Scope, follow},
 };
 use crate::{
-    dialect::k8scluster::status::{Health, Trouble},
+    dialect::k8scluster::{
+        health::{Health, Rights, Trouble},
+        permission,
+    },
     plan::{labels, name::Uid},
 };
 
@@ -35,6 +39,7 @@ struct Session {
     client: Client,
     identity: Uid,
     version: String,
+    rights: Rights,
 }
 
 /// Lives until its registration is forgotten.
@@ -83,17 +88,14 @@ fn tell(shared: &Shared, slot: &Slot, trouble: &Trouble) {
     if matches!(trouble, Trouble::Unauthorized(_)) {
         shared.notice(Notice::Unauthorized(slot.name().clone()));
     }
-    match trouble {
-        Trouble::Unreachable(_) => slot.lost(trouble),
-        _ => slot.wrong(trouble),
-    }
+    if trouble.may_pass() { slot.lost(trouble) } else { slot.wrong(trouble) }
 }
 
 /// How long to wait for a first answer: whoever people still believe to be well is given up as fast as by a probe.
 fn patience(slot: &Slot) -> Duration {
     match slot.health() {
-        Health::Ready { .. } => timing::PROBE_DEADLINE,
-        Health::Connecting | Health::NotReady(_) => timing::CALL_DEADLINE,
+        Health::Up(_) => timing::PROBE_DEADLINE,
+        Health::Connecting | Health::Down(_) => timing::CALL_DEADLINE,
     }
 }
 
@@ -114,7 +116,8 @@ async fn enter(shared: &Shared, registration: &Registration, patience: Duration)
     // The master under another name: its own client, which needs no credentials that could expire.
     let client = if found == shared.master.uid { shared.master.client.clone() } else { client };
     let version = contact::version(&client).await.map_err(reach)?;
-    Ok(Session { client, identity: found, version })
+    let rights = access::rights(&client).await;
+    Ok(Session { client, identity: found, version, rights })
 }
 
 /// Why a session ended.
@@ -132,7 +135,7 @@ async fn stay(
     session: Session,
     registered: &mut watch::Receiver<Arc<Registration>>,
 ) -> End {
-    slot.up(session.client.clone(), session.identity.clone(), session.version.clone());
+    slot.up(session.client.clone(), session.identity.clone(), session.version.clone(), session.rights.clone());
     let client = &session.client;
     let watches = join4(
         show::<Pod>(shared, slot, client),
@@ -143,7 +146,7 @@ async fn stay(
     tokio::select! {
         _ = watches => End::Lost(Trouble::Unreachable("its watches ended".to_owned())),
         trouble = probe(shared, slot, registered, &session) => End::Lost(trouble),
-        end = renew(shared, slot, registration, registered.clone()) => end,
+        end = renew(shared, slot, registration, &session.rights, registered.clone()) => end,
     }
 }
 
@@ -161,9 +164,11 @@ async fn probe(
     registered: &watch::Receiver<Arc<Registration>>,
     session: &Session,
 ) -> Trouble {
+    let mut reviewed = Instant::now();
     loop {
+        let pause = if slot.is_on_trial() { timing::PROBE_AGAIN } else { timing::PROBE_EVERY };
         tokio::select! {
-            () = sleep(timing::PROBE_EVERY) => {}
+            () = sleep(pause) => {}
             // Several watches break at once when a worker goes: one probe answers for all.
             () = slot.suspicion.notified() => sleep(timing::PROBE_DEADLINE / 10).await,
         }
@@ -181,6 +186,10 @@ async fn probe(
             Ok(()) => slot.alive(),
             Err(trouble) => return trouble,
         }
+        if slot.was_forbidden() || reviewed.elapsed() > timing::REVIEW_EVERY {
+            slot.rights(access::rights(&session.client).await);
+            reviewed = Instant::now();
+        }
     }
 }
 
@@ -189,6 +198,7 @@ async fn renew(
     shared: &Shared,
     slot: &Slot,
     current: &Registration,
+    rights: &Rights,
     mut registered: watch::Receiver<Arc<Registration>>,
 ) -> End {
     let mut pending = false;
@@ -204,7 +214,13 @@ async fn renew(
             None
         } else {
             match enter(shared, &next, timing::CALL_DEADLINE).await {
-                Ok(proved) => return End::Renewed(proved),
+                Ok(proved) => match proved.rights.lost_since(rights).as_slice() {
+                    [] => return End::Renewed(proved),
+                    lost => Some(Trouble::Forbidden(format!(
+                        "the new credentials may not do what those from before may: {}",
+                        permission::list(lost)
+                    ))),
+                },
                 Err(trouble) => Some(trouble),
             }
         };

@@ -30,6 +30,13 @@ pub const PAGE: u32 = 250;
 /// Failures in a row after which a worker is told to be not ready.
 pub const FAILURES_TOLD: u32 = 5;
 
+/// Successes in a row after which one that was told to be down is told to be well again.
+pub const SUCCESSES_TOLD: u32 = 2;
+/// How soon the second success is looked for.
+pub const PROBE_AGAIN: Duration = Duration::from_secs(2);
+/// How often the worker is asked what our credentials may do there, while nothing speaks against them.
+pub const REVIEW_EVERY: Duration = Duration::from_hours(1);
+
 const SUSPICIOUS: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(15);
 

@@ -7,26 +7,24 @@ use kube::Client;
 
 use super::finding::Finding;
 use crate::{
+    dialect::k8scluster::permission::{self, Permission},
     plan::name::Namespace,
     worker::{
-        access::{self, Access, Asked, Place, ServiceAccount},
+        access::{self, AT_ONCE, Access, Place, ServiceAccount},
         fault::Fault,
         registration::SecretName,
     },
 };
 
-/// How many questions about permissions are put to one API server at a time.
-const AT_ONCE: usize = 8;
-
 /// One permission, and where it is needed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Need {
-    asked: Asked,
+    asked: Permission,
     place: Place,
 }
 
 impl Need {
-    fn anywhere(asked: Asked) -> Self {
+    fn anywhere(asked: Permission) -> Self {
         Self { asked, place: Place::default() }
     }
 }
@@ -61,13 +59,13 @@ pub async fn ask(client: &Client, whom: &Whom, needs: Vec<Need>) -> Vec<Answer> 
 /// What is needed in every worker.
 #[must_use]
 pub fn in_worker() -> Vec<Need> {
-    access::needed().map(Need::anywhere).collect()
+    permission::documented().map(Need::anywhere).collect()
 }
 
 /// What is of use in a worker, but not needed.
 #[must_use]
 pub fn port_forward() -> Need {
-    Need::anywhere(access::port_forward())
+    Need::anywhere(permission::port_forward())
 }
 
 /// What of the master the controller needs, by what it serves there and which Secrets it is to read.
@@ -78,7 +76,7 @@ pub fn in_master(own: &Namespace, lease: &str, kinds: &[(String, bool)], secrets
         needs.extend(
             verbs
                 .iter()
-                .map(|&verb| Need { asked: Asked { verb, group, resource, subresource }, place: place.clone() }),
+                .map(|&verb| Need { asked: Permission { verb, group, resource, subresource }, place: place.clone() }),
         );
     };
     let anywhere = Place::default;
@@ -168,7 +166,7 @@ pub fn port_forward_finding(answer: &Result<Access, Fault>) -> Option<Finding> {
     }
 }
 
-fn what(asked: Asked) -> String {
+fn what(asked: Permission) -> String {
     let slash = if asked.subresource.is_empty() { "" } else { "/" };
     let group = if asked.group.is_empty() { String::new() } else { format!(".{}", asked.group) };
     format!("{}{group}{slash}{}", asked.resource, asked.subresource)

@@ -14,10 +14,10 @@ use super::{
     permissions::{self, Answer, Whom},
 };
 use crate::{
-    dialect::k8scluster::{K8sCluster, status::Trouble},
+    dialect::k8scluster::{K8sCluster, health::Trouble},
     plan::name::{Uid, WorkerName},
     worker::{
-        access::Access as Permission,
+        access::Access as Allowed,
         connect::{Connect, KubeConnect},
         contact,
         fault::{Fault, call},
@@ -81,7 +81,7 @@ pub struct Reached {
     /// What our credentials may do there.
     pub permissions: Vec<Answer>,
     /// Whether they may forward ports.
-    pub port_forward: Result<Permission, Fault>,
+    pub port_forward: Result<Allowed, Fault>,
 }
 
 /// Why a worker was not reached.
@@ -189,7 +189,7 @@ async fn enter(master: &Master, registration: &Registration, claims: &Mutex<Clai
         permissions::ask(&client, &Whom::Us, vec![permissions::port_forward()]),
     );
     let version = version.map_err(Failure::Fault)?;
-    let port_forward = port_forward.into_iter().next().map_or(Ok(Permission::Denied), |(_, answer)| answer);
+    let port_forward = port_forward.into_iter().next().map_or(Ok(Allowed::Denied), |(_, answer)| answer);
     Ok(Reached { client, identity, verdict, is_master, version, took, permissions, port_forward })
 }
 

@@ -10,7 +10,7 @@ use super::{
     visit::{Failure, Reached, Told, Visit},
 };
 use crate::{
-    dialect::k8scluster::status::Trouble,
+    dialect::k8scluster::health::Trouble,
     plan::{address::DEFAULT_DOMAIN, name::WorkerName},
     worker::{fault::Fault, identity::Verdict},
 };

@@ -20,6 +20,7 @@ use crate::plan::report::StatusCondition;
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
     printcolumn = r#"{"name":"ClusterName","type":"string","jsonPath":".spec.name"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status","priority":1}"#,
+    printcolumn = r#"{"name":"Reachable","type":"string","jsonPath":".status.conditions[?(@.type==\"Reachable\")].status","priority":1}"#,
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason","priority":1}"#,
     printcolumn = r#"{"name":"Version","type":"string","jsonPath":".status.version","priority":1}"#,
     printcolumn = r#"{"name":"Domain","type":"string","jsonPath":".spec.clusterDomain","priority":1}"#,

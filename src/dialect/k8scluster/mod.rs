@@ -1,7 +1,9 @@
 //! ob-operator's `K8sCluster`: how workers are registered and what is told of them. Pure.
 
 pub mod crd;
+pub mod health;
 pub mod names;
+pub mod permission;
 pub mod status;
 
 pub use crd::{K8sCluster, K8sClusterSpec, K8sClusterStatus};

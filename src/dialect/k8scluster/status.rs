@@ -1,115 +1,31 @@
 //! From a worker's health to the conditions of its `K8sCluster`. Pure.
+//!
+//! `Reachable`, `Authorized` and `IdentityVerified` say what is known of the way there, one link of it each; `Ready`
+//! says what follows, and is what alerts look at.
 
 use jiff::Timestamp;
 
-use super::crd::K8sClusterStatus;
-use crate::plan::{
-    name::{Uid, WorkerName},
-    report::{Condition, Truth, merge_conditions},
+use super::{
+    crd::K8sClusterStatus,
+    health::{Contact, Health, Rights, Trouble, lacking},
 };
-
-/// What is known of a worker, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// Nothing yet.
-    Connecting,
-    /// Reached, verified, watched.
-    Ready {
-        /// The UID of its kube-system namespace.
-        identity: Uid,
-        /// The version of its API server.
-        version: String,
-        /// Why the credentials that are registered now cannot be used, while those from before serve on.
-        doubt: Option<Trouble>,
-    },
-    /// It cannot be used, for this reason.
-    NotReady(Trouble),
-}
-
-/// Why a worker cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
-    /// The kubeconfig is missing, broken, or asks for what Atoll refuses.
-    #[error("{0}")]
-    InvalidKubeconfig(String),
-    /// The Secret is missing, or lacks the key.
-    #[error("{0}")]
-    SecretNotFound(String),
-    /// Atoll may not read Secrets there.
-    #[error(
-        "Atoll reads kubeconfig Secrets in its own namespace and in those listed as secretNamespaces; \
-         {0:?} is neither: move the Secret, or list the namespace"
-    )]
-    SecretNotPermitted(String),
-    /// It does not answer.
-    #[error("{0}")]
-    Unreachable(String),
-    /// It does not accept the credentials.
-    #[error("{0}")]
-    Unauthorized(String),
-    /// It accepts the credentials, but they may not do what is needed.
-    #[error("{0}")]
-    Forbidden(String),
-    /// The credentials lead to another cluster than before.
-    #[error(
-        "these credentials lead to another cluster (kube-system UID {found}) than the one registered under this name \
-         ({pinned}), so nothing is written there. If that is meant, annotate the K8sCluster with \
-         atoll.dev/accept-identity={found}; members in the old cluster then count as lost"
-    )]
-    IdentityChanged {
-        /// What it was.
-        pinned: Uid,
-        /// What it is.
-        found: Uid,
-    },
-    /// Another registration of the same cluster came first.
-    #[error("this is the same cluster as K8sCluster {0}, which serves it; use that name, and delete this registration")]
-    DuplicateOf(WorkerName),
-    /// The Secret no longer has this context.
-    #[error("{0}")]
-    ContextNotFound(String),
-}
-
-impl Trouble {
-    /// `CamelCase`, bounded.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::InvalidKubeconfig(_) => "InvalidKubeconfig",
-            Self::SecretNotFound(_) => "SecretNotFound",
-            Self::SecretNotPermitted(_) => "SecretNotPermitted",
-            Self::Unreachable(_) => "Unreachable",
-            Self::Unauthorized(_) => "Unauthorized",
-            Self::Forbidden(_) => "Forbidden",
-            Self::IdentityChanged { .. } => "IdentityChanged",
-            Self::DuplicateOf(_) => "DuplicateOf",
-            Self::ContextNotFound(_) => "ContextNotFound",
-        }
-    }
-}
+use crate::plan::report::{Condition, Truth, merge_conditions};
 
 /// The status that tells this health. Equal to `standing` when there is nothing new to tell, so that nothing is
 /// written at rest.
 #[must_use]
 pub fn status(standing: &K8sClusterStatus, health: &Health, generation: i64, now: Timestamp) -> K8sClusterStatus {
-    let ready = match health {
+    let told = match health {
         // Nothing to tell yet. What stands, stands: a restart of Atoll is no news about the worker.
         Health::Connecting => return standing.clone(),
-        Health::Ready { version, .. } => {
-            condition(READY, Truth::True, "Connected", format!("reached, verified and watched; Kubernetes {version}"))
-        }
-        Health::NotReady(trouble) => condition(READY, Truth::False, trouble.reason(), trouble.to_string()),
+        Health::Up(contact) => up(contact),
+        Health::Down(trouble) => down(trouble),
     };
-    let mut told = vec![ready];
-    if let Health::Ready { doubt: Some(trouble), .. } = health {
-        let message = format!("the credentials from before are still in use: {trouble}");
-        told.push(condition(CURRENT, Truth::False, trouble.reason(), message));
-    }
     let mut status = K8sClusterStatus {
         conditions: merge_conditions(&standing.conditions, &told, generation, now),
         ..standing.clone()
     };
-    if let Health::Ready { identity, version, .. } = health {
+    if let Health::Up(Contact { identity, version, .. }) = health {
         status.identity = Some(identity.to_string());
         status.version = Some(version.clone());
     }
@@ -118,19 +34,110 @@ pub fn status(standing: &K8sClusterStatus, health: &Health, generation: i64, now
 
 /// Whether members can be placed and changed there.
 const READY: &str = "Ready";
+/// Whether its API server answers.
+const REACHABLE: &str = "Reachable";
+/// Whether the credentials are accepted, and may do what is needed.
+const AUTHORIZED: &str = "Authorized";
+/// Whether it is the cluster that was registered.
+const VERIFIED: &str = "IdentityVerified";
 /// Told only when it is false: the registration has changed to something that cannot be used.
 const CURRENT: &str = "CredentialsCurrent";
 
-fn condition(kind: &'static str, status: Truth, reason: &'static str, message: String) -> Condition {
-    Condition { kind, status, reason, message }
+fn up(contact: &Contact) -> Vec<Condition> {
+    let Contact { identity, version, rights, doubt, suspicion } = contact;
+    let authorized = match rights {
+        Rights::Sufficient => {
+            condition(AUTHORIZED, Truth::True, "AllGranted", "all that Atoll makes use of is granted")
+        }
+        Rights::Lacking(permissions) => condition(AUTHORIZED, Truth::False, "Forbidden", lacking(permissions)),
+        Rights::Unchecked(why) => {
+            let message = format!("the API server does not say what the credentials may do: {why}");
+            condition(AUTHORIZED, Truth::Unknown, "NotSaid", message)
+        }
+    };
+    let ready = if authorized.status == Truth::False {
+        Condition { kind: READY, ..authorized.clone() }
+    } else {
+        condition(READY, Truth::True, "Connected", format!("reached, verified and watched; Kubernetes {version}"))
+    };
+    let reachable = match suspicion {
+        None => condition(REACHABLE, Truth::True, "Answers", format!("it answers; Kubernetes {version}")),
+        Some(trouble) => {
+            let message = format!("{trouble}. It is asked again; until it answers, nothing there is taken for gone");
+            condition(REACHABLE, Truth::Unknown, trouble.reason(), message)
+        }
+    };
+    let verified = format!("the cluster with kube-system UID {identity}");
+    let mut told = vec![ready, reachable, authorized, condition(VERIFIED, Truth::True, "AsRegistered", verified)];
+    if let Some(trouble) = doubt {
+        let message = format!("the credentials from before are still in use: {trouble}");
+        told.push(condition(CURRENT, Truth::False, trouble.reason(), message));
+    }
+    told
+}
+
+fn down(trouble: &Trouble) -> Vec<Condition> {
+    let message = match trouble {
+        Trouble::Unreachable(_) | Trouble::Overloaded(_) => format!(
+            "{trouble}. Atoll asks again all the time; meanwhile it changes nothing there and takes nothing there for \
+             gone, and databases with a majority of their members elsewhere go on. If the cluster is lost: \
+             `atoll worker mark-unavailable`"
+        ),
+        _ => trouble.to_string(),
+    };
+    // How far one came on the way there: what lies behind the first link that fails, nobody knows.
+    let (reachable, authorized, verified) = match trouble {
+        Trouble::Unreachable(_) | Trouble::Overloaded(_) => (Truth::False, Truth::Unknown, Truth::Unknown),
+        Trouble::Unauthorized(_) | Trouble::Forbidden(_) => (Truth::True, Truth::False, Truth::Unknown),
+        Trouble::IdentityChanged { .. } | Trouble::DuplicateOf(_) => (Truth::True, Truth::True, Truth::False),
+        Trouble::InvalidKubeconfig(_)
+        | Trouble::SecretNotFound(_)
+        | Trouble::SecretNotPermitted(_)
+        | Trouble::ContextNotFound(_) => (Truth::Unknown, Truth::Unknown, Truth::Unknown),
+    };
+    let link = |kind, truth, well: (&'static str, &str)| match truth {
+        Truth::True => condition(kind, truth, well.0, well.1),
+        Truth::False => condition(kind, truth, trouble.reason(), message.clone()),
+        Truth::Unknown => condition(kind, truth, trouble.reason(), "see condition Ready"),
+    };
+    vec![
+        condition(READY, Truth::False, trouble.reason(), message.clone()),
+        link(REACHABLE, reachable, ("Answers", "it answers")),
+        link(AUTHORIZED, authorized, ("Accepted", "the credentials are accepted")),
+        link(VERIFIED, verified, ("AsRegistered", "it is the cluster that was registered")),
+    ]
+}
+
+fn condition(kind: &'static str, status: Truth, reason: &'static str, message: impl Into<String>) -> Condition {
+    Condition { kind, status, reason, message: message.into() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        dialect::k8scluster::permission,
+        plan::name::{Uid, WorkerName},
+    };
 
-    fn ready(doubt: Option<Trouble>) -> Health {
-        Health::Ready { identity: Uid::from("uid"), version: "v1.34.4".to_owned(), doubt }
+    fn contact() -> Contact {
+        Contact {
+            identity: Uid::from("uid"),
+            version: "v1.34.4".to_owned(),
+            rights: Rights::Sufficient,
+            doubt: None,
+            suspicion: None,
+        }
+    }
+
+    fn unreachable() -> Trouble {
+        Trouble::Unreachable("no answer within 3 s".to_owned())
+    }
+
+    fn told(health: &Health) -> Vec<(String, String, String)> {
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        let conditions = status(&K8sClusterStatus::default(), health, 1, now).conditions;
+        conditions.into_iter().map(|c| (c.kind, c.status, c.reason)).collect()
     }
 
     #[test]
@@ -138,26 +145,61 @@ mod tests {
         let (now, later): (Timestamp, Timestamp) =
             ("2026-01-01T00:00:00Z".parse().unwrap(), "2026-01-02T00:00:00Z".parse().unwrap());
         let blank = K8sClusterStatus::default();
+        let up = Health::Up(contact());
         assert_eq!(status(&blank, &Health::Connecting, 1, now), blank);
-        let told = status(&blank, &ready(None), 1, now);
+        let told = status(&blank, &up, 1, now);
         assert_eq!((told.identity.as_deref(), told.version.as_deref()), (Some("uid"), Some("v1.34.4")));
         assert_eq!(told.conditions[0].status, "True");
-        assert_eq!(status(&told, &ready(None), 1, later), told);
+        assert_eq!(status(&told, &up, 1, later), told);
         assert_eq!(status(&told, &Health::Connecting, 1, later), told);
-        let trouble = Trouble::Unreachable("no answer within 3 s".to_owned());
-        let down = status(&told, &Health::NotReady(trouble), 1, later);
+        let down = status(&told, &Health::Down(unreachable()), 1, later);
         assert_eq!((down.conditions[0].status.as_str(), down.conditions[0].reason.as_str()), ("False", "Unreachable"));
         assert_eq!(down.conditions[0].last_transition_time, "2026-01-02T00:00:00Z");
         assert_eq!(down.identity.as_deref(), Some("uid"));
     }
 
     #[test]
+    fn each_trouble_is_told_by_the_link_that_it_breaks() {
+        let changed = Trouble::IdentityChanged { pinned: Uid::from("a"), found: Uid::from("b") };
+        let lacking =
+            Health::Up(Contact { rights: Rights::Lacking(permission::used().take(1).collect()), ..contact() });
+        let unchecked = Health::Up(Contact { rights: Rights::Unchecked("404".to_owned()), ..contact() });
+        let suspected = Health::Up(Contact { suspicion: Some(unreachable()), ..contact() });
+        for (health, truths, reason) in [
+            (Health::Up(contact()), ["True", "True", "True", "True"], "Connected"),
+            (suspected, ["True", "Unknown", "True", "True"], "Connected"),
+            (lacking, ["False", "True", "False", "True"], "Forbidden"),
+            (unchecked, ["True", "True", "Unknown", "True"], "Connected"),
+            (Health::Down(unreachable()), ["False", "False", "Unknown", "Unknown"], "Unreachable"),
+            (Health::Down(Trouble::Overloaded("429".into())), ["False", "False", "Unknown", "Unknown"], "Overloaded"),
+            (Health::Down(Trouble::Unauthorized("401".into())), ["False", "True", "False", "Unknown"], "Unauthorized"),
+            (Health::Down(Trouble::Forbidden("403".into())), ["False", "True", "False", "Unknown"], "Forbidden"),
+            (Health::Down(changed), ["False", "True", "True", "False"], "IdentityChanged"),
+            (
+                Health::Down(Trouble::DuplicateOf(WorkerName::from("a"))),
+                ["False", "True", "True", "False"],
+                "DuplicateOf",
+            ),
+            (
+                Health::Down(Trouble::InvalidKubeconfig("bad".into())),
+                ["False", "Unknown", "Unknown", "Unknown"],
+                "InvalidKubeconfig",
+            ),
+        ] {
+            let told = told(&health);
+            let kinds: Vec<_> = told.iter().map(|(kind, ..)| kind.as_str()).collect();
+            assert_eq!(kinds, [READY, REACHABLE, AUTHORIZED, VERIFIED], "{health:?}");
+            assert_eq!(told.iter().map(|(_, status, _)| status.as_str()).collect::<Vec<_>>(), truths, "{health:?}");
+            assert_eq!(told[0].2, reason, "{health:?}");
+        }
+    }
+
+    #[test]
     fn credentials_that_went_bad_are_told_beside_a_worker_that_serves_on() {
-        let now = "2026-01-01T00:00:00Z".parse().unwrap();
-        let told =
-            status(&K8sClusterStatus::default(), &ready(Some(Trouble::InvalidKubeconfig("bad".to_owned()))), 1, now);
-        let told: Vec<_> =
-            told.conditions.iter().map(|c| (c.kind.as_str(), c.status.as_str(), c.reason.as_str())).collect();
-        assert_eq!(told, [("Ready", "True", "Connected"), ("CredentialsCurrent", "False", "InvalidKubeconfig")]);
+        let doubt = Some(Trouble::InvalidKubeconfig("bad".to_owned()));
+        let told = told(&Health::Up(Contact { doubt, ..contact() }));
+        let told: Vec<_> = told.iter().map(|(k, s, r)| (k.as_str(), s.as_str(), r.as_str())).collect();
+        assert_eq!(told[0], ("Ready", "True", "Connected"));
+        assert_eq!(told[4], ("CredentialsCurrent", "False", "InvalidKubeconfig"));
     }
 }

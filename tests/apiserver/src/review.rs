@@ -14,12 +14,13 @@ use crate::{
 const GROUP: &str = "authorization.k8s.io";
 const OF_ONESELF: &str = "selfsubjectaccessreviews";
 const OF_OTHERS: &str = "subjectaccessreviews";
+const RULES: &str = "selfsubjectrulesreviews";
 const FOR_EVERYBODY: &str = "RBAC: allowed by ClusterRoleBinding \"system:basic-user\" of ClusterRole \
                              \"system:basic-user\" to Group \"system:authenticated\"";
 
 /// Whether everybody who is known may do this.
 pub(crate) fn is_for_everybody(wanted: &Attributes<'_>) -> bool {
-    wanted.group == GROUP && wanted.resource == OF_ONESELF && wanted.verb == "create"
+    wanted.group == GROUP && matches!(wanted.resource, OF_ONESELF | RULES) && wanted.verb == "create"
 }
 
 /// The answer to such a question, if the request is one. `who` is a user, and the name of the program.
@@ -31,13 +32,46 @@ pub(crate) fn answer(
     rights: &Rights,
     body: &Bytes,
 ) -> Option<Result<Bytes, Failure>> {
-    if target.group != GROUP || target.version != "v1" || !matches!(target.resource.as_str(), OF_ONESELF | OF_OTHERS) {
+    let about = target.resource.as_str();
+    if target.group != GROUP || target.version != "v1" || !matches!(about, OF_ONESELF | OF_OTHERS | RULES) {
         return None;
     }
     if verb != "create" || !target.name.is_empty() {
         return Some(Err(Failure::method_not_allowed()));
     }
+    if about == RULES {
+        return Some(rules(rights, body));
+    }
     Some(judge(state, target, who, rights, body))
+}
+
+/// All rules that hold for whoever asks, in one namespace. Those for everybody (reviews, discovery) are left out.
+fn rules(rights: &Rights, body: &Bytes) -> Result<Bytes, Failure> {
+    let mut review: Value = serde_json::from_slice(body).map_err(|error| Failure::bad_request(error.to_string()))?;
+    let Some(namespace) = review["spec"]["namespace"].as_str().filter(|namespace| !namespace.is_empty()) else {
+        return Err(Failure::bad_request("no namespace on request"));
+    };
+    let rules = match rights {
+        Rights::All => vec![json!({ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] })],
+        Rights::Rules(rules) => rules
+            .iter()
+            .filter(|rule| rule.namespace.as_deref().is_none_or(|of| of == namespace))
+            .map(|rule| {
+                let mut told = json!({ "verbs": rule.verbs, "apiGroups": rule.groups, "resources": rule.resources });
+                if !rule.names.is_empty() {
+                    told["resourceNames"] = json!(rule.names);
+                }
+                told
+            })
+            .collect(),
+    };
+    review["kind"] = "SelfSubjectRulesReview".into();
+    review["apiVersion"] = format!("{GROUP}/v1").into();
+    if !review["metadata"].is_object() {
+        review["metadata"] = json!({});
+    }
+    review["status"] = json!({ "resourceRules": rules, "nonResourceRules": [], "incomplete": false });
+    Ok(bytes_of(&review))
 }
 
 /// What of a specification is there, as managed fields say it.

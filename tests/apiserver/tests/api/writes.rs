@@ -286,6 +286,12 @@ fn rights_are_what_an_account_has() {
         let (code, answer) = call(&who, Method::POST, reviews, &review(verb));
         assert_eq!((code, &answer["status"]["allowed"]), (201, &json!(allowed)));
     }
+    let rules = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
+    let review = json!({ "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview",
+        "spec": { "namespace": "ns" } });
+    let (code, answer) = call(&who, Method::POST, rules, &review);
+    assert_eq!((code, &answer["status"]["resourceRules"][0]["resources"]), (201, &json!(["configmaps"])));
+    assert_eq!(call(&who, Method::POST, rules, &json!({ "spec": {} })).0, 400);
     assert_eq!(call(&Who::Token("unknown".into()), Method::GET, PODS, &Value::Null).0, 401);
     server.0.revoke("t");
     assert_eq!(call(&who, Method::GET, MAPS, &Value::Null).0, 401);
