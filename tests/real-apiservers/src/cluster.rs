@@ -77,6 +77,12 @@ impl Cluster {
     pub async fn set_way(&self, way: Way) {
         let before = *self.state();
         *self.state() = State { way, since: Instant::now(), ..before };
+        match (before.way, way) {
+            (Way::Asleep, Way::Asleep) => {}
+            (_, Way::Asleep) => self.server.pause().expect("the API server is paused"),
+            (Way::Asleep, _) => self.server.resume().expect("the API server goes on"),
+            _ => {}
+        }
         // A kernel gives up what nobody acknowledges. The proxy's kernel has acknowledged everything.
         if before.way == Way::BlackHole && before.since.elapsed() > timing::UNACKNOWLEDGED {
             self.way.reset();
@@ -89,8 +95,9 @@ impl Cluster {
         let State { way, power, .. } = *self.state();
         self.way.set(match (power, way) {
             (Power::Off, _) | (Power::On, Way::Refused) => Mode::Refuse,
-            (Power::On, Way::Open) => Mode::Pass,
-            (Power::On, Way::BlackHole | Way::Asleep) => Mode::BlackHole,
+            // One that is paused is silent by itself.
+            (Power::On, Way::Open | Way::Asleep) => Mode::Pass,
+            (Power::On, Way::BlackHole) => Mode::BlackHole,
             (Power::On, Way::OneWay) => Mode::OneWay,
             // Once on the way there, and once on the way back.
             (Power::On, Way::Slow(by)) => Mode::Delay(by / 2),

@@ -14,6 +14,7 @@ mod namespaces;
 mod play;
 mod quorum;
 mod services;
+mod sick;
 mod tools;
 mod volumes;
 
@@ -99,6 +100,7 @@ macro_rules! catalogue {
 catalogue! {
     both {
         1 connections::a_worker_whose_api_server_is_dead_stops_nobody_else,
+        1 sick::a_worker_that_does_not_answer_is_told_within_fifteen_seconds,
         2 connections::a_worker_whose_packets_vanish_stops_nobody_else,
         5 connections::a_slow_worker_takes_only_its_own_time,
         8 connections::history_that_is_forgotten_is_listed_again_and_nothing_is_missed,
@@ -113,6 +115,7 @@ catalogue! {
         21 identity::a_cluster_rebuilt_empty_is_not_taken_for_the_former_one,
         22 identity::what_another_master_has_made_is_neither_changed_nor_taken_over,
         23 credentials::a_kubeconfig_that_makes_no_sense_is_refused_in_words,
+        23 sick::a_kubeconfig_that_cannot_be_used_is_told_within_fifteen_seconds,
         24 credentials::a_kubeconfig_that_would_run_or_read_something_is_refused,
         27 credentials::a_secret_that_is_gone_or_empty_cuts_nobody_off,
         28 identity::the_master_may_be_a_worker_as_well,

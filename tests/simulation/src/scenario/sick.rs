@@ -1,0 +1,160 @@
+//! A worker that is not well, in every way that is known: each is told within fifteen seconds in a condition of its
+//! registration, and nobody else waits for it meanwhile.
+
+use std::time::Duration;
+
+use super::tools::{begin, drop_secret, observed, resize, says, standing, state, three, until_ready, untouched, within};
+use crate::{
+    link::{Power, Way},
+    lives::Replica,
+    stage::{
+        Stage,
+        people::{People, Wanted},
+    },
+    tape::Site,
+};
+
+/// How soon trouble is told.
+const SOON: Duration = Duration::from_secs(15);
+/// How soon an edit of a database elsewhere is taken up.
+const BRISKLY: Duration = Duration::from_secs(1);
+
+/// A database over all workers, and another one that the second worker has nothing to do with.
+async fn begin_with_two(stage: &impl Stage) -> [Site; 3] {
+    begin(stage).await;
+    let [w1, w2, w3] = three(stage);
+    stage.run(&Wanted::named("a")).await;
+    stage.run(&Wanted::named("b").of(2).within(&[&w1, &w3])).await;
+    [w1, w2, w3]
+}
+
+/// One way not to be well, and the condition that tells it.
+struct Sick {
+    what: &'static str,
+    kind: &'static str,
+    reasons: &'static [&'static str],
+}
+
+impl Sick {
+    fn unreachable(what: &'static str) -> Self {
+        Self { what, kind: "Reachable", reasons: &["Unreachable", "Overloaded"] }
+    }
+
+    /// Told soon, while an edit elsewhere is taken up at once.
+    async fn is_told(&self, stage: &impl Stage, site: &Site, cpu: &str) -> String {
+        let Self { what, kind, reasons } = self;
+        resize(stage, "b", cpu).await;
+        within(stage, BRISKLY, &format!("{what}: an edit elsewhere is seen"), async || observed(stage, "b").await).await;
+        let told = async || {
+            let (status, reason, _) = stage.worker_condition(site, kind).await;
+            status != "True" && reasons.contains(&&*reason)
+        };
+        within(stage, SOON, &format!("{what}: {kind} tells one of {reasons:?}"), told).await;
+        let message = stage.worker_condition(site, kind).await.2;
+        assert!(!message.is_empty(), "{what}: it is told why");
+        message
+    }
+}
+
+/// Rows 1, 2, 5, 12.
+pub async fn a_worker_that_does_not_answer_is_told_within_fifteen_seconds(stage: &impl Stage) {
+    let [_, w2, _] = begin_with_two(stage).await;
+    let before = standing(stage, "a").await;
+    let ways = [
+        ("connections are refused", Way::Refused),
+        ("packets vanish", Way::BlackHole),
+        ("the API server is paused", Way::Asleep),
+        ("answers vanish", Way::OneWay),
+        ("answers come too late", Way::Slow(Duration::from_secs(8))),
+    ];
+    for (number, (what, way)) in ways.into_iter().enumerate() {
+        stage.way(&w2, way).await;
+        Sick::unreachable(what).is_told(stage, &w2, &format!("{}m", 110 + number)).await;
+        let unknown = async || state(stage, "a", 1).await == "Unknown";
+        within(stage, SOON, &format!("{what}: its member is unknown"), unknown).await;
+        assert_eq!(stage.phase("a").await, "Abnormal", "{what}");
+        stage.way(&w2, Way::Open).await;
+        until_well(stage, &w2).await;
+        stage.until_phase("a", "Running").await;
+    }
+    stage.power(&w2, Power::Off).await;
+    Sick::unreachable("the API server is dead").is_told(stage, &w2, "120m").await;
+    // Dead before the start.
+    stage.crash(Replica(0)).await;
+    Sick::unreachable("the API server was dead before the start").is_told(stage, &w2, "121m").await;
+    stage.power(&w2, Power::On).await;
+    until_well(stage, &w2).await;
+    stage.until_phase("a", "Running").await;
+    untouched(stage, "a", &before).await;
+}
+
+async fn until_well(stage: &impl Stage, site: &Site) {
+    until_ready(stage, site).await;
+    let well = async || stage.worker_condition(site, "Reachable").await.0 == "True";
+    stage.until(&format!("{site} answers"), well).await;
+}
+
+/// Rows 23, 24, 27.
+pub async fn a_kubeconfig_that_cannot_be_used_is_told_within_fifteen_seconds(stage: &impl Stage) {
+    let [_, w2, _] = begin_with_two(stage).await;
+    let before = standing(stage, "a").await;
+    let good = stage.kubeconfig(&w2);
+    let user = |words: &str| user_of(&good, words);
+    let invalid = |what| Sick { what, kind: "CredentialsCurrent", reasons: &["InvalidKubeconfig"] };
+    let texts = [
+        (invalid("garbage"), "{do-not-quote-me: [unclosed".to_owned()),
+        (invalid("nothing"), String::new()),
+        (invalid("a megabyte"), "# do-not-quote-me\n".repeat(55_000)),
+        (invalid("a program"), user("exec: {apiVersion: client.authentication.k8s.io/v1, command: /bin/do-not-quote-me}")),
+        (invalid("a file"), user("tokenFile: /do-not-quote-me")),
+    ];
+    for (number, (sick, text)) in texts.into_iter().enumerate() {
+        stage.put_kubeconfig(&w2, &text).await;
+        let message = sick.is_told(stage, &w2, &format!("{}m", 110 + number)).await;
+        assert!(!message.contains("do-not-quote-me"), "{}: {message}", sick.what);
+        assert_eq!(stage.worker_condition(&w2, "Ready").await.0, "True", "{}: what it had serves on", sick.what);
+        stage.put_kubeconfig(&w2, &good).await;
+        let current = async || stage.worker_condition(&w2, "CredentialsCurrent").await.0.is_empty();
+        within(stage, SOON, &format!("{}: the good one is taken again", sick.what), current).await;
+    }
+    stage.put_kubeconfig(&w2, &crowded(&good)).await;
+    stage.stays("one context of five hundred is chosen", Duration::from_secs(12), async || {
+        stage.worker_condition(&w2, "CredentialsCurrent").await.0.is_empty()
+    })
+    .await;
+    drop_secret(stage, &w2).await;
+    let gone = Sick { what: "the Secret is deleted", kind: "CredentialsCurrent", reasons: &["SecretNotFound"] };
+    says(&gone.is_told(stage, &w2, "120m").await, "create it");
+    stage.put_kubeconfig(&w2, &good).await;
+    until_well(stage, &w2).await;
+    stage.until_phase("a", "Running").await;
+    untouched(stage, "a", &before).await;
+}
+
+/// A kubeconfig with another user.
+fn user_of(kubeconfig: &str, words: &str) -> String {
+    altered(kubeconfig, |found| {
+        found["users"][0]["user"] = serde_saphyr::from_str(&format!("{{{words}}}")).expect("a user");
+    })
+}
+
+/// One that holds four hundred and ninety-nine contexts besides.
+fn crowded(kubeconfig: &str) -> String {
+    altered(kubeconfig, |found| {
+        let chosen = found["contexts"][0].clone();
+        found["current-context"] = chosen["name"].clone();
+        if let Some(contexts) = found["contexts"].as_array_mut() {
+            contexts.extend((1..500).map(|number| {
+                let mut another = chosen.clone();
+                another["name"] = format!("another-{number}").into();
+                another
+            }));
+        }
+    })
+}
+
+fn altered(kubeconfig: &str, alter: impl FnOnce(&mut serde_json::Value)) -> String {
+    let mut found: serde_json::Value = serde_saphyr::from_str(kubeconfig).expect("a kubeconfig");
+    alter(&mut found);
+    found.to_string()
+}
