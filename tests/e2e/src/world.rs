@@ -302,6 +302,10 @@ impl World {
                 }
             }
         }
+        let master = self.rest("master")?;
+        for cluster in master.list(WORKERS)?.iter().filter(|cluster| cluster["spec"]["unavailable"] == true) {
+            master.patch(&format!("{WORKERS}/{}", rest::name(cluster)), &json!({ "spec": { "unavailable": null } }))?;
+        }
         let alive = self.operator().as_mut().is_some_and(|operator| matches!(operator.ended(), Ok(None)));
         if !alive {
             self.operate(&[])?;

@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 mod deletion;
+mod failure;
 mod flat;
 mod kills;
 mod kinds;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         kills::cases(),
         quiet::cases(),
         kinds::cases(),
+        failure::cases(),
     ]
     .concat();
     e2e::runner::main(&[
