@@ -106,6 +106,7 @@ catalogue! {
         8 connections::history_that_is_forgotten_is_listed_again_and_nothing_is_missed,
         12 connections::a_worker_that_hears_and_is_not_heard_does_nothing_twice,
         14 connections::a_start_waits_for_no_worker,
+        16 sick::a_worker_that_is_another_cluster_is_told_within_fifteen_seconds,
         16 identity::credentials_that_lead_to_another_cluster_are_not_used,
         17 identity::a_cluster_that_is_registered_twice_is_served_once,
         18 identity::a_registration_made_anew_for_another_cluster_shows_nothing_of_the_former_one,

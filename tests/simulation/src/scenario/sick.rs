@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::tools::{begin, drop_secret, observed, resize, says, standing, state, three, until_ready, untouched, within};
+use super::tools::{begin, drop_secret, observed, resize, says, standing, state, things, three, until_ready, untouched, within};
 use crate::{
     link::{Power, Way},
     lives::Replica,
@@ -41,7 +41,7 @@ impl Sick {
     }
 
     /// Told soon, while an edit elsewhere is taken up at once.
-    async fn is_told(&self, stage: &impl Stage, site: &Site, cpu: &str) -> String {
+    async fn is_told(&self, stage: &impl Stage, site: &str, cpu: &str) -> String {
         let Self { what, kind, reasons } = self;
         resize(stage, "b", cpu).await;
         within(stage, BRISKLY, &format!("{what}: an edit elsewhere is seen"), async || observed(stage, "b").await).await;
@@ -129,6 +129,33 @@ pub async fn a_kubeconfig_that_cannot_be_used_is_told_within_fifteen_seconds(sta
     until_well(stage, &w2).await;
     stage.until_phase("a", "Running").await;
     untouched(stage, "a", &before).await;
+}
+
+/// Rows 16, 17, 21, 28.
+pub async fn a_worker_that_is_another_cluster_is_told_within_fifteen_seconds(stage: &impl Stage) {
+    let [_, w2, w3] = begin_with_two(stage).await;
+    let before = standing(stage, "a").await;
+    let good = stage.kubeconfig(&w2);
+    stage.say(&format!("the kubeconfig of {w2} leads to {w3}"));
+    stage.put_kubeconfig(&w2, &stage.kubeconfig(&w3)).await;
+    let elsewhere =
+        Sick { what: "the kubeconfig leads elsewhere", kind: "CredentialsCurrent", reasons: &["IdentityChanged"] };
+    says(&elsewhere.is_told(stage, &w2, "110m").await, "another cluster");
+    stage.put_kubeconfig(&w2, &good).await;
+    stage.register_as(&w2, "twin").await;
+    let twice = Sick { what: "a cluster has two names", kind: "IdentityVerified", reasons: &["DuplicateOf"] };
+    says(&twice.is_told(stage, "twin", "111m").await, &w2);
+    stage.register_as(&stage.master(), "home").await;
+    let ready = async || stage.worker_condition("home", "Ready").await.0 == "True";
+    within(stage, SOON, "the master is served by its own client", ready).await;
+    untouched(stage, "a", &before).await;
+    stage.rebuild(&w2).await;
+    let another = Sick { what: "it was rebuilt empty", kind: "IdentityVerified", reasons: &["IdentityChanged"] };
+    says(&another.is_told(stage, &w2, "112m").await, "atoll.dev/accept-identity=");
+    let unknown = async || state(stage, "a", 1).await == "Unknown";
+    within(stage, SOON, "its member is unknown", unknown).await;
+    let nothing = async || things(stage, &w2, "a").await.is_empty();
+    stage.stays("nothing is made in the new cluster", Duration::from_secs(20), nothing).await;
 }
 
 /// A kubeconfig with another user.
