@@ -26,6 +26,7 @@ use super::{
     registration::Registration,
     slot::{Link, Slot},
     task,
+    wire::Protocol,
 };
 use crate::{
     dialect::k8scluster::status::{Health, Trouble},
@@ -60,7 +61,7 @@ pub enum Wake {
 /// What whoever registers workers needs to hear.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// [`Pool::health`] of this worker tells something else than before.
+    /// [`Pool::health`] of this worker, or [`Pool::incomplete`], tells something else than before.
     Health(WorkerName),
     /// The worker does not accept its credentials: there may be newer ones.
     Unauthorized(WorkerName),
@@ -304,6 +305,19 @@ impl Pool {
     #[must_use]
     pub fn health(&self, name: &WorkerName) -> Option<Health> {
         self.shared.slot(name).map(|slot| slot.health())
+    }
+
+    /// What a worker's API server speaks, once it was reached.
+    #[must_use]
+    pub fn protocol(&self, name: &WorkerName) -> Option<Protocol> {
+        self.shared.slot(name)?.protocol()
+    }
+
+    /// What a worker says and cannot be read, in words for a condition; `None` when all can be. [`Notice::Health`] says
+    /// when this changes.
+    #[must_use]
+    pub fn incomplete(&self, name: &WorkerName) -> Option<String> {
+        self.shared.slot(name)?.incomplete()
     }
 
     /// What people are told of every worker.

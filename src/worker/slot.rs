@@ -7,15 +7,20 @@ use std::{
 };
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use tokio::sync::{Notify, mpsc};
 
 use super::{
-    cache::{Cache, Shelf, Sync},
+    cache::{Cache, Shelf, Sync, Unread},
     fault::Fault,
     health::{Gauge, Part},
     kept::Kept,
+    legible::Legible,
+    limits::Limits,
     pool::{Notice, Wake},
+    projection,
+    wire::Protocol,
 };
 use crate::{
     dialect::k8scluster::status::{Health, Trouble},
@@ -35,6 +40,8 @@ pub(super) struct Slot {
     notices: mpsc::UnboundedSender<Notice>,
     /// Asks the worker's task for a probe now: something failed that a probe would explain.
     pub suspicion: Arc<Notify>,
+    /// What it can bear: one connection after the other keeps to it.
+    pub limits: Arc<Limits>,
 }
 
 #[derive(Debug)]
@@ -46,6 +53,8 @@ struct State {
     unseen: Option<Timestamp>,
     cache: Cache,
     gauge: Gauge,
+    /// What its present or last connection speaks.
+    protocol: Option<Protocol>,
 }
 
 impl State {
@@ -84,10 +93,12 @@ impl Slot {
                 unseen: None,
                 cache: Cache::default(),
                 gauge: Gauge::default(),
+                protocol: None,
             }),
             wake,
             notices,
             suspicion: Arc::default(),
+            limits: Arc::default(),
         }
     }
 
@@ -117,6 +128,20 @@ impl Slot {
 
     pub fn health(&self) -> Health {
         self.state().gauge.told().clone()
+    }
+
+    /// What its API server speaks, once it was reached.
+    pub fn protocol(&self) -> Option<Protocol> {
+        self.state().protocol
+    }
+
+    pub fn speaks(&self, protocol: Option<Protocol>) {
+        self.state().protocol = protocol;
+    }
+
+    /// What of it cannot be read, in words.
+    pub fn incomplete(&self) -> Option<String> {
+        self.state().cache.incomplete()
     }
 
     pub fn failures(&self) -> u32 {
@@ -261,9 +286,10 @@ impl Slot {
 
     fn change(&self, change: impl FnOnce(&mut State) -> BTreeSet<DatabaseKey>) {
         let mut state = self.state();
-        let before = state.gauge.told().clone();
+        let (before, unread) = (state.gauge.told().clone(), state.cache.incomplete());
         let woken = change(&mut state);
         let told = state.gauge.told().clone();
+        let unread = Some(state.cache.incomplete()).filter(|now| *now != unread);
         drop(state);
         for key in woken {
             let _ = self.wake.send(Wake::Database(key));
@@ -276,6 +302,13 @@ impl Slot {
                 Health::Ready { version, .. } => tracing::info!(worker = %self.name, %version, "ready"),
                 Health::Connecting => {}
             }
+        }
+        match &unread {
+            Some(Some(what)) => tracing::warn!(worker = %self.name, reason = "Unreadable", "{what}"),
+            Some(None) => tracing::info!(worker = %self.name, "all that it says can be read again"),
+            None => {}
+        }
+        if told != before || unread.is_some() {
             let _ = self.notices.send(Notice::Health(self.name.clone()));
         }
     }
@@ -303,29 +336,68 @@ impl<K> Show<K> {
     }
 }
 
-impl<K: Kept> super::watch::Sink<K> for Show<K> {
-    type Item = (DatabaseKey, K::Seen);
+/// What is kept of an object while a list is read.
+pub(super) enum Glimpse<T> {
+    Seen(DatabaseKey, T),
+    Unread(Unread),
+}
 
-    fn project(&self, object: K) -> Option<Self::Item> {
-        object.owned()
+fn unread(metadata: &ObjectMeta) -> Unread {
+    Unread {
+        namespace: metadata.namespace.as_deref().map(Namespace::new),
+        name: metadata.name.as_deref().map(ObjectName::new),
+        owner: projection::owner(metadata),
+    }
+}
+
+impl<K: Kept> super::watch::Sink<Legible<K>> for Show<K> {
+    type Item = Glimpse<K::Seen>;
+
+    fn project(&self, object: Legible<K>) -> Option<Self::Item> {
+        match object {
+            Legible::Read(object) => object.owned().map(|(key, seen)| Glimpse::Seen(key, seen)),
+            Legible::Unread(metadata) => Some(Glimpse::Unread(unread(&metadata))),
+        }
     }
 
     fn listed(&mut self, objects: Vec<Self::Item>, version: &str) {
-        self.slot.watched::<K>(|shelf| shelf.listed(objects, &ResourceVersion::new(version)));
+        let (mut seen, mut unread) = (Vec::new(), Vec::new());
+        for object in objects {
+            match object {
+                Glimpse::Seen(key, object) => seen.push((key, object)),
+                Glimpse::Unread(object) => unread.push(object),
+            }
+        }
+        self.slot.watched::<K>(|shelf| {
+            let mut woken = shelf.listed_unread(unread);
+            woken.append(&mut shelf.listed(seen, &ResourceVersion::new(version)));
+            woken
+        });
     }
 
-    fn applied(&mut self, object: K) {
-        match object.owned() {
+    fn applied(&mut self, object: Legible<K>) {
+        let owned = match &object {
+            Legible::Unread(metadata) => {
+                self.slot.watched::<K>(|shelf| shelf.watched_unread(unread(metadata)));
+                return;
+            }
+            Legible::Read(object) => object.owned(),
+        };
+        match owned {
             Some((key, seen)) => self.slot.watched::<K>(|shelf| shelf.watched(key, seen)),
             // It stopped saying whose it is: for its database it is gone.
             None => self.deleted(object),
         }
     }
 
-    fn deleted(&mut self, object: K) {
-        if let Some(meta) = super::projection::meta(k8s_openapi::Metadata::metadata(&object)) {
-            self.slot.watched::<K>(|shelf| shelf.gone(&meta.namespace, &meta.name, &meta.version));
-        }
+    fn deleted(&mut self, object: Legible<K>) {
+        let meta = kube::Resource::meta(&object);
+        // Where it was cannot be read either: the next list tells.
+        let (Some(namespace), Some(name)) = (&meta.namespace, &meta.name) else { return };
+        let version = ResourceVersion::new(meta.resource_version.as_deref().unwrap_or_default());
+        self.slot.watched::<K>(|shelf| {
+            shelf.gone(&Namespace::new(namespace.as_str()), &ObjectName::new(name.as_str()), &version)
+        });
     }
 
     fn bookmark(&mut self, version: &str) {

@@ -15,15 +15,18 @@ use tokio::{
 };
 
 use super::{
+    connect::Connection,
     contact::{self, identity},
     fault::Fault,
     identity::Verdict,
     kept::Kept,
+    legible::Legible,
     pool::{Notice, Shared},
     registration::{Access, Registration},
     slot::{Show, Slot, trouble},
     timing,
     watch::{Scope, follow},
+    wire::Protocol,
 };
 use crate::{
     dialect::k8scluster::status::{Health, Trouble},
@@ -35,6 +38,7 @@ struct Session {
     client: Client,
     identity: Uid,
     version: String,
+    protocol: Protocol,
 }
 
 /// Lives until its registration is forgotten.
@@ -56,7 +60,7 @@ pub(super) async fn live(shared: Arc<Shared>, slot: Arc<Slot>, mut registered: w
                 continue;
             }
             (None, Access::Credentials(_)) => tokio::select! {
-                tried = enter(&shared, &registration, patience(&slot)) => tried,
+                tried = enter(&shared, &slot, &registration, patience(&slot)) => tried,
                 changed = registered.changed() => if changed.is_err() { return } else { continue },
             },
         };
@@ -72,7 +76,7 @@ pub(super) async fn live(shared: Arc<Shared>, slot: Arc<Slot>, mut registered: w
             Err(trouble) => tell(&shared, &slot, &trouble),
         }
         tokio::select! {
-            () = sleep(timing::backoff(slot.name().as_str(), slot.failures())) => {}
+            () = sleep(timing::backoff(slot.name().as_str(), slot.failures()).max(slot.limits.held())) => {}
             changed = registered.changed() => if changed.is_err() { return },
         }
     }
@@ -98,15 +102,20 @@ fn patience(slot: &Slot) -> Duration {
 }
 
 /// Connects, and proves that this is the cluster that was registered.
-async fn enter(shared: &Shared, registration: &Registration, patience: Duration) -> Result<Session, Trouble> {
+async fn enter(
+    shared: &Shared,
+    slot: &Slot,
+    registration: &Registration,
+    patience: Duration,
+) -> Result<Session, Trouble> {
     let credentials = match &registration.access {
         Access::Credentials(credentials) => credentials,
         Access::Refused(trouble) => return Err(trouble.clone()),
         Access::Pending => return Err(Trouble::SecretNotFound("its Secret is still being read".to_owned())),
     };
-    let client = shared
+    let Connection { client, spoken } = shared
         .connect
-        .connect(&registration.name, credentials)
+        .connect(&registration.name, credentials, &slot.limits)
         .map_err(|error| Trouble::InvalidKubeconfig(error.to_string()))?;
     let reach = |fault: Fault| trouble(&fault, "connecting");
     let found = identity(&client, patience).await.map_err(reach)?;
@@ -114,7 +123,10 @@ async fn enter(shared: &Shared, registration: &Registration, patience: Duration)
     // The master under another name: its own client, which needs no credentials that could expire.
     let client = if found == shared.master.uid { shared.master.client.clone() } else { client };
     let version = contact::version(&client).await.map_err(reach)?;
-    Ok(Session { client, identity: found, version })
+    // kube's own client, which the master is spoken to by, knows HTTP/1.1 only.
+    let protocol =
+        if found == shared.master.uid { Protocol::Http1 } else { spoken.protocol().unwrap_or(Protocol::Http1) };
+    Ok(Session { client, identity: found, version, protocol })
 }
 
 /// Why a session ended.
@@ -132,13 +144,13 @@ async fn stay(
     session: Session,
     registered: &mut watch::Receiver<Arc<Registration>>,
 ) -> End {
+    slot.speaks(Some(session.protocol));
     slot.up(session.client.clone(), session.identity.clone(), session.version.clone());
-    let client = &session.client;
     let watches = join4(
-        show::<Pod>(shared, slot, client),
-        show::<PersistentVolumeClaim>(shared, slot, client),
-        show::<Service>(shared, slot, client),
-        show::<Job>(shared, slot, client),
+        show::<Pod>(shared, slot, &session),
+        show::<PersistentVolumeClaim>(shared, slot, &session),
+        show::<Service>(shared, slot, &session),
+        show::<Job>(shared, slot, &session),
     );
     tokio::select! {
         _ = watches => End::Lost(Trouble::Unreachable("its watches ended".to_owned())),
@@ -147,11 +159,14 @@ async fn stay(
     }
 }
 
-async fn show<K: Kept>(shared: &Shared, slot: &Arc<Slot>, client: &Client) {
-    let scope =
-        Scope { labels: Some(labels::selector(&shared.master.uid)), fields: None, seconds: timing::WATCH_SECONDS };
+async fn show<K: Kept>(shared: &Shared, slot: &Arc<Slot>, session: &Session) {
+    let scope = Scope {
+        labels: Some(labels::selector(&shared.master.uid)),
+        fields: None,
+        seconds: session.protocol.watch_seconds(),
+    };
     let name = format!("{}/{}", slot.name(), K::PLURAL);
-    follow(&name, Api::<K>::all(client.clone()), scope, Show::new(slot.clone())).await;
+    follow(&name, Api::<Legible<K>>::all(session.client.clone()), scope, Show::<K>::new(slot.clone())).await;
 }
 
 /// Probes every ten seconds, at once when something looks wrong; answers with what ended it.
@@ -203,7 +218,7 @@ async fn renew(
         let doubt = if next.access == current.access {
             None
         } else {
-            match enter(shared, &next, timing::CALL_DEADLINE).await {
+            match enter(shared, slot, &next, timing::CALL_DEADLINE).await {
                 Ok(proved) => return End::Renewed(proved),
                 Err(trouble) => Some(trouble),
             }

@@ -17,8 +17,11 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
 use super::{
-    connect::{Connect, ConnectError},
+    connect::{Connect, ConnectError, Connection},
     kubeconfig::{self, Credentials},
+    limits::Limits,
+    stack,
+    wire::{Protocol, Spoken},
 };
 
 /// In place of a kind: the watch ends.
@@ -357,10 +360,17 @@ impl Clusters {
 }
 
 impl Connect for Clusters {
-    fn connect(&self, _: &crate::plan::name::WorkerName, credentials: &Credentials) -> Result<Client, ConnectError> {
+    fn connect(
+        &self,
+        _: &crate::plan::name::WorkerName,
+        credentials: &Credentials,
+        limits: &Arc<Limits>,
+    ) -> Result<Connection, ConnectError> {
         let host = credentials.server().host().unwrap_or_default();
         let clusters = self.0.lock().expect("a lock");
-        clusters.get(host).map(Cluster::client).ok_or(ConnectError::Certificates)
+        let cluster = clusters.get(host).ok_or(ConnectError::Certificates)?;
+        let client = stack::client(cluster.clone(), limits.clone(), "default");
+        Ok(Connection { client, spoken: Spoken::from_the_start(Protocol::Http1) })
     }
 }
 
