@@ -7,6 +7,8 @@
 pub mod access;
 pub mod act;
 pub mod bounded;
+#[cfg(test)]
+mod breaker_tests;
 pub mod cache;
 #[cfg(test)]
 mod cache_tests;

@@ -88,6 +88,11 @@ impl Cluster {
         self.with(|state| state.refusals.insert(what.to_owned(), status));
     }
 
+    /// Answers requests that begin so with 429, and asks for so many seconds to itself.
+    pub fn overload(&self, what: &str, seconds: u64) {
+        self.refuse(what, 429, "TooManyRequests", "please try again later", json!({ "retryAfterSeconds": seconds }));
+    }
+
     pub fn accept(&self, what: &str) {
         self.with(|state| state.refusals.remove(what));
     }
@@ -343,9 +348,13 @@ fn refusal(code: u16, reason: &str, message: &str, details: Value) -> Answer {
 }
 
 fn answer(code: u16, body: Value) -> Answer {
+    let retry_after = body["details"]["retryAfterSeconds"].as_u64();
     let body = Full::new(Bytes::from(body.to_string())).map_err(|never| match never {});
     let mut response = Response::new(BodyExt::boxed_unsync(body));
     *response.status_mut() = http::StatusCode::from_u16(code).expect("a status code");
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(http::header::RETRY_AFTER, seconds.into());
+    }
     response
 }
 

@@ -200,12 +200,13 @@ async fn converse(stream: TlsStream<TcpStream>, state: Arc<State>) {
 fn answer(state: &State, request: &Request<Incoming>) -> Answer {
     let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
     state.requests.lock().expect("a lock").push((request.version(), path.to_owned()));
-    let endless = |line: &'static [u8]| {
-        let frames = stream::repeat_with(move || Ok(Frame::data(Bytes::from_static(line))));
+    let endless = || {
+        let part = Bytes::from(vec![b' '; 64 * 1024]);
+        let frames = stream::repeat_with(move || Ok(Frame::data(part.clone())));
         Response::new(StreamBody::new(frames).boxed_unsync())
     };
     if query.contains("watch=true") && path.ends_with("/services") {
-        return endless(&[b' '; 64 * 1024]);
+        return endless();
     }
     if query.contains("watch=true") {
         let object = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "resourceVersion": "2" } });
@@ -214,7 +215,7 @@ fn answer(state: &State, request: &Request<Incoming>) -> Answer {
         return Response::new(StreamBody::new(frames).boxed_unsync());
     }
     match path {
-        "/api/v1/namespaces/default/pods/endless" => endless(&[b' '; 64 * 1024]),
+        "/api/v1/namespaces/default/pods/endless" => endless(),
         "/api/v1/namespaces/default/pods/busy" => {
             let mut response = told(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests");
             response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("3600"));
