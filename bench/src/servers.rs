@@ -112,7 +112,8 @@ fn populate(worker: &ApiServer, number: usize) {
             (labels::DATABASE_NAME): format!("db-{number}"), (labels::DATABASE_UID): MASTER_UID,
             (labels::MEMBER): "member" } })
     };
-    let values: Vec<_> = (0..10).map(|n| json!({ "name": format!("VALUE_{n}"), "value": "value-value-value" })).collect();
+    let values: Vec<_> =
+        (0..10).map(|n| json!({ "name": format!("VALUE_{n}"), "value": "value-value-value" })).collect();
     let container = json!({ "name": "etcd", "image": "registry.example.com/etcd:v3.5.35", "env": values,
         "args": ["--data-dir=/data", "--listen-peer-urls=http://0.0.0.0:2380", "--listen-client-urls=http://0.0.0.0:2379"],
         "ports": [{ "containerPort": 2379 }], "resources": { "requests": { "cpu": "1", "memory": "2Gi" } } });

@@ -76,12 +76,15 @@ impl Connect for KubeConnect {
     }
 }
 
+/// What opens sockets.
+pub type Sockets = HttpConnector;
+
 /// Sockets that forget in time.
 ///
 /// What a socket holds when its request is given up, or its process is killed, the kernel still delivers when the way
 /// is free again: minutes later, a create could bring back what has been deleted since. `TCP_USER_TIMEOUT` bounds that,
 /// below the time that a deletion waits before it looks.
-fn sockets() -> HttpConnector {
+fn sockets() -> Sockets {
     let mut sockets = HttpConnector::new();
     sockets.enforce_http(false);
     sockets.set_nodelay(true);

@@ -179,8 +179,11 @@ async fn probe(
     loop {
         tokio::select! {
             () = sleep(timing::PROBE_EVERY) => {}
-            // Several watches break at once when a worker goes: one probe answers for all.
-            () = slot.suspicion.notified() => sleep(timing::PROBE_DEADLINE / 10).await,
+            // Several watches break at once when a worker goes: one probe answers for all. One that is overloaded gets
+            // no more probes than at rest.
+            () = slot.suspicion.notified() => {
+                sleep(slot.limits.held().clamp(timing::PROBE_DEADLINE / 10, timing::PROBE_EVERY)).await;
+            }
         }
         let found = match identity(&session.client, timing::PROBE_DEADLINE).await {
             Ok(found) => found,

@@ -22,10 +22,7 @@ use hyper::{
 };
 use hyper_rustls::{DefaultServerNameResolver, FixedServerNameResolver, HttpsConnector, ResolveServerName};
 use hyper_util::{
-    client::legacy::{
-        self,
-        connect::{Connection as _, HttpConnector},
-    },
+    client::legacy::{self, connect::Connection as _},
     rt::{TokioExecutor, TokioTimer},
 };
 use kube::client::Body;
@@ -33,7 +30,7 @@ use rustls::{ClientConfig, client::Resumption, pki_types::ServerName};
 use tokio::{sync::Mutex, time::timeout};
 use tower::{BoxError, Service, ServiceExt as _};
 
-use super::{limits::Limits, timing};
+use super::{connect::Sockets, limits::Limits, timing};
 
 /// How much an API server may send ahead of our reading, on one stream and on all. It is no memory that is set aside:
 /// what we have read is never held here. A page of a list over a slow line needs it.
@@ -113,7 +110,7 @@ pub struct Way {
     /// The API server.
     pub server: Uri,
     /// Makes its sockets.
-    pub sockets: HttpConnector,
+    pub sockets: Sockets,
     /// Whom it trusts and who we are.
     pub tls: ClientConfig,
     /// The name in the API server's certificate, where it is not the one in its address.
@@ -127,9 +124,9 @@ pub struct Wire(Arc<Inner>);
 struct Inner {
     server: Uri,
     /// Offers both protocols.
-    either: HttpsConnector<HttpConnector>,
+    either: HttpsConnector<Sockets>,
     /// Offers HTTP/1.1 only.
-    http1: HttpsConnector<HttpConnector>,
+    http1: HttpsConnector<Sockets>,
     /// Made when it is first needed: most workers never do.
     upgrading: OnceLock<Http1>,
     line: Mutex<Line>,
@@ -137,7 +134,7 @@ struct Inner {
     limits: Arc<Limits>,
 }
 
-type Http1 = legacy::Client<HttpsConnector<HttpConnector>, Body>;
+type Http1 = legacy::Client<HttpsConnector<Sockets>, Body>;
 
 /// Whoever opens a connection holds it, and all others wait: for their own deadlines, and one connection.
 enum Line {
