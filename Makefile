@@ -38,6 +38,11 @@ real: ## the simulation's scenarios on real kube-apiservers, without root; ATOLL
 e2e: build ## tests on real clusters (needs root); ATOLL_E2E=full runs the long ones too
 	$(CARGO) test -p atoll-e2e -- --test-threads=1
 
+.PHONY: bench
+bench: ## what registered workers cost, as a table: memory, sockets, time of a start, beside kube's stock client
+	$(CARGO) build --release -p atoll
+	$(CARGO) run --release -p atoll-bench --bin fleet
+
 .PHONY: build
 build: ## the operator and the lab
 	$(CARGO) build -p atoll -p atoll-lab

@@ -4,7 +4,10 @@
 //! decide who is right: an older one never replaces a newer one, and the answer to a write that the watch has already
 //! gone past is dropped, for it may tell of an object that is gone again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use super::kept::Projected;
 use crate::plan::{
@@ -27,9 +30,13 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// One database's objects, or why they cannot be told: a watch that has not listed yet or is broken.
+    /// One database's objects, or why they cannot be told: a watch that has not listed yet or is broken, or an object
+    /// of it that cannot be read.
     pub fn objects(&self, identity: &Uid, key: &DatabaseKey) -> Result<Objects, String> {
         self.check()?;
+        if let Some((plural, place)) = self.unread().find(|(_, unread)| unread.owner.as_ref() == Some(key)) {
+            return Err(format!("one of its {plural} cannot be read: {place}"));
+        }
         let mut objects = Objects::none(identity.clone(), Source::Watch);
         objects.pods = self.pods.of(key);
         objects.claims = self.claims.of(key);
@@ -44,6 +51,33 @@ impl Cache {
         self.claims.sync.check("persistentvolumeclaims")?;
         self.services.sync.check("services")?;
         self.jobs.sync.check("jobs")
+    }
+
+    /// What cannot be read there, in words; `None` when all can be.
+    #[must_use]
+    pub fn incomplete(&self) -> Option<String> {
+        const NAMED: usize = 5;
+        let mut named: Vec<_> = self.unread().map(|(plural, unread)| format!("{plural} {unread}")).collect();
+        let more = named.len().saturating_sub(NAMED);
+        named.truncate(NAMED);
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        (!named.is_empty()).then(|| {
+            format!(
+                "what it says of {}{more} is not as Kubernetes describes it; nothing is done to the databases that they \
+                 belong to there, and nothing of them counts as gone",
+                named.join(", ")
+            )
+        })
+    }
+
+    fn unread(&self) -> impl Iterator<Item = (&'static str, &Unread)> {
+        let kinds = [
+            ("pods", &self.pods.unread),
+            ("persistentvolumeclaims", &self.claims.unread),
+            ("services", &self.services.unread),
+            ("jobs", &self.jobs.unread),
+        ];
+        kinds.into_iter().flat_map(|(plural, unread)| unread.iter().map(move |unread| (plural, unread)))
     }
 
     /// Forgets that anything was listed; the objects stay, to be compared with the next lists.
@@ -77,9 +111,38 @@ impl Sync {
     }
 }
 
+/// An object that is there and cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unread {
+    /// Its namespace, where that can be read.
+    pub namespace: Option<Namespace>,
+    /// Its name, where that can be read.
+    pub name: Option<ObjectName>,
+    /// The database that it belongs to, by its labels, or as it was when it could still be read.
+    pub owner: Option<DatabaseKey>,
+}
+
+impl Unread {
+    fn is_at(&self, namespace: &Namespace, name: &ObjectName) -> bool {
+        self.namespace.as_ref() == Some(namespace) && self.name.as_ref() == Some(name)
+    }
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.namespace, &self.name) {
+            (Some(namespace), Some(name)) => write!(f, "{namespace}/{name}"),
+            (None, Some(name)) => write!(f, "{name}"),
+            (_, None) => f.write_str("(without a name)"),
+        }
+    }
+}
+
 /// The projections of one kind.
 #[derive(Debug)]
 pub struct Shelf<T> {
+    /// What is there and cannot be read. A view that leaves it out would be wrong about its database.
+    unread: BTreeSet<Unread>,
     objects: BTreeMap<DatabaseKey, BTreeMap<ObjectName, T>>,
     /// How far the list and the watch have come, as a number; events up to here have been seen.
     seen_to: u64,
@@ -89,7 +152,7 @@ pub struct Shelf<T> {
 
 impl<T> Default for Shelf<T> {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), seen_to: 0, sync: Sync::default() }
+        Self { unread: BTreeSet::new(), objects: BTreeMap::new(), seen_to: 0, sync: Sync::default() }
     }
 }
 
@@ -130,12 +193,49 @@ impl<T: Projected> Shelf<T> {
         version: &ResourceVersion,
     ) -> BTreeSet<DatabaseKey> {
         self.seen_to = self.seen_to.max(number(version).unwrap_or(0));
-        self.take(namespace, name, |held| !older(version, &held.meta().version))
+        let mut woken = self.legible(namespace, name);
+        woken.append(&mut self.take(namespace, name, |held| !older(version, &held.meta().version)));
+        woken
     }
 
     /// The answer to a delete of ours says that this very object is gone.
     pub fn deleted(&mut self, namespace: &Namespace, name: &ObjectName, uid: &Uid) -> BTreeSet<DatabaseKey> {
         self.take(namespace, name, |held| &held.meta().uid == uid)
+    }
+
+    /// A list shows that these are there and cannot be read, and no others. Comes before [`Shelf::listed`], which takes
+    /// away what is held of them from when they could be.
+    pub fn listed_unread(&mut self, unread: impl IntoIterator<Item = Unread>) -> BTreeSet<DatabaseKey> {
+        let unread: BTreeSet<_> = unread.into_iter().map(|unread| self.with_owner(unread)).collect();
+        let changed = self.unread.symmetric_difference(&unread).filter_map(|unread| unread.owner.clone()).collect();
+        self.unread = unread;
+        changed
+    }
+
+    /// A watch shows an object that cannot be read, or no longer.
+    pub fn watched_unread(&mut self, unread: Unread) -> BTreeSet<DatabaseKey> {
+        let unread = self.with_owner(unread);
+        let mut woken: BTreeSet<_> = unread.owner.clone().into_iter().collect();
+        if let (Some(namespace), Some(name)) = (&unread.namespace, &unread.name) {
+            woken.append(&mut self.legible(namespace, name));
+            woken.append(&mut self.take(namespace, name, |_| true));
+        }
+        self.unread.insert(unread);
+        woken
+    }
+
+    fn with_owner(&self, unread: Unread) -> Unread {
+        let (Some(namespace), Some(name)) = (&unread.namespace, &unread.name) else { return unread };
+        let held = || self.objects.iter().find(|(key, of)| key.namespace == *namespace && of.contains_key(name));
+        let known =
+            || self.unread.iter().find(|known| known.is_at(namespace, name)).and_then(|known| known.owner.clone());
+        let owner = unread.owner.clone().or_else(|| held().map(|(key, _)| key.clone())).or_else(known);
+        Unread { owner, ..unread }
+    }
+
+    /// What is at this place can be read again, or is gone.
+    fn legible(&mut self, namespace: &Namespace, name: &ObjectName) -> BTreeSet<DatabaseKey> {
+        self.unread.extract_if(.., |unread| unread.is_at(namespace, name)).filter_map(|unread| unread.owner).collect()
     }
 
     /// A list shows everything there is at `version`. What it does not show went, except what we wrote since.
@@ -170,8 +270,8 @@ impl<T: Projected> Shelf<T> {
 
     fn put(&mut self, key: DatabaseKey, object: T) -> BTreeSet<DatabaseKey> {
         let (namespace, name) = place(&object);
+        let mut woken = self.legible(&namespace, &name);
         let held = self.objects.get(&key).and_then(|of| of.get(&name));
-        let mut woken = BTreeSet::new();
         match held {
             Some(held) if older(&object.meta().version, &held.meta().version) => return woken,
             Some(held) if same(held, &object) => {}
@@ -180,7 +280,7 @@ impl<T: Projected> Shelf<T> {
             }
             None => {
                 // Its labels may have changed: then another database has lost it.
-                woken = self.take(&namespace, &name, |_| true);
+                woken.append(&mut self.take(&namespace, &name, |_| true));
                 woken.insert(key.clone());
             }
         }

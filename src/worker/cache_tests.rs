@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::cache::Shelf;
+use super::cache::{Cache, Shelf, Sync, Unread};
 use crate::plan::{
     database::{DatabaseKey, DatabaseKind},
     name::{Namespace, ObjectName, ResourceVersion, Uid},
@@ -107,4 +107,61 @@ fn our_own_delete_removes_exactly_that_object() {
     let (namespace, name) = (Namespace::from("db"), ObjectName::from("j"));
     assert_eq!(shelf.deleted(&namespace, &name, &Uid::from("another")), woken(&[]));
     assert_eq!(shelf.deleted(&namespace, &name, &Uid::from("uid-j")), woken(&["a"]));
+}
+
+fn unread(name: &str, owner: Option<&str>) -> Unread {
+    Unread { namespace: Some(Namespace::from("db")), name: Some(ObjectName::from(name)), owner: owner.map(key) }
+}
+
+fn cache(jobs: Shelf<Job>) -> Cache {
+    let mut cache = Cache { jobs, ..Cache::default() };
+    cache.pods.sync = Sync::Fresh;
+    cache.claims.sync = Sync::Fresh;
+    cache.services.sync = Sync::Fresh;
+    cache.jobs.sync = Sync::Fresh;
+    cache
+}
+
+fn told(cache: &Cache, name: &str) -> Result<usize, String> {
+    cache.objects(&Uid::from("uid"), &key(name)).map(|objects| objects.jobs.len())
+}
+
+#[test]
+fn an_object_that_cannot_be_read_makes_its_database_unseen_and_no_other() {
+    let mut jobs = Shelf::default();
+    jobs.listed_unread([unread("bad", Some("a"))]);
+    jobs.listed(
+        vec![(key("a"), job("j", 1, JobOutcome::Running)), (key("b"), job("k", 2, JobOutcome::Running))],
+        &at(5),
+    );
+    let cache = cache(jobs);
+    assert_eq!(told(&cache, "a"), Err("one of its jobs cannot be read: db/bad".to_owned()));
+    assert_eq!(told(&cache, "b"), Ok(1));
+    let words = cache.incomplete().unwrap();
+    assert!(words.contains("jobs db/bad"), "{words}");
+}
+
+#[test]
+fn an_object_that_becomes_unreadable_stays_its_databases_even_without_labels() {
+    let mut jobs = Shelf::default();
+    jobs.watched(key("a"), job("j", 1, JobOutcome::Running));
+    assert_eq!(jobs.watched_unread(unread("j", None)), woken(&["a"]));
+    assert!(jobs.of(&key("a")).is_empty(), "nothing of before is believed");
+    assert_eq!(jobs.listed_unread([unread("j", None)]), woken(&[]), "the next list changes nothing");
+    assert!(told(&cache(jobs), "a").is_err());
+}
+
+#[test]
+fn an_object_that_can_be_read_again_or_is_gone_wakes_its_database() {
+    for mend in [
+        |jobs: &mut Shelf<Job>| jobs.watched(key("a"), job("j", 7, JobOutcome::Running)),
+        |jobs: &mut Shelf<Job>| gone(jobs, "j", 7),
+        |jobs: &mut Shelf<Job>| jobs.listed_unread([]),
+    ] {
+        let mut jobs = Shelf::default();
+        jobs.watched_unread(unread("j", Some("a")));
+        assert_eq!(mend(&mut jobs), woken(&["a"]));
+        let cache = cache(jobs);
+        assert_eq!((told(&cache, "a").is_ok(), cache.incomplete()), (true, None));
+    }
 }

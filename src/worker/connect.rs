@@ -1,20 +1,44 @@
-//! The one seam between Atoll and the workers' API servers: [`Connect`] makes a client out of checked credentials.
+//! The one seam between Atoll and the workers' API servers: [`Connect`] makes a connection out of checked credentials.
 //! Production opens TLS connections; a simulation answers from memory.
+
+use std::sync::Arc;
 
 use base64::Engine as _;
 use http::{HeaderName, HeaderValue, header::USER_AGENT};
-use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioExecutor};
+use hyper_util::client::legacy::connect::HttpConnector;
 use kube::{Client, Config, client::ConfigExt as _, config::AuthInfo};
+use rustls::pki_types::ServerName;
 use secrecy::ExposeSecret as _;
 use tower::ServiceBuilder;
 
-use super::{failpoint::Failpoint, kubeconfig::Credentials, measured::Measured, timing};
+use super::{
+    failpoint::Failpoint,
+    kubeconfig::Credentials,
+    limits::Limits,
+    measured::Measured,
+    stack, timing,
+    wire::{Spoken, Way, Wire},
+};
 use crate::{metrics::Metrics, plan::name::WorkerName};
 
-/// Makes clients.
+/// Makes connections.
 pub trait Connect: Send + Sync {
-    /// A client for this worker that uses exactly these credentials. Nothing is sent yet.
-    fn connect(&self, worker: &WorkerName, credentials: &Credentials) -> Result<Client, ConnectError>;
+    /// A connection to this worker that uses exactly these credentials, within the worker's limits. Nothing is sent yet.
+    fn connect(
+        &self,
+        worker: &WorkerName,
+        credentials: &Credentials,
+        limits: &Arc<Limits>,
+    ) -> Result<Connection, ConnectError>;
+}
+
+/// A connection to a worker: opened with its first request, and again when it broke.
+#[derive(Clone)]
+pub struct Connection {
+    /// What to ask it by.
+    pub client: Client,
+    /// What its API server turned out to speak.
+    pub spoken: Spoken,
 }
 
 /// Why no client could be made.
@@ -26,6 +50,9 @@ pub enum ConnectError {
          check that they are whole, and that the key belongs to the certificate"
     )]
     Certificates,
+    /// The name that the certificate shall have is no DNS name.
+    #[error("the tls-server-name is neither a DNS name nor an address")]
+    ServerName,
 }
 
 /// Real connections.
@@ -38,35 +65,63 @@ pub struct KubeConnect {
 }
 
 impl Connect for KubeConnect {
-    fn connect(&self, worker: &WorkerName, credentials: &Credentials) -> Result<Client, ConnectError> {
-        // kube's errors here can quote PEM text: which of the two it was is not worth that.
+    fn connect(
+        &self,
+        worker: &WorkerName,
+        credentials: &Credentials,
+        limits: &Arc<Limits>,
+    ) -> Result<Connection, ConnectError> {
         let measured = Measured { worker: worker.clone(), metrics: self.metrics.clone() };
-        let client = client(config(credentials), measured, self.failpoint.clone());
-        client.map_err(|_| ConnectError::Certificates)
+        connection(&config(credentials), measured, self.failpoint.clone(), limits)
     }
 }
 
-/// kube's own stack without what Atoll does itself (retries, traces), over sockets that forget in time.
+/// What opens sockets.
+pub type Sockets = HttpConnector;
+
+/// Sockets that forget in time.
 ///
 /// What a socket holds when its request is given up, or its process is killed, the kernel still delivers when the way
 /// is free again: minutes later, a create could bring back what has been deleted since. `TCP_USER_TIMEOUT` bounds that,
 /// below the time that a deletion waits before it looks.
-fn client(config: Config, measured: Measured, failpoint: Failpoint) -> kube::Result<Client> {
+fn sockets() -> Sockets {
     let mut sockets = HttpConnector::new();
     sockets.enforce_http(false);
+    sockets.set_nodelay(true);
     sockets.set_connect_timeout(Some(timing::CONNECT_DEADLINE));
     sockets.set_tcp_user_timeout(Some(timing::UNACKNOWLEDGED));
-    let connector = config.rustls_https_connector_with_connector(sockets)?;
-    let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
+    sockets
+}
+
+/// kube's own stack without what Atoll does itself (retries, traces), over one connection.
+fn connection(
+    config: &Config,
+    measured: Measured,
+    failpoint: Failpoint,
+    limits: &Arc<Limits>,
+) -> Result<Connection, ConnectError> {
+    // kube's errors here can quote PEM text: which of the two it was is not worth that.
+    let unusable = |_: kube::Error| ConnectError::Certificates;
+    let server_name = config.tls_server_name.clone().map(ServerName::try_from).transpose();
+    let wire = Wire::new(
+        Way {
+            server: config.cluster_url.clone(),
+            sockets: sockets(),
+            tls: config.rustls_client_config().map_err(unusable)?,
+            server_name: server_name.map_err(|_| ConnectError::ServerName)?,
+        },
+        limits.clone(),
+    );
+    let spoken = wire.spoken();
     let service = ServiceBuilder::new()
         .layer(measured)
         .layer(failpoint)
         .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer()?)
-        .layer(config.extra_headers_layer()?)
-        .map_err(tower::BoxError::from)
-        .service(http);
-    Ok(Client::new(service, config.default_namespace.as_str()))
+        .option_layer(config.auth_layer().map_err(unusable)?)
+        .layer(config.extra_headers_layer().map_err(unusable)?)
+        .service(wire);
+    let client = stack::client(service, limits.clone(), &config.default_namespace);
+    Ok(Connection { client, spoken })
 }
 
 /// How Atoll names itself to API servers; their audit logs show it.

@@ -1,11 +1,11 @@
 //! What can go wrong with one request, in words that a condition may carry: an API server's own words, never ours about
 //! credentials.
 
-use std::{error::Error as _, time::Duration};
+use std::{error::Error, time::Duration};
 
 use kube::core::Status;
 
-use super::timing;
+use super::{bounded::TooLarge, limits::Refusal, timing};
 
 /// Why one request to an API server brought no usable answer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -22,6 +22,12 @@ pub enum Fault {
     /// Any other refusal, with the API server's status.
     #[error("the API server answers {}: {}", .0.code, clip(&.0.message))]
     Api(Box<Status>),
+    /// Nothing was sent: we keep to what the worker can bear.
+    #[error("{0}")]
+    Held(Refusal),
+    /// The answer grew beyond its bound.
+    #[error("{0}")]
+    TooLarge(TooLarge),
     /// The answer could not be understood.
     #[error("the answer could not be read: {0}")]
     Unreadable(String),
@@ -37,6 +43,8 @@ impl Fault {
             Self::Unauthorized(_) => "Unauthorized",
             Self::Api(status) if status.is_forbidden() => "Forbidden",
             Self::Api(_) => "Refused",
+            Self::Held(_) => "Overloaded",
+            Self::TooLarge(_) => "TooLarge",
             Self::Unreadable(_) => "Unreadable",
         }
     }
@@ -78,8 +86,16 @@ impl From<kube::Error> for Fault {
             kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => {
                 Self::Unreadable("not the expected JSON".to_owned())
             }
-            // What hyper calls a deadline is the time that a connection may take to be made.
-            other => Self::Unreachable(root_cause(&other).replace("deadline has elapsed", "no connection in time")),
+            other => {
+                if let Some(refusal) = cause::<Refusal>(&other) {
+                    Self::Held(*refusal)
+                } else if let Some(large) = cause::<TooLarge>(&other) {
+                    Self::TooLarge(*large)
+                } else {
+                    // What hyper calls a deadline is the time that a connection may take to be made.
+                    Self::Unreachable(root_cause(&other).replace("deadline has elapsed", "no connection in time"))
+                }
+            }
         }
     }
 }
@@ -106,13 +122,26 @@ pub fn call<T>(call: impl Future<Output = kube::Result<T>> + Send) -> impl Futur
     within(timing::CALL_DEADLINE, call)
 }
 
+/// The error of this type that caused another one, wherever libraries have wrapped it.
+fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    if let Some(found) = error.downcast_ref() {
+        return Some(found);
+    }
+    // What an I/O error carries is not its source: that is the source of what it carries.
+    let carried = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    match carried {
+        Some(carried) => cause(carried),
+        None => cause(error.source()?),
+    }
+}
+
 fn root_cause(error: &kube::Error) -> String {
     clip(&error.source().map_or_else(|| "request failed".to_owned(), root_of))
 }
 
 /// The innermost error: "connection refused" says more than "client error (Connect)".
 #[must_use]
-pub fn root_of(error: &dyn std::error::Error) -> String {
+pub fn root_of(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

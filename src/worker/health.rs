@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::timing;
 use crate::{
     dialect::k8scluster::health::{Contact, Health, Rights, Trouble},
-    plan::{act::Kind, name::Uid},
+    plan::act::Kind,
 };
 
 /// What can fail in a worker, each with its own count.
@@ -59,8 +59,8 @@ impl Gauge {
     }
 
     /// The worker was reached and is who it should be.
-    pub fn reached(&mut self, identity: Uid, version: String, rights: Rights) {
-        self.contact = Some(Contact { identity, version, rights, doubt: None, suspicion: None });
+    pub fn reached(&mut self, contact: Contact) {
+        self.contact = Some(contact);
         self.worked(Part::Probe);
     }
 
@@ -136,6 +136,7 @@ impl Gauge {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::name::Uid;
 
     fn unreachable() -> Trouble {
         Trouble::Unreachable("no answer within 3 s".to_owned())
@@ -148,7 +149,7 @@ mod tests {
     }
 
     fn reach(gauge: &mut Gauge) {
-        gauge.reached(Uid::from("uid"), "v1.34.4".to_owned(), Rights::Sufficient);
+        gauge.reached(Contact::new(Uid::from("uid"), "v1.34.4"));
         for part in PARTS.into_iter().filter(|part| *part != Part::Probe) {
             gauge.worked(part);
         }

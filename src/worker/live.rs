@@ -5,9 +5,9 @@ use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{PersistentVolumeClaim, Pod, Service},
 };
-use kube::{Api, Client, api::ListParams};
+use kube::{Api, Client, Resource as _, api::ListParams};
 
-use super::{contact, fault::call, kept::Kept, timing};
+use super::{contact, fault::call, kept::Kept, legible::Legible, timing};
 use crate::plan::{
     database::DatabaseKey,
     labels,
@@ -49,15 +49,19 @@ pub(super) async fn objects(
 }
 
 async fn list<K: Kept>(client: &Client, master: &Uid, key: &DatabaseKey) -> Result<Vec<K::Seen>, String> {
-    let api: Api<K> = Api::namespaced(client.clone(), key.namespace.as_str());
+    let api: Api<Legible<K>> = Api::namespaced(client.clone(), key.namespace.as_str());
     let mut params = ListParams::default().labels(&labels::database_selector(master, key)).limit(timing::PAGE);
     let mut seen = Vec::new();
     loop {
         let page = call(api.list(&params)).await.map_err(|fault| format!("listing its {}: {fault}", K::PLURAL))?;
         for object in &page.items {
             // What cannot be read must not pass for absent.
-            let read = object.project().ok_or_else(|| format!("one of its {} has no name or UID", K::PLURAL))?;
-            seen.push(read);
+            let read = match object {
+                Legible::Read(object) => object.project(),
+                Legible::Unread(_) => None,
+            };
+            let name = || object.meta().name.clone().unwrap_or_else(|| "(without a name)".to_owned());
+            seen.push(read.ok_or_else(|| format!("one of its {} cannot be read: {}", K::PLURAL, name()))?);
         }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params.continue_token = Some(token),

@@ -6,6 +6,9 @@
 
 pub mod access;
 pub mod act;
+pub mod bounded;
+#[cfg(test)]
+mod breaker_tests;
 pub mod cache;
 #[cfg(test)]
 mod cache_tests;
@@ -23,6 +26,8 @@ pub mod kept;
 pub mod kubeconfig;
 #[cfg(test)]
 mod kubeconfig_tests;
+pub mod legible;
+pub mod limits;
 mod live;
 pub mod measured;
 mod news;
@@ -40,8 +45,14 @@ pub mod registration;
 #[cfg(test)]
 mod registration_tests;
 mod slot;
+pub mod stack;
 mod task;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod timing;
 pub mod watch;
+pub mod wire;
+#[cfg(test)]
+mod wire_testing;
+#[cfg(test)]
+mod wire_tests;

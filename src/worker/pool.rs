@@ -58,7 +58,7 @@ pub enum Wake {
 /// What whoever registers workers needs to hear.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// [`Pool::health`] of this worker tells something else than before.
+    /// [`Pool::health`] of this worker, or [`Pool::incomplete`], tells something else than before.
     Health(WorkerName),
     /// The worker does not accept its credentials: there may be newer ones.
     Unauthorized(WorkerName),
@@ -304,6 +304,13 @@ impl Pool {
     #[must_use]
     pub fn health(&self, name: &WorkerName) -> Option<Health> {
         self.shared.slot(name).map(|slot| slot.health())
+    }
+
+    /// What a worker says and cannot be read, in words for a condition; `None` when all can be. [`Notice::Health`] says
+    /// when this changes.
+    #[must_use]
+    pub fn incomplete(&self, name: &WorkerName) -> Option<String> {
+        self.shared.slot(name)?.incomplete()
     }
 
     /// What people are told of every worker.

@@ -27,16 +27,16 @@ use crate::{
     },
 };
 
-struct World {
+pub(super) struct World {
     clusters: Clusters,
     master: Cluster,
-    pool: Pool,
+    pub(super) pool: Pool,
     wakes: mpsc::UnboundedReceiver<Wake>,
     notices: mpsc::UnboundedReceiver<Notice>,
 }
 
 impl World {
-    fn new(gate: Arc<dyn Gate>) -> Self {
+    pub(super) fn new(gate: Arc<dyn Gate>) -> Self {
         let (wake, wakes) = mpsc::unbounded_channel();
         let (notice, notices) = mpsc::unbounded_channel();
         let (clusters, master) = (Clusters::default(), Cluster::new("master-uid"));
@@ -46,12 +46,12 @@ impl World {
         Self { clusters, master, pool, wakes, notices }
     }
 
-    fn add(&self, name: &str, cluster: &Cluster) {
+    pub(super) fn add(&self, name: &str, cluster: &Cluster) {
         self.clusters.add(name, cluster);
         self.pool.apply(registration(name));
     }
 
-    async fn until_health(&mut self, name: &str, wanted: impl Fn(&Health) -> bool) -> Health {
+    pub(super) async fn until_health(&mut self, name: &str, wanted: impl Fn(&Health) -> bool) -> Health {
         let name = WorkerName::from(name);
         let wait = async {
             loop {
@@ -65,18 +65,18 @@ impl World {
     }
 
     /// Waits for it, and records which cluster it is, as the registrar does.
-    async fn until_ready(&mut self, name: &str) {
+    pub(super) async fn until_ready(&mut self, name: &str) {
         let health = self.until_health(name, |health| matches!(health, Health::Up(_))).await;
         if let Health::Up(Contact { identity, .. }) = health {
             self.pool.apply(Registration { pinned: Some(identity), ..registration(name) });
         }
     }
 
-    fn view(&self, name: &str) -> WorkerView {
+    pub(super) fn view(&self, name: &str) -> WorkerView {
         self.pool.view(&key()).remove(&WorkerName::from(name)).expect("a worker").view
     }
 
-    async fn until_view(&mut self, name: &str, wanted: impl Fn(&WorkerView) -> bool) -> WorkerView {
+    pub(super) async fn until_view(&mut self, name: &str, wanted: impl Fn(&WorkerView) -> bool) -> WorkerView {
         let wait = async {
             loop {
                 let view = self.view(name);
@@ -101,7 +101,7 @@ fn registration(name: &str) -> Registration {
     }
 }
 
-fn key() -> DatabaseKey {
+pub(super) fn key() -> DatabaseKey {
     DatabaseKey {
         kind: DatabaseKind::KubeBlocksCluster,
         namespace: Namespace::from("default"),
@@ -120,7 +120,7 @@ fn our_labels(uid: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn pod(name: &str, uid: &str) -> core::Pod {
+pub(super) fn pod(name: &str, uid: &str) -> core::Pod {
     core::Pod {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
@@ -132,12 +132,12 @@ fn pod(name: &str, uid: &str) -> core::Pod {
     }
 }
 
-fn create(worker: &str, pod: core::Pod) -> Act {
+pub(super) fn create(worker: &str, pod: core::Pod) -> Act {
     let change = Change::Create(Object::Pod(Box::new(pod)), MissingNamespace::Create);
     Act { worker: WorkerName::from(worker), reason: Reason::PodMissing, change }
 }
 
-fn in_view(view: &WorkerView, name: &str) -> bool {
+pub(super) fn in_view(view: &WorkerView, name: &str) -> bool {
     matches!(view.pod(&ObjectName::from(name)), Sight::Present(_))
 }
 

@@ -25,11 +25,7 @@ use super::{
     watch::{Scope, follow},
 };
 use crate::{
-    dialect::k8scluster::{
-        crd::{K8sCluster, K8sClusterStatus},
-        health::Health,
-        status::status,
-    },
+    dialect::k8scluster::{crd::K8sCluster, status::status},
     plan::name::WorkerName,
 };
 
@@ -251,7 +247,8 @@ impl Registrar {
         let (Some(cluster), Some(health)) = (self.clusters.get(name), self.pool.health(name)) else { return Ok(()) };
         let standing = cluster.status.clone().unwrap_or_default();
         let generation = cluster.metadata.generation.unwrap_or_default();
-        let wanted = told(&standing, &health, generation);
+        let unreadable = self.pool.incomplete(name);
+        let wanted = status(&standing, &health, unreadable.as_deref(), generation, Timestamp::now());
         if wanted == standing {
             return Ok(());
         }
@@ -353,10 +350,6 @@ impl Registrar {
 fn is_older(cluster: &K8sCluster, known: &K8sCluster) -> bool {
     let version = |cluster: &K8sCluster| cluster.resource_version().and_then(|version| version.parse::<u64>().ok());
     cluster.uid() == known.uid() && version(cluster) < version(known)
-}
-
-fn told(standing: &K8sClusterStatus, health: &Health, generation: i64) -> K8sClusterStatus {
-    status(standing, health, generation, Timestamp::now())
 }
 
 fn contexts_name(settings: &Settings) -> String {

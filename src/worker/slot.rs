@@ -10,15 +10,19 @@ use std::{
 };
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use tokio::sync::{Notify, mpsc};
 
 use super::{
-    cache::{Cache, Shelf, Sync},
+    cache::{Cache, Shelf, Sync, Unread},
     fault::Fault,
     health::{Gauge, Part},
     kept::Kept,
+    legible::Legible,
+    limits::Limits,
     pool::{Notice, Wake},
+    projection,
 };
 use crate::{
     dialect::k8scluster::health::{Contact, Health, Rights, Trouble, lacking},
@@ -40,6 +44,8 @@ pub(super) struct Slot {
     pub suspicion: Arc<Notify>,
     /// Whether something was forbidden since the credentials' rights were last asked about.
     forbidden: AtomicBool,
+    /// What it can bear: one connection after the other keeps to it.
+    pub limits: Arc<Limits>,
 }
 
 #[derive(Debug)]
@@ -94,6 +100,7 @@ impl Slot {
             notices,
             suspicion: Arc::default(),
             forbidden: AtomicBool::new(false),
+            limits: Arc::default(),
         }
     }
 
@@ -130,6 +137,11 @@ impl Slot {
         self.state().gauge.is_on_trial()
     }
 
+    /// What of it cannot be read, in words.
+    pub fn incomplete(&self) -> Option<String> {
+        self.state().cache.incomplete()
+    }
+
     pub fn failures(&self) -> u32 {
         self.state().gauge.failures(Part::Probe)
     }
@@ -154,8 +166,9 @@ impl Slot {
     }
 
     /// Connected to the cluster of this identity.
-    pub fn up(&self, client: Client, identity: Uid, version: String, rights: Rights) {
+    pub fn up(&self, client: Client, contact: Contact) {
         self.change(|state| {
+            let identity = contact.identity.clone();
             if let Link::Up { identity: before, .. } = &state.link
                 && *before != identity
             {
@@ -163,7 +176,7 @@ impl Slot {
             }
             state.cache.unsync();
             state.gauge.restart();
-            state.gauge.reached(identity.clone(), version, rights);
+            state.gauge.reached(contact);
             state.link = Link::Up { client, identity };
             BTreeSet::new()
         });
@@ -294,9 +307,10 @@ impl Slot {
 
     fn change(&self, change: impl FnOnce(&mut State) -> BTreeSet<DatabaseKey>) {
         let mut state = self.state();
-        let before = state.gauge.told().clone();
+        let (before, unread) = (state.gauge.told().clone(), state.cache.incomplete());
         let woken = change(&mut state);
         let told = state.gauge.told().clone();
+        let unread = Some(state.cache.incomplete()).filter(|now| *now != unread);
         drop(state);
         for key in woken {
             let _ = self.wake.send(Wake::Database(key));
@@ -309,6 +323,13 @@ impl Slot {
                 Health::Up(contact) => up(&self.name, contact),
                 Health::Connecting => {}
             }
+        }
+        match &unread {
+            Some(Some(what)) => tracing::warn!(worker = %self.name, reason = "Unreadable", "{what}"),
+            Some(None) => tracing::info!(worker = %self.name, "all that it says can be read again"),
+            None => {}
+        }
+        if told != before || unread.is_some() {
             let _ = self.notices.send(Notice::Health(self.name.clone()));
         }
     }
@@ -346,29 +367,68 @@ impl<K> Show<K> {
     }
 }
 
-impl<K: Kept> super::watch::Sink<K> for Show<K> {
-    type Item = (DatabaseKey, K::Seen);
+/// What is kept of an object while a list is read.
+pub(super) enum Glimpse<T> {
+    Seen(DatabaseKey, T),
+    Unread(Unread),
+}
 
-    fn project(&self, object: K) -> Option<Self::Item> {
-        object.owned()
+fn unread(metadata: &ObjectMeta) -> Unread {
+    Unread {
+        namespace: metadata.namespace.as_deref().map(Namespace::new),
+        name: metadata.name.as_deref().map(ObjectName::new),
+        owner: projection::owner(metadata),
+    }
+}
+
+impl<K: Kept> super::watch::Sink<Legible<K>> for Show<K> {
+    type Item = Glimpse<K::Seen>;
+
+    fn project(&self, object: Legible<K>) -> Option<Self::Item> {
+        match object {
+            Legible::Read(object) => object.owned().map(|(key, seen)| Glimpse::Seen(key, seen)),
+            Legible::Unread(metadata) => Some(Glimpse::Unread(unread(&metadata))),
+        }
     }
 
     fn listed(&mut self, objects: Vec<Self::Item>, version: &str) {
-        self.slot.watched::<K>(|shelf| shelf.listed(objects, &ResourceVersion::new(version)));
+        let (mut seen, mut unread) = (Vec::new(), Vec::new());
+        for object in objects {
+            match object {
+                Glimpse::Seen(key, object) => seen.push((key, object)),
+                Glimpse::Unread(object) => unread.push(object),
+            }
+        }
+        self.slot.watched::<K>(|shelf| {
+            let mut woken = shelf.listed_unread(unread);
+            woken.append(&mut shelf.listed(seen, &ResourceVersion::new(version)));
+            woken
+        });
     }
 
-    fn applied(&mut self, object: K) {
-        match object.owned() {
+    fn applied(&mut self, object: Legible<K>) {
+        let owned = match &object {
+            Legible::Unread(metadata) => {
+                self.slot.watched::<K>(|shelf| shelf.watched_unread(unread(metadata)));
+                return;
+            }
+            Legible::Read(object) => object.owned(),
+        };
+        match owned {
             Some((key, seen)) => self.slot.watched::<K>(|shelf| shelf.watched(key, seen)),
             // It stopped saying whose it is: for its database it is gone.
             None => self.deleted(object),
         }
     }
 
-    fn deleted(&mut self, object: K) {
-        if let Some(meta) = super::projection::meta(k8s_openapi::Metadata::metadata(&object)) {
-            self.slot.watched::<K>(|shelf| shelf.gone(&meta.namespace, &meta.name, &meta.version));
-        }
+    fn deleted(&mut self, object: Legible<K>) {
+        let meta = kube::Resource::meta(&object);
+        // Where it was cannot be read either: the next list tells.
+        let (Some(namespace), Some(name)) = (&meta.namespace, &meta.name) else { return };
+        let version = ResourceVersion::new(meta.resource_version.as_deref().unwrap_or_default());
+        self.slot.watched::<K>(|shelf| {
+            shelf.gone(&Namespace::new(namespace.as_str()), &ObjectName::new(name.as_str()), &version)
+        });
     }
 
     fn bookmark(&mut self, version: &str) {

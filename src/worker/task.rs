@@ -16,10 +16,12 @@ use tokio::{
 
 use super::{
     access,
+    connect::Connection,
     contact::{self, identity},
     fault::Fault,
     identity::Verdict,
     kept::Kept,
+    legible::Legible,
     pool::{Notice, Shared},
     registration::{Access, Registration},
     slot::{Show, Slot, trouble},
@@ -28,18 +30,16 @@ use super::{
 };
 use crate::{
     dialect::k8scluster::{
-        health::{Health, Rights, Trouble},
+        health::{Contact, Health, Protocol, Rights, Trouble},
         permission,
     },
-    plan::{labels, name::Uid},
+    plan::labels,
 };
 
 /// One connection that was proved to lead to the right cluster.
 struct Session {
     client: Client,
-    identity: Uid,
-    version: String,
-    rights: Rights,
+    contact: Contact,
 }
 
 /// Lives until its registration is forgotten.
@@ -61,7 +61,7 @@ pub(super) async fn live(shared: Arc<Shared>, slot: Arc<Slot>, mut registered: w
                 continue;
             }
             (None, Access::Credentials(_)) => tokio::select! {
-                tried = enter(&shared, &registration, patience(&slot)) => tried,
+                tried = enter(&shared, &slot, &registration, patience(&slot)) => tried,
                 changed = registered.changed() => if changed.is_err() { return } else { continue },
             },
         };
@@ -77,7 +77,7 @@ pub(super) async fn live(shared: Arc<Shared>, slot: Arc<Slot>, mut registered: w
             Err(trouble) => tell(&shared, &slot, &trouble),
         }
         tokio::select! {
-            () = sleep(timing::backoff(slot.name().as_str(), slot.failures())) => {}
+            () = sleep(timing::backoff(slot.name().as_str(), slot.failures()).max(slot.limits.held())) => {}
             changed = registered.changed() => if changed.is_err() { return },
         }
     }
@@ -100,15 +100,20 @@ fn patience(slot: &Slot) -> Duration {
 }
 
 /// Connects, and proves that this is the cluster that was registered.
-async fn enter(shared: &Shared, registration: &Registration, patience: Duration) -> Result<Session, Trouble> {
+async fn enter(
+    shared: &Shared,
+    slot: &Slot,
+    registration: &Registration,
+    patience: Duration,
+) -> Result<Session, Trouble> {
     let credentials = match &registration.access {
         Access::Credentials(credentials) => credentials,
         Access::Refused(trouble) => return Err(trouble.clone()),
         Access::Pending => return Err(Trouble::SecretNotFound("its Secret is still being read".to_owned())),
     };
-    let client = shared
+    let Connection { client, spoken } = shared
         .connect
-        .connect(&registration.name, credentials)
+        .connect(&registration.name, credentials, &slot.limits)
         .map_err(|error| Trouble::InvalidKubeconfig(error.to_string()))?;
     let reach = |fault: Fault| trouble(&fault, "connecting");
     let found = identity(&client, patience).await.map_err(reach)?;
@@ -117,7 +122,11 @@ async fn enter(shared: &Shared, registration: &Registration, patience: Duration)
     let client = if found == shared.master.uid { shared.master.client.clone() } else { client };
     let version = contact::version(&client).await.map_err(reach)?;
     let rights = access::rights(&client).await;
-    Ok(Session { client, identity: found, version, rights })
+    // kube's own client, which the master is spoken to by, knows HTTP/1.1 only.
+    let protocol =
+        if found == shared.master.uid { Protocol::Http1 } else { spoken.protocol().unwrap_or(Protocol::Http1) };
+    let contact = Contact { protocol, rights, ..Contact::new(found, version) };
+    Ok(Session { client, contact })
 }
 
 /// Why a session ended.
@@ -135,26 +144,28 @@ async fn stay(
     session: Session,
     registered: &mut watch::Receiver<Arc<Registration>>,
 ) -> End {
-    slot.up(session.client.clone(), session.identity.clone(), session.version.clone(), session.rights.clone());
-    let client = &session.client;
+    slot.up(session.client.clone(), session.contact.clone());
     let watches = join4(
-        show::<Pod>(shared, slot, client),
-        show::<PersistentVolumeClaim>(shared, slot, client),
-        show::<Service>(shared, slot, client),
-        show::<Job>(shared, slot, client),
+        show::<Pod>(shared, slot, &session),
+        show::<PersistentVolumeClaim>(shared, slot, &session),
+        show::<Service>(shared, slot, &session),
+        show::<Job>(shared, slot, &session),
     );
     tokio::select! {
         _ = watches => End::Lost(Trouble::Unreachable("its watches ended".to_owned())),
         trouble = probe(shared, slot, registered, &session) => End::Lost(trouble),
-        end = renew(shared, slot, registration, &session.rights, registered.clone()) => end,
+        end = renew(shared, slot, registration, &session.contact.rights, registered.clone()) => end,
     }
 }
 
-async fn show<K: Kept>(shared: &Shared, slot: &Arc<Slot>, client: &Client) {
-    let scope =
-        Scope { labels: Some(labels::selector(&shared.master.uid)), fields: None, seconds: timing::WATCH_SECONDS };
+async fn show<K: Kept>(shared: &Shared, slot: &Arc<Slot>, session: &Session) {
+    let scope = Scope {
+        labels: Some(labels::selector(&shared.master.uid)),
+        fields: None,
+        seconds: session.contact.protocol.watch_seconds(),
+    };
     let name = format!("{}/{}", slot.name(), K::PLURAL);
-    follow(&name, Api::<K>::all(client.clone()), scope, Show::new(slot.clone())).await;
+    follow(&name, Api::<Legible<K>>::all(session.client.clone()), scope, Show::<K>::new(slot.clone())).await;
 }
 
 /// Probes every ten seconds, at once when something looks wrong; answers with what ended it.
@@ -169,18 +180,21 @@ async fn probe(
         let pause = if slot.is_on_trial() { timing::PROBE_AGAIN } else { timing::PROBE_EVERY };
         tokio::select! {
             () = sleep(pause) => {}
-            // Several watches break at once when a worker goes: one probe answers for all.
-            () = slot.suspicion.notified() => sleep(timing::PROBE_DEADLINE / 10).await,
+            // Several watches break at once when a worker goes: one probe answers for all. One that is overloaded gets
+            // no more probes than at rest.
+            () = slot.suspicion.notified() => {
+                sleep(slot.limits.held().clamp(timing::PROBE_DEADLINE / 10, timing::PROBE_EVERY)).await;
+            }
         }
         let found = match identity(&session.client, timing::PROBE_DEADLINE).await {
             Ok(found) => found,
             Err(fault) => return trouble(&fault, "probing"),
         };
         let registration = registered.borrow().clone();
-        let same = if found == session.identity {
+        let same = if found == session.contact.identity {
             shared.verify(&registration, &found)
         } else {
-            Err(Trouble::IdentityChanged { pinned: session.identity.clone(), found })
+            Err(Trouble::IdentityChanged { pinned: session.contact.identity.clone(), found })
         };
         match same {
             Ok(()) => slot.alive(),
@@ -213,8 +227,8 @@ async fn renew(
         let doubt = if next.access == current.access {
             None
         } else {
-            match enter(shared, &next, timing::CALL_DEADLINE).await {
-                Ok(proved) => match proved.rights.lost_since(rights).as_slice() {
+            match enter(shared, slot, &next, timing::CALL_DEADLINE).await {
+                Ok(proved) => match proved.contact.rights.lost_since(rights).as_slice() {
                     [] => return End::Renewed(proved),
                     lost => Some(Trouble::Forbidden(format!(
                         "the new credentials may not do what those from before may: {}",

@@ -17,8 +17,11 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
 use super::{
-    connect::{Connect, ConnectError},
+    connect::{Connect, ConnectError, Connection},
     kubeconfig::{self, Credentials},
+    limits::Limits,
+    stack,
+    wire::{Protocol, Spoken},
 };
 
 /// In place of a kind: the watch ends.
@@ -83,6 +86,11 @@ impl Cluster {
         let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason,
             "message": message, "details": details, "metadata": {} });
         self.with(|state| state.refusals.insert(what.to_owned(), status));
+    }
+
+    /// Answers requests that begin so with 429, and asks for so many seconds to itself.
+    pub fn overload(&self, what: &str, seconds: u64) {
+        self.refuse(what, 429, "TooManyRequests", "please try again later", json!({ "retryAfterSeconds": seconds }));
     }
 
     pub fn accept(&self, what: &str) {
@@ -340,9 +348,13 @@ fn refusal(code: u16, reason: &str, message: &str, details: Value) -> Answer {
 }
 
 fn answer(code: u16, body: Value) -> Answer {
+    let retry_after = body["details"]["retryAfterSeconds"].as_u64();
     let body = Full::new(Bytes::from(body.to_string())).map_err(|never| match never {});
     let mut response = Response::new(BodyExt::boxed_unsync(body));
     *response.status_mut() = http::StatusCode::from_u16(code).expect("a status code");
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(http::header::RETRY_AFTER, seconds.into());
+    }
     response
 }
 
@@ -357,10 +369,17 @@ impl Clusters {
 }
 
 impl Connect for Clusters {
-    fn connect(&self, _: &crate::plan::name::WorkerName, credentials: &Credentials) -> Result<Client, ConnectError> {
+    fn connect(
+        &self,
+        _: &crate::plan::name::WorkerName,
+        credentials: &Credentials,
+        limits: &Arc<Limits>,
+    ) -> Result<Connection, ConnectError> {
         let host = credentials.server().host().unwrap_or_default();
         let clusters = self.0.lock().expect("a lock");
-        clusters.get(host).map(Cluster::client).ok_or(ConnectError::Certificates)
+        let cluster = clusters.get(host).ok_or(ConnectError::Certificates)?;
+        let client = stack::client(cluster.clone(), limits.clone(), "default");
+        Ok(Connection { client, spoken: Spoken::from_the_start(Protocol::Http1) })
     }
 }
 

@@ -16,12 +16,23 @@ pub const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// [`CALL_DEADLINE`], so that a call which was given up is not delivered later; and less than a deletion waits for its
 /// neighbours, so that nothing written before it arrives after it.
 pub const UNACKNOWLEDGED: Duration = Duration::from_secs(8);
-/// `timeoutSeconds` of a watch. Kept short while only HTTP/1.1 is spoken: each watch has a connection of its own
-/// there, which can die alone and in silence, and this bounds how long that goes unnoticed.
-pub const WATCH_SECONDS: u32 = 30;
-/// How much longer than [`WATCH_SECONDS`] a watch may be silent before its connection counts as dead.
+/// How often an HTTP/2 connection is asked whether it is still there, also while nothing else goes over it.
+pub const PING_EVERY: Duration = Duration::from_secs(5);
+/// How long the answer to that may take. Then the connection is dropped, and all that goes over it fails at once.
+pub const PING_DEADLINE: Duration = Duration::from_secs(5);
+/// The shortest time between two attempts to open a worker's connection, however often it breaks.
+pub const CONNECT_EVERY: Duration = Duration::from_secs(1);
+/// The longest time for which a worker that is overloaded is left alone, whatever it asks for.
+pub const RETRY_AFTER_MOST: Duration = Duration::from_secs(15);
+/// `timeoutSeconds` of a watch over HTTP/1.1: each watch has a connection of its own there, which can die alone and in
+/// silence, and this bounds how long that goes unnoticed.
+pub const WATCH_SECONDS_HTTP1: u32 = 30;
+/// The same over HTTP/2, where [`PING_EVERY`] notices that. kube refuses 295 and more, since its stock client gives
+/// up then.
+pub const WATCH_SECONDS_HTTP2: u32 = 290;
+/// How much longer than its `timeoutSeconds` a watch may be silent before its connection counts as dead.
 pub const WATCH_GRACE: Duration = Duration::from_secs(5);
-/// How much sooner than [`WATCH_SECONDS`] a watch may end and still have come to its own end.
+/// How much sooner than its `timeoutSeconds` a watch may end and still have come to its own end.
 pub const WATCH_EARLY: Duration = Duration::from_secs(2);
 /// The shortest time between two watch requests of one stream, should a server end them at once.
 pub const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -50,9 +61,10 @@ pub fn backoff(name: &str, failures: u32) -> Duration {
     } else {
         SUSPICIOUS.saturating_mul(2u32.saturating_pow(failures.saturating_sub(FAILURES_TOLD).min(5)))
     };
+    // Half of the longest wait is jitter too: many workers that have been away for long come back one by one.
+    let base = base.min(LONGEST / 2);
     let jitter = spread(name, failures) % 1000;
-    let jittered = base + base.saturating_mul(jitter) / 1000;
-    jittered.min(LONGEST)
+    base + base.saturating_mul(jitter) / 1000
 }
 
 /// FNV-1a over a name and a number.
@@ -74,6 +86,18 @@ mod tests {
             let worst = PROBE_EVERY + PROBE_DEADLINE * FAILURES_TOLD + waits;
             assert!(worst <= Duration::from_secs(30), "{name}: {worst:?}");
         }
+    }
+
+    #[test]
+    fn workers_that_have_been_away_for_long_do_not_knock_in_step() {
+        let waits: std::collections::BTreeSet<_> =
+            (0..100).map(|number| backoff(&format!("k8s-{number}"), 30).as_secs()).collect();
+        assert_eq!(waits, (7..15).collect(), "spread over half of the longest wait");
+    }
+
+    #[test]
+    fn a_connection_that_died_is_noticed_within_fifteen_seconds() {
+        assert!(PING_EVERY + PING_DEADLINE + PROBE_DEADLINE <= Duration::from_secs(15));
     }
 
     #[test]

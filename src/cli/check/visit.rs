@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -174,8 +174,9 @@ async fn enter(master: &Master, registration: &Registration, claims: &Mutex<Clai
         }
     };
     let client = KubeConnect::default()
-        .connect(&registration.name, credentials)
-        .map_err(|error| Failure::Registration(Trouble::InvalidKubeconfig(error.to_string())))?;
+        .connect(&registration.name, credentials, &Arc::default())
+        .map_err(|error| Failure::Registration(Trouble::InvalidKubeconfig(error.to_string())))?
+        .client;
     let started = Instant::now();
     let identity = contact::identity(&client, timing::CALL_DEADLINE).await.map_err(Failure::Fault)?;
     let took = started.elapsed();

@@ -21,12 +21,43 @@ pub struct Contact {
     pub identity: Uid,
     /// The version of its API server.
     pub version: String,
+    /// What it speaks.
+    pub protocol: Protocol,
     /// What its credentials may do.
     pub rights: Rights,
     /// Why the credentials that are registered now cannot be used, while those from before serve on.
     pub doubt: Option<Trouble>,
     /// Why it did not answer just now. Decisions take it for Unknown already; it is told to be down when it goes on.
     pub suspicion: Option<Trouble>,
+}
+
+/// What a worker's API server, or whatever stands before it, speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Everything over one connection, which is asked whether it is still there.
+    Http2,
+    /// A connection for each watch; one that dies in silence is noticed when its watch should have ended.
+    Http1,
+}
+
+impl Protocol {
+    /// For people.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http2 => "HTTP/2",
+            Self::Http1 => "HTTP/1.1",
+        }
+    }
+}
+
+impl Contact {
+    /// One whose credentials may do everything, over HTTP/2.
+    #[must_use]
+    pub fn new(identity: Uid, version: impl Into<String>) -> Self {
+        let (protocol, rights) = (Protocol::Http2, Rights::Sufficient);
+        Self { identity, version: version.into(), protocol, rights, doubt: None, suspicion: None }
+    }
 }
 
 /// What our credentials may do in a worker.

@@ -12,15 +12,22 @@ use super::{
 use crate::plan::report::{Condition, Truth, merge_conditions};
 
 /// The status that tells this health. Equal to `standing` when there is nothing new to tell, so that nothing is
-/// written at rest.
+/// written at rest. `unreadable` is what of the worker's answers makes no sense, in words.
 #[must_use]
-pub fn status(standing: &K8sClusterStatus, health: &Health, generation: i64, now: Timestamp) -> K8sClusterStatus {
-    let told = match health {
+pub fn status(
+    standing: &K8sClusterStatus,
+    health: &Health,
+    unreadable: Option<&str>,
+    generation: i64,
+    now: Timestamp,
+) -> K8sClusterStatus {
+    let mut told = match health {
         // Nothing to tell yet. What stands, stands: a restart of Atoll is no news about the worker.
         Health::Connecting => return standing.clone(),
         Health::Up(contact) => up(contact),
         Health::Down(trouble) => down(trouble),
     };
+    told.extend(unreadable.map(|what| condition(READABLE, Truth::False, "Unreadable", what)));
     let mut status = K8sClusterStatus {
         conditions: merge_conditions(&standing.conditions, &told, generation, now),
         ..standing.clone()
@@ -40,11 +47,13 @@ const REACHABLE: &str = "Reachable";
 const AUTHORIZED: &str = "Authorized";
 /// Whether it is the cluster that was registered.
 const VERIFIED: &str = "IdentityVerified";
+/// Told only when it is false: something there makes no sense, so that it counts as unknown.
+const READABLE: &str = "AnswersReadable";
 /// Told only when it is false: the registration has changed to something that cannot be used.
 const CURRENT: &str = "CredentialsCurrent";
 
 fn up(contact: &Contact) -> Vec<Condition> {
-    let Contact { identity, version, rights, doubt, suspicion } = contact;
+    let Contact { identity, version, protocol, rights, doubt, suspicion } = contact;
     let authorized = match rights {
         Rights::Sufficient => {
             condition(AUTHORIZED, Truth::True, "AllGranted", "all that Atoll makes use of is granted")
@@ -61,7 +70,10 @@ fn up(contact: &Contact) -> Vec<Condition> {
         condition(READY, Truth::True, "Connected", format!("reached, verified and watched; Kubernetes {version}"))
     };
     let reachable = match suspicion {
-        None => condition(REACHABLE, Truth::True, "Answers", format!("it answers; Kubernetes {version}")),
+        None => {
+            let message = format!("it answers over {}; Kubernetes {version}", protocol.as_str());
+            condition(REACHABLE, Truth::True, "Answers", message)
+        }
         Some(trouble) => {
             let message = format!("{trouble}. It is asked again; until it answers, nothing there is taken for gone");
             condition(REACHABLE, Truth::Unknown, trouble.reason(), message)
@@ -121,13 +133,7 @@ mod tests {
     };
 
     fn contact() -> Contact {
-        Contact {
-            identity: Uid::from("uid"),
-            version: "v1.34.4".to_owned(),
-            rights: Rights::Sufficient,
-            doubt: None,
-            suspicion: None,
-        }
+        Contact::new(Uid::from("uid"), "v1.34.4")
     }
 
     fn unreachable() -> Trouble {
@@ -136,7 +142,7 @@ mod tests {
 
     fn told(health: &Health) -> Vec<(String, String, String)> {
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
-        let conditions = status(&K8sClusterStatus::default(), health, 1, now).conditions;
+        let conditions = status(&K8sClusterStatus::default(), health, None, 1, now).conditions;
         conditions.into_iter().map(|c| (c.kind, c.status, c.reason)).collect()
     }
 
@@ -146,13 +152,13 @@ mod tests {
             ("2026-01-01T00:00:00Z".parse().unwrap(), "2026-01-02T00:00:00Z".parse().unwrap());
         let blank = K8sClusterStatus::default();
         let up = Health::Up(contact());
-        assert_eq!(status(&blank, &Health::Connecting, 1, now), blank);
-        let told = status(&blank, &up, 1, now);
+        assert_eq!(status(&blank, &Health::Connecting, None, 1, now), blank);
+        let told = status(&blank, &up, None, 1, now);
         assert_eq!((told.identity.as_deref(), told.version.as_deref()), (Some("uid"), Some("v1.34.4")));
         assert_eq!(told.conditions[0].status, "True");
-        assert_eq!(status(&told, &up, 1, later), told);
-        assert_eq!(status(&told, &Health::Connecting, 1, later), told);
-        let down = status(&told, &Health::Down(unreachable()), 1, later);
+        assert_eq!(status(&told, &up, None, 1, later), told);
+        assert_eq!(status(&told, &Health::Connecting, None, 1, later), told);
+        let down = status(&told, &Health::Down(unreachable()), None, 1, later);
         assert_eq!((down.conditions[0].status.as_str(), down.conditions[0].reason.as_str()), ("False", "Unreachable"));
         assert_eq!(down.conditions[0].last_transition_time, "2026-01-02T00:00:00Z");
         assert_eq!(down.identity.as_deref(), Some("uid"));
@@ -191,6 +197,19 @@ mod tests {
             assert_eq!(kinds, [READY, REACHABLE, AUTHORIZED, VERIFIED], "{health:?}");
             assert_eq!(told.iter().map(|(_, status, _)| status.as_str()).collect::<Vec<_>>(), truths, "{health:?}");
             assert_eq!(told[0].2, reason, "{health:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_whatever_the_health() {
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        for health in [Health::Up(contact()), Health::Down(unreachable())] {
+            let told = status(&K8sClusterStatus::default(), &health, Some("pods shop/a"), 1, now);
+            let last = told.conditions.last().unwrap();
+            assert_eq!(
+                (last.kind.as_str(), last.status.as_str(), last.message.as_str()),
+                (READABLE, "False", "pods shop/a")
+            );
         }
     }
 

@@ -11,8 +11,9 @@ use std::{
 use atoll::{
     plan::name::WorkerName,
     worker::{
-        connect::{Connect, ConnectError, KubeConnect},
+        connect::{Connect, ConnectError, Connection, KubeConnect},
         kubeconfig::Credentials,
+        limits::Limits,
     },
 };
 use futures::{FutureExt as _, future::BoxFuture};
@@ -85,8 +86,14 @@ pub struct Connecting {
 }
 
 impl Connect for Connecting {
-    fn connect(&self, worker: &WorkerName, credentials: &Credentials) -> Result<Client, ConnectError> {
-        Ok(self.ledger.keep(self.by.connect(worker, credentials)?, worker.as_str()))
+    fn connect(
+        &self,
+        worker: &WorkerName,
+        credentials: &Credentials,
+        limits: &Arc<Limits>,
+    ) -> Result<Connection, ConnectError> {
+        let connection = self.by.connect(worker, credentials, limits)?;
+        Ok(Connection { client: self.ledger.keep(connection.client, worker.as_str()), ..connection })
     }
 }
 

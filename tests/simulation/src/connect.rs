@@ -1,14 +1,17 @@
 //! The seam to workers: credentials lead to the simulated cluster at their address.
 
+use std::sync::Arc;
+
 use apiserver::Who;
 use atoll::{
     plan::name::WorkerName,
     worker::{
-        connect::{Connect, ConnectError},
+        connect::{Connect, ConnectError, Connection},
         kubeconfig::Credentials,
+        limits::Limits,
+        wire::{Protocol, Spoken},
     },
 };
-use kube::Client;
 use secrecy::ExposeSecret as _;
 
 use crate::{
@@ -28,11 +31,18 @@ pub struct Simulated {
 }
 
 impl Connect for Simulated {
-    fn connect(&self, _: &WorkerName, credentials: &Credentials) -> Result<Client, ConnectError> {
+    fn connect(
+        &self,
+        _: &WorkerName,
+        credentials: &Credentials,
+        limits: &Arc<Limits>,
+    ) -> Result<Connection, ConnectError> {
         let host = credentials.server().host().unwrap_or_default();
         let site = Site::from(host.strip_suffix(DOMAIN).unwrap_or(host));
         let token = credentials.token().map(|token| token.expose_secret().to_owned()).unwrap_or_default();
-        Ok(self.links.client(Party::Controller(self.life), &site, Who::Token(token)))
+        let client = self.links.limited(Party::Controller(self.life), &site, Who::Token(token), limits);
+        // A link is no connection that could be asked whether it is still there.
+        Ok(Connection { client, spoken: Spoken::from_the_start(Protocol::Http1) })
     }
 }
 

@@ -61,7 +61,11 @@ fn cluster_failure(world: &World) -> Outcome {
     let (elsewhere, took) = running(Manifest::new().placed("k8s-1,k8s-3,k8s-1"))?;
     table.row("a new database on the other two runs", took, "Go baseline 2.3–2.9 s, KubeBlocks 4.5–5.3 s");
     let (anywhere, took) = running(Manifest::new())?;
-    table.row("one that may go anywhere runs, behind those", took, "Go baseline 47 s behind one that spans the dead one");
+    table.row(
+        "one that may go anywhere runs, behind those",
+        took,
+        "Go baseline 47 s behind one that spans the dead one",
+    );
     let workers: Vec<_> = anywhere.members()?.into_iter().map(|member| member.worker).collect();
     ensure!(!workers.iter().any(|worker| worker == LOST), "nothing new goes to {LOST}: {workers:?}");
     let waiting = world.create(&Manifest::new().placed("k8s-1,k8s-2,k8s-3").text())?;
@@ -97,7 +101,11 @@ fn cluster_failure(world: &World) -> Outcome {
     let begun = Instant::now();
     said(world, &["release", &doomed.name, "-n", &doomed.namespace, "--worker", LOST])?;
     doomed.wait_until_gone(SOON)?;
-    table.row("released: the resource is gone, a debt is recorded", begun.elapsed(), "ob-operator: 1 pod and 3 PVCs left for ever");
+    table.row(
+        "released: the resource is gone, a debt is recorded",
+        begun.elapsed(),
+        "ob-operator: 1 pod and 3 PVCs left for ever",
+    );
     let owed = || -> Outcome<usize> {
         let cluster = world.rest("master")?.get(&format!("{}/{LOST}", e2e::world::WORKERS))?;
         Ok(cluster["status"]["debts"].as_array().map_or(0, Vec::len))
@@ -114,7 +122,11 @@ fn cluster_failure(world: &World) -> Outcome {
         let left: Vec<_> = left.map_err(|trouble| trouble.0)?.concat();
         if left.is_empty() { Ok(()) } else { Err(left.iter().map(rest::name).collect::<Vec<_>>().join(", ")) }
     })?;
-    table.row("healed: what was released is cleaned up", begun.elapsed(), "KubeBlocks 43.6 s after the heal; ob-operator never");
+    table.row(
+        "healed: what was released is cleaned up",
+        begun.elapsed(),
+        "KubeBlocks 43.6 s after the heal; ob-operator never",
+    );
     until("the debt is not paid", SOON, || match owed() {
         Ok(0) => Ok(()),
         other => Err(format!("{other:?}")),

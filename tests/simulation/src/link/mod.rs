@@ -15,7 +15,7 @@ use std::{
 };
 
 use apiserver::{ApiServer, Who};
-use atoll::worker::timing;
+use atoll::worker::{limits::Limits, stack, timing};
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use http::{Request, Response, StatusCode, header};
@@ -103,6 +103,12 @@ impl Links {
     /// A client of a cluster.
     pub fn client(&self, party: Party, site: &Site, who: Who) -> Client {
         Client::new(Link { shared: self.0.clone(), party, site: site.clone(), who }, "default")
+    }
+
+    /// A client of a worker, as the product makes it: within these limits.
+    pub fn limited(&self, party: Party, site: &Site, who: Who, limits: &Arc<Limits>) -> Client {
+        let link = Link { shared: self.0.clone(), party, site: site.clone(), who };
+        stack::client(link, limits.clone(), "default")
     }
 
     /// The controller ends after so many steps from now, right after the API server has carried out the last.

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use super::tools::{begin, drop_secret, observed, resize, says, standing, state, things, three, until_ready, untouched, within};
+use super::tools::{
+    begin, drop_secret, observed, resize, says, standing, state, things, three, until_ready, untouched, within,
+};
 use crate::{
     link::{Power, Way},
     lives::Replica,
@@ -44,7 +46,8 @@ impl Sick {
     async fn is_told(&self, stage: &impl Stage, site: &str, cpu: &str) -> String {
         let Self { what, kind, reasons } = self;
         resize(stage, "b", cpu).await;
-        within(stage, BRISKLY, &format!("{what}: an edit elsewhere is seen"), async || observed(stage, "b").await).await;
+        within(stage, BRISKLY, &format!("{what}: an edit elsewhere is seen"), async || observed(stage, "b").await)
+            .await;
         let told = async || {
             let (status, reason, _) = stage.worker_condition(site, kind).await;
             status != "True" && reasons.contains(&&*reason)
@@ -105,7 +108,10 @@ pub async fn a_kubeconfig_that_cannot_be_used_is_told_within_fifteen_seconds(sta
         (invalid("garbage"), "{do-not-quote-me: [unclosed".to_owned()),
         (invalid("nothing"), String::new()),
         (invalid("a megabyte"), "# do-not-quote-me\n".repeat(55_000)),
-        (invalid("a program"), user("exec: {apiVersion: client.authentication.k8s.io/v1, command: /bin/do-not-quote-me}")),
+        (
+            invalid("a program"),
+            user("exec: {apiVersion: client.authentication.k8s.io/v1, command: /bin/do-not-quote-me}"),
+        ),
         (invalid("a file"), user("tokenFile: /do-not-quote-me")),
     ];
     for (number, (sick, text)) in texts.into_iter().enumerate() {
@@ -118,10 +124,11 @@ pub async fn a_kubeconfig_that_cannot_be_used_is_told_within_fifteen_seconds(sta
         within(stage, SOON, &format!("{}: the good one is taken again", sick.what), current).await;
     }
     stage.put_kubeconfig(&w2, &crowded(&good)).await;
-    stage.stays("one context of five hundred is chosen", Duration::from_secs(12), async || {
-        stage.worker_condition(&w2, "CredentialsCurrent").await.0.is_empty()
-    })
-    .await;
+    stage
+        .stays("one context of five hundred is chosen", Duration::from_secs(12), async || {
+            stage.worker_condition(&w2, "CredentialsCurrent").await.0.is_empty()
+        })
+        .await;
     drop_secret(stage, &w2).await;
     let gone = Sick { what: "the Secret is deleted", kind: "CredentialsCurrent", reasons: &["SecretNotFound"] };
     says(&gone.is_told(stage, &w2, "120m").await, "create it");

@@ -144,6 +144,18 @@ impl Simulated {
         &self.truth.servers[site]
     }
 
+    /// Further workers, `x1` and so on, with nothing behind their API servers: they can be registered, and that is all.
+    pub fn crowd(&self, number: u8) -> Vec<Site> {
+        let sites = (1..=number).map(|number| {
+            let site = Site::from(format!("x{number}"));
+            let server = server(&site, 5_000 + u64::from(number));
+            server.account(&token(&site, 0), worker_account());
+            self.links.serve(&site, server);
+            site
+        });
+        sites.collect()
+    }
+
     /// The present token of a worker.
     pub fn token(&self, site: &str) -> String {
         if site == MASTER {
