@@ -1,14 +1,23 @@
 //! The one seam between Atoll and the workers' API servers: [`Connect`] makes a client out of checked credentials.
 //! Production opens TLS connections; a simulation answers from memory.
 
-use base64::Engine as _;
+use std::sync::Arc;
+
 use http::{HeaderName, HeaderValue, header::USER_AGENT};
-use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioExecutor};
-use kube::{Client, Config, client::ConfigExt as _, config::AuthInfo};
-use secrecy::ExposeSecret as _;
+use hyper_util::rt::TokioExecutor;
+use kube::{Client, Config, client::ConfigExt as _};
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use tower::ServiceBuilder;
 
-use super::{failpoint::Failpoint, kubeconfig::Credentials, measured::Measured, timing};
+use super::{
+    addresses::Addresses,
+    credentials::{Credentials, Trust},
+    dial::Dial,
+    failpoint::Failpoint,
+    measured::Measured,
+    program::TokenLayer,
+    timing,
+};
 use crate::{metrics::Metrics, plan::name::WorkerName};
 
 /// Makes clients.
@@ -26,6 +35,18 @@ pub enum ConnectError {
          check that they are whole, and that the key belongs to the certificate"
     )]
     Certificates,
+    /// A file that the kubeconfig names is of no use.
+    #[error(
+        "a file that the kubeconfig names (certificate-authority, client-certificate, client-key or tokenFile) cannot \
+         be read in Atoll's pod, or does not hold what it should: check what is mounted there, and who may read it"
+    )]
+    Files,
+    /// The machine has no trust roots, or unusable ones.
+    #[error(
+        "the kubeconfig names no certificate authority, and Atoll's own machine or image has none to go by: give the \
+         server's certificate-authority-data"
+    )]
+    NoSystemRoots,
 }
 
 /// Real connections.
@@ -35,27 +56,33 @@ pub struct KubeConnect {
     pub failpoint: Failpoint,
     /// Where requests are counted.
     pub metrics: Metrics,
+    /// What may be dialled.
+    pub addresses: Arc<Addresses>,
 }
 
 impl Connect for KubeConnect {
     fn connect(&self, worker: &WorkerName, credentials: &Credentials) -> Result<Client, ConnectError> {
         // kube's errors here can quote PEM text: which of the two it was is not worth that.
         let measured = Measured { worker: worker.clone(), metrics: self.metrics.clone() };
-        let client = client(config(credentials), measured, self.failpoint.clone());
-        client.map_err(|_| ConnectError::Certificates)
+        let dial = Dial::new(self.addresses.clone(), credentials.proxy().cloned());
+        let tokens = credentials.program().cloned().map(TokenLayer);
+        let client = client(config(credentials)?, dial, tokens, measured, self.failpoint.clone());
+        client.map_err(|_| match credentials.trust() {
+            _ if credentials.name_files() => ConnectError::Files,
+            Trust::System => ConnectError::NoSystemRoots,
+            _ => ConnectError::Certificates,
+        })
     }
 }
 
-/// kube's own stack without what Atoll does itself (retries, traces), over sockets that forget in time.
-///
-/// What a socket holds when its request is given up, or its process is killed, the kernel still delivers when the way
-/// is free again: minutes later, a create could bring back what has been deleted since. `TCP_USER_TIMEOUT` bounds that,
-/// below the time that a deletion waits before it looks.
-fn client(config: Config, measured: Measured, failpoint: Failpoint) -> kube::Result<Client> {
-    let mut sockets = HttpConnector::new();
-    sockets.enforce_http(false);
-    sockets.set_connect_timeout(Some(timing::CONNECT_DEADLINE));
-    sockets.set_tcp_user_timeout(Some(timing::UNACKNOWLEDGED));
+/// kube's own stack without what Atoll does itself (retries, traces), over sockets of our own.
+fn client(
+    config: Config,
+    sockets: Dial,
+    tokens: Option<TokenLayer>,
+    measured: Measured,
+    failpoint: Failpoint,
+) -> kube::Result<Client> {
     let connector = config.rustls_https_connector_with_connector(sockets)?;
     let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
     let service = ServiceBuilder::new()
@@ -63,6 +90,7 @@ fn client(config: Config, measured: Measured, failpoint: Failpoint) -> kube::Res
         .layer(failpoint)
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
+        .option_layer(tokens)
         .layer(config.extra_headers_layer()?)
         .map_err(tower::BoxError::from)
         .service(http);
@@ -76,9 +104,16 @@ pub fn agent() -> (HeaderName, HeaderValue) {
 
 /// Built afresh, field by field, so that nothing is taken from the environment (proxies), from files, or from a field
 /// that a later kube adds.
-fn config(credentials: &Credentials) -> Config {
+fn config(credentials: &Credentials) -> Result<Config, ConnectError> {
     let mut config = Config::new(credentials.server().clone());
-    config.root_cert = Some(credentials.authorities().to_vec());
+    config.root_cert = match credentials.trust() {
+        Trust::Authorities(authorities) => Some(authorities.clone()),
+        Trust::File(path) => Some(authorities(path).ok_or(ConnectError::Files)?),
+        // kube takes those of the machine if it is given none.
+        Trust::System => None,
+        Trust::Anybody | Trust::Unneeded => Some(Vec::new()),
+    };
+    config.accept_invalid_certs = *credentials.trust() == Trust::Anybody;
     config.tls_server_name = credentials.tls_server_name().map(str::to_owned);
     config.connect_timeout = Some(timing::CONNECT_DEADLINE);
     // Watches are long silences: their own clock (`timing::WATCH_GRACE`) and every other call's deadline do this work.
@@ -86,12 +121,11 @@ fn config(credentials: &Credentials) -> Config {
     // kube would obey a worker's Retry-After without bound, and repeat a POST.
     config.default_retry = false;
     config.headers = vec![agent()];
-    let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
-    config.auth_info = AuthInfo {
-        token: credentials.token().cloned(),
-        client_certificate_data: credentials.certificate().map(|certificate| encode(&certificate.chain)),
-        client_key_data: credentials.certificate().map(|certificate| encode(certificate.key.expose_secret()).into()),
-        ..AuthInfo::default()
-    };
-    config
+    config.auth_info = credentials.auth_info();
+    Ok(config)
+}
+
+fn authorities(path: &str) -> Option<Vec<Vec<u8>>> {
+    let all = CertificateDer::pem_file_iter(path).ok()?;
+    all.map(|certificate| certificate.map(|der| der.to_vec()).ok()).collect::<Option<Vec<_>>>()
 }

@@ -5,7 +5,7 @@ use std::{error::Error as _, time::Duration};
 
 use kube::core::Status;
 
-use super::timing;
+use super::{addresses::Refused, timing};
 
 /// Why one request to an API server brought no usable answer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -16,6 +16,9 @@ pub enum Fault {
     /// The connection failed, or broke.
     #[error("cannot be reached: {0}")]
     Unreachable(String),
+    /// It leads to an address that is not dialled.
+    #[error("nothing was sent: {0}")]
+    AddressRefused(Refused),
     /// 401.
     #[error("the API server does not accept the credentials ({0}); renew them in the kubeconfig")]
     Unauthorized(String),
@@ -34,6 +37,7 @@ impl Fault {
         match self {
             Self::Timeout(_) => "Timeout",
             Self::Unreachable(_) => "Unreachable",
+            Self::AddressRefused(_) => "AddressRefused",
             Self::Unauthorized(_) => "Unauthorized",
             Self::Api(status) if status.is_forbidden() => "Forbidden",
             Self::Api(_) => "Refused",
@@ -79,7 +83,10 @@ impl From<kube::Error> for Fault {
                 Self::Unreadable("not the expected JSON".to_owned())
             }
             // What hyper calls a deadline is the time that a connection may take to be made.
-            other => Self::Unreachable(root_cause(&other).replace("deadline has elapsed", "no connection in time")),
+            other => refused(&other).map_or_else(
+                || Self::Unreachable(root_cause(&other).replace("deadline has elapsed", "no connection in time")),
+                Self::AddressRefused,
+            ),
         }
     }
 }
@@ -108,6 +115,18 @@ pub fn call<T>(call: impl Future<Output = kube::Result<T>> + Send) -> impl Futur
 
 fn root_cause(error: &kube::Error) -> String {
     clip(&error.source().map_or_else(|| "request failed".to_owned(), root_of))
+}
+
+/// The address that was not dialled, if that is why.
+fn refused(error: &kube::Error) -> Option<Refused> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(refused) = error.downcast_ref::<Refused>() {
+            return Some(*refused);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// The innermost error: "connection refused" says more than "client error (Connect)".

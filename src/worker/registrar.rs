@@ -16,6 +16,7 @@ use kube::{
 use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
 
 use super::{
+    allowances::Allowances,
     contexts::{self, Contexts, Step, Steps, steps},
     fault::{Fault, call},
     gate::Gate,
@@ -46,6 +47,8 @@ pub type InUse = Arc<dyn Fn(&WorkerName) -> bool + Send + Sync>;
 pub struct Settings {
     /// Where kubeconfig Secrets may be.
     pub namespaces: SecretNamespaces,
+    /// What kubeconfigs may do beyond the ordinary.
+    pub kubeconfigs: Allowances,
     /// The Secret of many contexts, if one is named.
     pub contexts: Option<Contexts>,
     /// Whether a worker is in use: then its `K8sCluster` is not removed with its context.
@@ -201,7 +204,8 @@ impl Registrar {
         let unread = SecretState::Unread;
         let namespaces = &self.settings.namespaces;
         let secret = secret_of(cluster, namespaces).and_then(|secret| self.secrets.get(&secret));
-        let registration = registration(cluster, namespaces, secret.map_or(&unread, |watched| &watched.state));
+        let secret = secret.map_or(&unread, |watched| &watched.state);
+        let registration = registration(cluster, namespaces, secret, &self.settings.kubeconfigs);
         // One that is known already is better served by what it has than by nothing.
         if registration.access != Access::Pending || self.pool.health(name).is_none() {
             self.pool.apply(registration);

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
 
 use super::{
+    allowances::Allowances,
     contexts::Contexts,
     gate::Open,
     pool::{Master, Pool},
@@ -39,6 +40,7 @@ impl World {
         let pool = Pool::new(Arc::new(clusters.clone()), known, Arc::new(Open), wake, notice);
         let settings = Settings {
             namespaces: SecretNamespaces { own: namespace, listed: [].into() },
+            kubeconfigs: Allowances::default(),
             contexts,
             in_use: Arc::new(|name| used.contains(&name.as_str())),
         };

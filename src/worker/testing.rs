@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
 use super::{
+    allowances::Allowances,
     connect::{Connect, ConnectError},
     kubeconfig::{self, Credentials},
 };
@@ -382,5 +383,5 @@ pub fn kubeconfig(hosts: &[&str], token: &str) -> String {
 }
 
 pub fn credentials(host: &str) -> Credentials {
-    kubeconfig::credentials(&kubeconfig(&[host], "token"), None).expect("credentials")
+    kubeconfig::credentials(&kubeconfig(&[host], "token"), None, &Allowances::default()).expect("credentials")
 }

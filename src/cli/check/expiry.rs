@@ -22,7 +22,7 @@ pub struct Expiry {
 /// Of those credentials that say when they end.
 #[must_use]
 pub fn of(credentials: &Credentials) -> Vec<Expiry> {
-    let certificate = credentials.certificate().and_then(|certificate| not_after(&certificate.chain));
+    let certificate = credentials.chain().and_then(not_after);
     let token = credentials.token().and_then(|token| token_end(token.expose_secret()));
     [("client certificate", certificate), ("token", token)]
         .into_iter()

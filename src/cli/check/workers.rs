@@ -70,6 +70,10 @@ fn failed(failure: &Failure) -> Finding {
             "is its API server up, and does a way lead there from here? Databases with a majority of their members \
              elsewhere go on; Atoll changes nothing there meanwhile",
         ),
+        Failure::Fault(Fault::AddressRefused(_)) => finding.remedy(
+            "if the controller dials it with other flags: give this check --allow-addresses and --deny-addresses as the \
+             controller has them",
+        ),
         Failure::Fault(Fault::Api(status)) if status.is_forbidden() => finding.remedy(ROLE),
         Failure::Registration(_) | Failure::Fault(_) => finding,
     }

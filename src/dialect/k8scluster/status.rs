@@ -44,6 +44,9 @@ pub enum Trouble {
     /// It does not answer.
     #[error("{0}")]
     Unreachable(String),
+    /// Its kubeconfig leads to an address that is not dialled.
+    #[error("the kubeconfig's server is not dialled: {0}")]
+    AddressRefused(String),
     /// It does not accept the credentials.
     #[error("{0}")]
     Unauthorized(String),
@@ -79,6 +82,7 @@ impl Trouble {
             Self::SecretNotFound(_) => "SecretNotFound",
             Self::SecretNotPermitted(_) => "SecretNotPermitted",
             Self::Unreachable(_) => "Unreachable",
+            Self::AddressRefused(_) => "AddressRefused",
             Self::Unauthorized(_) => "Unauthorized",
             Self::Forbidden(_) => "Forbidden",
             Self::IdentityChanged { .. } => "IdentityChanged",

@@ -1,0 +1,1 @@
+//! Which sockets are opened, and which are not.
