@@ -37,8 +37,8 @@ pub enum ConnectError {
     Certificates,
     /// A file that the kubeconfig names is of no use.
     #[error(
-        "a file that the kubeconfig names (certificate-authority, client-certificate, client-key or tokenFile) cannot \
-         be read in Atoll's pod, or does not hold what it should: check what is mounted there, and who may read it"
+        "a file that the kubeconfig names (certificate-authority, client-certificate or client-key) cannot be read \
+         in Atoll's pod, or does not hold what it should: check what is mounted there, and who may read it"
     )]
     Files,
     /// The machine has no trust roots, or unusable ones.
@@ -65,7 +65,7 @@ impl Connect for KubeConnect {
         // kube's errors here can quote PEM text: which of the two it was is not worth that.
         let measured = Measured { worker: worker.clone(), metrics: self.metrics.clone() };
         let dial = Dial::new(self.addresses.clone(), credentials.proxy().cloned());
-        let tokens = credentials.program().cloned().map(TokenLayer);
+        let tokens = credentials.token_source().map(TokenLayer);
         let client = client(config(credentials)?, dial, tokens, measured, self.failpoint.clone());
         client.map_err(|_| match credentials.trust() {
             _ if credentials.name_files() => ConnectError::Files,

@@ -8,7 +8,10 @@ use kube::config::AuthInfo;
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use sha1::{Digest as _, Sha1};
 
-use super::{dial::Proxy, program::Program};
+use super::{
+    dial::Proxy,
+    program::{Program, Source},
+};
 
 /// What a client needs, and nothing more. Its `Debug` prints no secret.
 #[derive(Clone)]
@@ -56,7 +59,7 @@ pub(super) struct Basic {
     pub password: SecretString,
 }
 
-/// Files that are read when a client is made, and the token's again every minute.
+/// Files: those of a certificate are read when a client is made, that of a token every minute.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Files {
     pub token: Option<String>,
@@ -121,20 +124,22 @@ impl Credentials {
         self.parts.chain.as_deref()
     }
 
-    /// The program that gives tokens.
+    /// Where tokens come from, if they are not in the kubeconfig.
     #[must_use]
-    pub fn program(&self) -> Option<&Program> {
-        self.parts.program.as_ref()
+    pub fn token_source(&self) -> Option<Source> {
+        let Parts { token, program, files, .. } = &self.parts;
+        let file = files.token.clone().map(Source::File);
+        // The order that kubectl has: what is written down, then the file, then the program.
+        file.or_else(|| program.clone().map(Source::Program)).filter(|_| token.is_none())
     }
 
     /// Whether making a client reads files.
     #[must_use]
     pub fn name_files(&self) -> bool {
-        self.parts.files != Files::default() || matches!(self.parts.trust, Trust::File(_))
+        self.parts.files.chain.is_some() || self.parts.files.key.is_some() || matches!(self.parts.trust, Trust::File(_))
     }
 
-    /// Who comes, as kube wants to be told. A program is not in it: kube would run it on a thread that others need,
-    /// without a deadline, and quote what it prints.
+    /// Who comes, as kube wants to be told, without what [`Self::token_source`] gives.
     #[must_use]
     pub fn auth_info(&self) -> AuthInfo {
         let Parts { token, basic, chain, key, files, impersonation, .. } = &self.parts;
@@ -142,7 +147,6 @@ impl Credentials {
         let Impersonation { user, uid, groups, extra } = impersonation;
         AuthInfo {
             token: token.clone(),
-            token_file: files.token.clone(),
             username: basic.as_ref().map(|basic| basic.username.clone()),
             password: basic.as_ref().map(|basic| basic.password.clone()),
             client_certificate_data: chain.as_deref().map(encode),

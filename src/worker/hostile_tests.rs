@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Instant};
 
 use base64::Engine as _;
+use clap::ValueEnum as _;
 
 use super::{
     addresses::Addresses,
@@ -202,7 +203,6 @@ fn each_attack_comes_out_as_a_typed_error_in_time_and_nothing_is_quoted() {
 }
 
 fn every() -> Allowances {
-    use clap::ValueEnum as _;
     Allowances::new(Allowance::value_variants().iter().copied(), Tenancy::Single).unwrap()
 }
 
@@ -283,6 +283,16 @@ fn mutated(seed: &mut Seed) -> String {
             lines.drain(at..(at + 5).min(lines.len()));
         }
     }
+    // Half of them stay well-formed: only a value changes.
+    if seed.below(2) == 0 {
+        let at = seed.below(lines.len());
+        let (before, after) = (*seed.of(&SCRAPS), *seed.of(&SCRAPS));
+        if let Some((key, value)) = lines[at].split_once(": ") {
+            let value = value.trim_matches('\'');
+            lines[at] = format!("{key}: {}", serde_json::json!(format!("{before}{value}{after}")));
+        }
+        return lines.join("\n");
+    }
     for _ in 0..=seed.below(4) {
         let (at, other) = (seed.below(lines.len()), seed.below(lines.len()));
         match seed.below(6) {
@@ -319,13 +329,13 @@ async fn thousands_of_kubeconfigs_with_a_canary_in_every_field_neither_panic_nor
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (mut seed, mut read, mut clients) = (Seed(0x0A70_11C4), 0, 0);
     let worker = WorkerName::from("k8s-1");
+    // Files are not read here, nor programs run: their names are the input's.
+    let all = Allowance::value_variants().iter().copied();
+    let all = all.filter(|allowance| !matches!(allowance, Allowance::Files | Allowance::Exec));
+    let all = Allowances::new(all, Tenancy::Multi).unwrap();
     for number in 0..4_000 {
         let text = mutated(&mut seed);
         quotes_nothing(&format!("input {number}"), &text);
-        // Files are not read here: their names are the input's.
-        use clap::ValueEnum as _;
-        let all = Allowance::value_variants().iter().copied().filter(|allowance| *allowance != Allowance::Files);
-        let all = Allowances::new(all.filter(|allowance| *allowance != Allowance::Exec), Tenancy::Multi).unwrap();
         let Ok(credentials) = kubeconfig::credentials(&text, None, &all) else { continue };
         read += 1;
         let client = match nowhere().connect(&worker, &credentials) {
@@ -344,5 +354,6 @@ async fn thousands_of_kubeconfigs_with_a_canary_in_every_field_neither_panic_nor
     }
     // Were all refused at the first look, nothing behind it would have been tried.
     assert!(read > 200, "{read}");
-    eprintln!("{read} were read, and {clients} made a client");
+    // The certificate is none that TLS takes; plain http needs none.
+    assert!(clients > 0, "{clients} of {read} made a client");
 }

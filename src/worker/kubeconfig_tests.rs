@@ -6,6 +6,7 @@ use secrecy::ExposeSecret as _;
 use super::{
     allowances::{Allowance, Allowances, Tenancy},
     kubeconfig::{self, Credentials, KubeconfigError, Trust, contexts},
+    program::Source,
     testing::{CA, kubeconfig},
 };
 
@@ -38,7 +39,7 @@ fn a_token_and_a_ca_are_enough() {
     assert_eq!(read.server().to_string(), "https://h:6443/");
     assert!(matches!(read.trust(), Trust::Authorities(all) if all.len() == 1));
     assert_eq!(read.token().unwrap().expose_secret(), "t0ken");
-    assert!(read.chain().is_none() && read.proxy().is_none() && read.program().is_none() && !read.name_files());
+    assert!(read.chain().is_none() && read.proxy().is_none() && read.token_source().is_none() && !read.name_files());
     assert_eq!(read.context(), CANARY);
 }
 
@@ -175,9 +176,11 @@ fn each_allowed() -> Vec<Allowed> {
         (
             user("exec: {apiVersion: client.authentication.k8s.io/v1, command: /bin/p, args: [a], env: [{name: n, value: v}]}"),
             Allowance::Exec,
-            |read| read.program().is_some() && read.auth_info().exec.is_none(),
+            |read| matches!(read.token_source(), Some(Source::Program(_))) && read.auth_info().exec.is_none(),
         ),
-        (user("tokenFile: /t"), Allowance::Files, |read| read.auth_info().token_file.as_deref() == Some("/t")),
+        (user("tokenFile: /t"), Allowance::Files, |read| {
+            matches!(read.token_source(), Some(Source::File(path)) if path == "/t")
+        }),
         (user("client-certificate: /c, client-key: /k"), Allowance::Files, |read| {
             let auth = read.auth_info();
             (auth.client_certificate.as_deref(), auth.client_key.as_deref()) == (Some("/c"), Some("/k"))

@@ -1,8 +1,9 @@
-//! Tokens from a program that a kubeconfig names (`exec`), where that is allowed.
+//! Tokens from a program or a file that a kubeconfig names (`exec`, `tokenFile`), where that is allowed.
 //!
 //! kube can do this too, but runs the program while a client is made, on a thread that other workers need, without a
-//! deadline, and puts into its error what the program printed. Here it runs beside everything else, is killed when
-//! the request that waits for it is given up, and nothing that it prints is repeated.
+//! deadline, and puts into its error what the program printed; and a token file that ends with a line break is of no
+//! use to it. Here both happen beside everything else, a program is killed when the request that waits for it is given
+//! up, and nothing that either holds is repeated.
 
 use std::{
     process::Stdio,
@@ -36,7 +37,28 @@ impl std::fmt::Debug for Program {
     }
 }
 
-/// Why a program gives no token.
+/// Where tokens come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A program prints them.
+    Program(Program),
+    /// A file holds them, and somebody replaces it in time.
+    File(String),
+}
+
+impl Source {
+    async fn token(&self, now: Timestamp) -> Result<Token, NoToken> {
+        match self {
+            Self::Program(program) => program.token().await,
+            Self::File(path) => {
+                let text = tokio::fs::read_to_string(path).await.map_err(|_| NoToken::NoFile)?;
+                Ok(Token { secret: text.into(), until: Some(now + REREAD + EARLY) })
+            }
+        }
+    }
+}
+
+/// Why there is no token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoToken {
     /// It is not there, or may not be run.
@@ -51,12 +73,17 @@ pub enum NoToken {
     /// What it printed is no `ExecCredential` with a token.
     #[error("the program that the kubeconfig names in exec printed no ExecCredential with a token in its status")]
     Unreadable,
+    /// The file is not there, or may not be read.
+    #[error("the tokenFile that the kubeconfig names cannot be read in Atoll's pod: is it mounted, and readable?")]
+    NoFile,
 }
 
 /// How long it may take: less than the request that waits for it.
 const PATIENCE: Duration = Duration::from_secs(timing::CALL_DEADLINE.as_secs() - 2);
 /// How long before its end a token is replaced.
 const EARLY: SignedDuration = SignedDuration::from_secs(60);
+/// How often a token's file is read again.
+const REREAD: SignedDuration = SignedDuration::from_secs(60);
 
 #[derive(Clone)]
 struct Token {
@@ -113,33 +140,33 @@ fn read(printed: &[u8]) -> Result<Token, NoToken> {
     Ok(Token { secret: printed.status.token.into(), until: until.map_err(|_| NoToken::Unreadable)? })
 }
 
-/// Puts the program's token into every request.
+/// Puts the token into every request.
 #[derive(Clone, Debug)]
-pub struct TokenLayer(pub Program);
+pub struct TokenLayer(pub Source);
 
 impl<S> Layer<S> for TokenLayer {
     type Service = WithToken<S>;
 
     fn layer(&self, inner: S) -> WithToken<S> {
-        WithToken { inner, program: Arc::new(self.0.clone()), held: Arc::default() }
+        WithToken { inner, source: Arc::new(self.0.clone()), held: Arc::default() }
     }
 }
 
-/// A service whose requests carry the program's token.
+/// A service whose requests carry the token.
 #[derive(Clone)]
 pub struct WithToken<S> {
     inner: S,
-    program: Arc<Program>,
+    source: Arc<Source>,
     /// The one in use. Whoever comes while it is being replaced waits: the program runs once.
     held: Arc<Mutex<Option<Token>>>,
 }
 
-async fn header(program: &Program, held: &Mutex<Option<Token>>, now: Timestamp) -> Result<HeaderValue, NoToken> {
+async fn header(source: &Source, held: &Mutex<Option<Token>>, now: Timestamp) -> Result<HeaderValue, NoToken> {
     let mut held = held.lock().await;
     let good = |token: &&Token| token.until.is_none_or(|until| until.duration_since(now) > EARLY);
     let token = match held.as_ref().filter(good) {
         Some(token) => token.clone(),
-        None => held.insert(program.token().await?).clone(),
+        None => held.insert(source.token(now).await?).clone(),
     };
     let bearer = format!("Bearer {}", token.secret.expose_secret().trim());
     let mut value = HeaderValue::try_from(bearer).map_err(|_| NoToken::Unreadable)?;
@@ -167,9 +194,9 @@ where
         // The one that is ready is used; the clone that stays is asked again.
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
-        let (program, held) = (self.program.clone(), self.held.clone());
+        let (source, held) = (self.source.clone(), self.held.clone());
         Box::pin(async move {
-            let value = header(&program, &held, Timestamp::now()).await?;
+            let value = header(&source, &held, Timestamp::now()).await?;
             request.headers_mut().insert(AUTHORIZATION, value);
             inner.call(request).await.map_err(Into::into)
         })
@@ -190,7 +217,7 @@ mod tests {
     }
 
     async fn value(program: &Program, held: &Mutex<Option<Token>>, now: &str) -> Result<String, NoToken> {
-        let header = header(program, held, now.parse().unwrap()).await?;
+        let header = header(&Source::Program(program.clone()), held, now.parse().unwrap()).await?;
         assert!(header.is_sensitive());
         Ok(header.to_str().unwrap().to_owned())
     }
