@@ -140,6 +140,7 @@ async fn lead(
     let registering = registrar::Settings {
         namespaces: settings.secrets,
         kubeconfigs: settings.kubeconfigs,
+        metrics: metrics.clone(),
         contexts: settings.contexts,
         in_use: Arc::new(move |worker: &WorkerName| used.shelf.may_have_member_in(worker)),
     };

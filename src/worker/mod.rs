@@ -18,6 +18,8 @@ pub mod credentials;
 pub mod dial;
 #[cfg(test)]
 mod dial_tests;
+mod endings;
+pub mod expiry;
 pub mod failpoint;
 pub mod fault;
 pub mod gate;

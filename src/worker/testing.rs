@@ -382,6 +382,10 @@ pub fn kubeconfig(hosts: &[&str], token: &str) -> String {
     text
 }
 
+pub fn credentials_of_token(token: &str) -> Credentials {
+    kubeconfig::credentials(&kubeconfig(&["one"], token), None, &Allowances::default()).expect("credentials")
+}
+
 pub fn credentials(host: &str) -> Credentials {
     kubeconfig::credentials(&kubeconfig(&[host], "token"), None, &Allowances::default()).expect("credentials")
 }

@@ -10,7 +10,6 @@ use futures::{Stream, future::join_all, stream::FuturesUnordered};
 use kube::{Api, Client, ResourceExt, api::ListParams};
 
 use super::{
-    expiry::{self, Expiry},
     permissions::{self, Answer, Whom},
 };
 use crate::{
@@ -21,6 +20,7 @@ use crate::{
         allowances::Allowances,
         connect::{Connect, KubeConnect},
         contact,
+        expiry::{self, Expiry},
         fault::{Fault, call},
         identity::{Claims, Verdict},
         pool::Master,

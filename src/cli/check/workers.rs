@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
+    expiry,
     finding::{Finding, Grade},
     permissions,
     visit::{Failure, Reached, Told, Visit},
@@ -36,7 +37,7 @@ pub fn findings(visit: &Visit, now: Timestamp) -> Vec<Finding> {
         Ok(reached) => reached_findings(reached),
         Err(failure) => vec![failed(failure)],
     };
-    found.extend(visit.expiry.iter().map(|expiry| expiry.finding(now)));
+    found.extend(visit.expiry.iter().map(|expiry| expiry::finding(expiry, now)));
     let well = found.iter().all(|finding| finding.grade != Grade::Amiss);
     match (&visit.registered.told, well) {
         (Told::Nothing, _) => found.push(
