@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -35,6 +36,7 @@ impl fmt::Debug for Metrics {
 struct Inner {
     registry: Registry,
     worker_up: Family<OfWorker, Gauge>,
+    credentials_expire: Family<OfWorker, Gauge>,
     requests: Family<Request, Counter>,
     seconds: Family<OfWorker, Histogram>,
     acts: Family<Act, Counter>,
@@ -115,6 +117,7 @@ impl Metrics {
         let mut inner = Inner {
             registry: Registry::with_prefix("atoll"),
             worker_up: Family::default(),
+            credentials_expire: Family::default(),
             requests: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             acts: Family::default(),
@@ -134,6 +137,15 @@ impl Metrics {
     /// Whether a worker answers.
     pub fn worker_up(&self, worker: &WorkerName, up: bool) {
         self.0.worker_up.get_or_create(&OfWorker::of(worker)).set(i64::from(up));
+    }
+
+    /// When a worker's credentials end, where they say so.
+    pub fn credentials_expire(&self, worker: &WorkerName, at: Option<Timestamp>) {
+        let of = OfWorker::of(worker);
+        match at {
+            Some(at) => drop(self.0.credentials_expire.get_or_create(&of).set(at.as_second())),
+            None => drop(self.0.credentials_expire.remove(&of)),
+        }
     }
 
     /// One request to a worker's API server.
@@ -166,6 +178,7 @@ impl Metrics {
     pub fn forget(&self, worker: &WorkerName) {
         let of = OfWorker::of(worker);
         self.0.worker_up.remove(&of);
+        self.0.credentials_expire.remove(&of);
         self.0.seconds.remove(&of);
         self.known(|known| {
             for gone in known.requests.extract_if(.., |labels| labels.worker == of.worker) {
@@ -242,6 +255,9 @@ impl Inner {
     fn register(&mut self) {
         let registry = &mut self.registry;
         registry.register("worker_up", "Whether the worker answers", self.worker_up.clone());
+        let help = "When the worker's credentials end, in seconds since 1970";
+        let family = self.credentials_expire.clone();
+        registry.register_with_unit("worker_credentials_expire_timestamp", help, Unit::Seconds, family);
         registry.register("worker_requests", "Requests to the worker's API server", self.requests.clone());
         let help = "Time of requests to the worker's API server";
         registry.register_with_unit("worker_request", help, Unit::Seconds, self.seconds.clone());
@@ -293,6 +309,7 @@ mod tests {
         let metrics = Metrics::new();
         let worker = WorkerName::from("k8s-1");
         metrics.worker_up(&worker, true);
+        metrics.credentials_expire(&worker, Some(Timestamp::UNIX_EPOCH + Duration::from_secs(1_800_000_000)));
         metrics.request(&worker, "get", "namespaces", Answer::Code(200), Duration::from_millis(20));
         metrics.request(&worker, "create", "pods", Answer::None, Duration::from_secs(10));
         metrics.act(&worker, Reason::PodMissing, "done");
@@ -301,6 +318,7 @@ mod tests {
         metrics.clone().leader(true);
         for line in [
             r#"atoll_worker_up{worker="k8s-1"} 1"#,
+            r#"atoll_worker_credentials_expire_timestamp_seconds{worker="k8s-1"} 1800000000"#,
             r#"atoll_worker_requests_total{worker="k8s-1",verb="get",resource="namespaces",code="200"} 1"#,
             r#"atoll_worker_requests_total{worker="k8s-1",verb="create",resource="pods",code="none"} 1"#,
             r#"atoll_worker_request_seconds_count{worker="k8s-1"} 2"#,
@@ -340,6 +358,7 @@ mod tests {
         for name in ["k8s-1", "k8s-2"] {
             let worker = WorkerName::from(name);
             metrics.worker_up(&worker, true);
+            metrics.credentials_expire(&worker, Some(Timestamp::UNIX_EPOCH));
             metrics.request(&worker, "get", "pods", Answer::Code(200), Duration::ZERO);
             metrics.act(&worker, Reason::PodMissing, "done");
         }

@@ -29,6 +29,7 @@ use crate::{
     plan::{database::DatabaseKind, name::WorkerName},
     server::Health,
     worker::{
+        allowances::Allowances,
         connect::Connect,
         contexts::Contexts,
         gate::Gate,
@@ -49,6 +50,8 @@ pub struct Settings {
     pub identity: Identity,
     /// Where kubeconfig Secrets may be.
     pub secrets: SecretNamespaces,
+    /// What kubeconfigs may do beyond the ordinary.
+    pub kubeconfigs: Allowances,
     /// The Secret of many contexts, if one is named.
     pub contexts: Option<Contexts>,
     /// What is added to every manifest.
@@ -136,6 +139,8 @@ async fn lead(
     let used = clusters.clone();
     let registering = registrar::Settings {
         namespaces: settings.secrets,
+        kubeconfigs: settings.kubeconfigs,
+        metrics: metrics.clone(),
         contexts: settings.contexts,
         in_use: Arc::new(move |worker: &WorkerName| used.shelf.may_have_member_in(worker)),
     };

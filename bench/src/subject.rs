@@ -67,7 +67,17 @@ impl Subject {
         match self {
             Self::Atoll(program) => {
                 let mut command = Command::new(program);
-                command.args(["run", "--listen", "127.0.0.1:0", "--log", "error", "--namespace", MASTER_NAMESPACE]);
+                command.args([
+                    "run",
+                    "--listen",
+                    "127.0.0.1:0",
+                    "--allow-addresses",
+                    "127.0.0.0/8",
+                    "--log",
+                    "error",
+                    "--namespace",
+                    MASTER_NAMESPACE,
+                ]);
                 command.arg("--kubeconfig").arg(folder.join("master"));
                 command
             }

@@ -1,4 +1,5 @@
-//! Debian's containerd, runc, CNI plugins, iptables and conntrack: unpacked into the cache, installed nowhere.
+//! Debian's containerd, runc, CNI plugins, iptables and conntrack, and strace for tests: unpacked into the cache,
+//! installed nowhere.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,10 @@ use crate::cache::{Dirs, fingerprint, publish};
 use crate::error::{Context, Result, make_dir};
 use crate::shell;
 
-const PACKAGES: &[&str] = &["containerd", "runc", "containernetworking-plugins", "iptables", "conntrack"];
+/// What nodes need.
+const NODES: &[&str] = &["containerd", "runc", "containernetworking-plugins", "iptables", "conntrack"];
+/// What shows which files a process opens, and which programs it runs.
+const STRACE: &[&str] = &["strace"];
 /// Raised when what is made of the packages changes.
 const LAYOUT: &str = "1";
 
@@ -16,15 +20,27 @@ const LAYOUT: &str = "1";
 #[derive(Clone, Debug)]
 pub struct Debs {
     root: PathBuf,
+    packages: &'static [&'static str],
 }
 
 impl Debs {
-    /// Where they are, or will be: by distribution, since libraries must fit to it.
+    /// Those that nodes need.
     #[must_use]
     pub fn new(dirs: &Dirs) -> Self {
+        Self::of(dirs, NODES)
+    }
+
+    /// strace.
+    #[must_use]
+    pub fn strace(dirs: &Dirs) -> Self {
+        Self::of(dirs, STRACE)
+    }
+
+    /// Where they are, or will be: by distribution, since libraries must fit to it.
+    fn of(dirs: &Dirs, packages: &'static [&'static str]) -> Self {
         let release = std::fs::read("/etc/os-release").unwrap_or_default();
-        let parts = PACKAGES.iter().map(|name| name.as_bytes()).chain([release.as_slice(), LAYOUT.as_bytes()]);
-        Self { root: dirs.cache.join("debs").join(fingerprint(parts)) }
+        let parts = packages.iter().map(|name| name.as_bytes()).chain([release.as_slice(), LAYOUT.as_bytes()]);
+        Self { root: dirs.cache.join("debs").join(fingerprint(parts)), packages }
     }
 
     /// Whether they are in the cache.
@@ -38,26 +54,36 @@ impl Debs {
         if self.present() {
             return Ok(());
         }
-        eprintln!("unpacking Debian packages into the cache (nothing is installed): {}", PACKAGES.join(" "));
+        eprintln!("unpacking Debian packages into the cache (nothing is installed): {}", self.packages.join(" "));
         if let Some(parent) = self.root.parent() {
             make_dir(parent)?;
         }
         publish(&self.root, |dir| {
             let archives = dir.join("archives");
             make_dir(&archives)?;
-            if download(&archives).is_err() {
+            if self.download(&archives).is_err() {
                 eprintln!("the package lists are missing or old: apt-get update");
                 shell::run(Command::new("apt-get").args(["-qq", "update"]))?;
-                download(&archives)?;
+                self.download(&archives)?;
             }
             let entries = std::fs::read_dir(&archives).or_cannot(|| format!("read {}", archives.display()))?;
             for entry in entries {
                 let entry = entry.or_cannot(|| format!("read {}", archives.display()))?;
                 shell::run(Command::new("dpkg").arg("-x").arg(entry.path()).arg(dir))?;
             }
-            link_iptables(dir)?;
+            if self.packages.contains(&"iptables") {
+                link_iptables(dir)?;
+            }
             std::fs::remove_dir_all(&archives).or_cannot(|| format!("remove {}", archives.display()))
         })
+    }
+
+    fn download(&self, into: &Path) -> Result<()> {
+        let mut wanted: Vec<String> = self.packages.iter().map(|&name| name.to_owned()).collect();
+        let ask = &["depends", "--recurse", "--important"];
+        let tree = shell::run(Command::new("apt-cache").args(ask).args(self.packages))?;
+        wanted.extend(libraries(&tree));
+        shell::run(Command::new("apt-get").current_dir(into).args(["-qq", "download"]).args(&wanted)).map(drop)
     }
 
     /// A program of theirs.
@@ -101,13 +127,6 @@ fn multiarch_directories(root: &Path) -> Vec<PathBuf> {
         .flat_map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())))
         .filter(|path| path.is_dir() && path.to_string_lossy().ends_with("-linux-gnu"))
         .collect()
-}
-
-fn download(into: &Path) -> Result<()> {
-    let mut wanted: Vec<String> = PACKAGES.iter().map(|&name| name.to_owned()).collect();
-    let tree = shell::run(Command::new("apt-cache").args(["depends", "--recurse", "--important"]).args(PACKAGES))?;
-    wanted.extend(libraries(&tree));
-    shell::run(Command::new("apt-get").current_dir(into).args(["-qq", "download"]).args(&wanted)).map(drop)
 }
 
 /// The libraries in a dependency tree, but those that every system has and must agree on.

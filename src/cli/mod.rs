@@ -4,6 +4,7 @@ mod ask;
 mod check;
 mod crds;
 mod dialects;
+mod kubeconfigs;
 mod logs;
 mod master;
 mod plan;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc};
 
 use clap::builder::TypedValueParser;
 
-use super::{dialects::DialectName, logs, master};
+use super::{dialects::DialectName, kubeconfigs, logs, master};
 use crate::{
     admin::{Ask, Carrier},
     controller::lease,
@@ -15,7 +15,8 @@ use crate::{
     plan::name::Namespace,
     server,
     worker::{
-        connect::KubeConnect, contexts::Contexts, failpoint::Failpoint, pool::Master, registration::SecretNamespaces,
+        allowances::Allowances, connect::KubeConnect, contexts::Contexts, failpoint::Failpoint, pool::Master,
+        registration::SecretNamespaces,
     },
 };
 
@@ -33,6 +34,8 @@ pub struct Args {
     /// Namespaces, besides Atoll's own, whose Secrets a K8sCluster may name.
     #[arg(long, value_name = "NAMESPACE,…", value_delimiter = ',')]
     secret_namespaces: Vec<String>,
+    #[command(flatten)]
+    kubeconfigs: kubeconfigs::Args,
     /// A registry that stands in for another, for the images that Atoll chooses. May be repeated.
     #[arg(long, value_name = "FROM=TO", value_parser = clap::builder::StringValueParser::new().try_map(|text| text.parse::<Mirror>()))]
     registry_mirror: Vec<Mirror>,
@@ -65,6 +68,7 @@ pub struct Args {
 /// Runs until it is told to stop, or loses its lease.
 pub async fn run(args: Args) -> Result<ExitCode, String> {
     logs::start(&args.log, args.log_format)?;
+    let allowances = args.kubeconfigs.allowances()?;
     let failpoint = args.crash_after_write.map(Failpoint::after).unwrap_or_default();
     let master = args.master.connect(&failpoint).await?;
     let metrics = Metrics::new();
@@ -72,10 +76,11 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
     let serving = server::serve(args.listen, metrics.clone(), health.clone()).await?;
     tracing::info!(master = %master.uid, namespace = %master.namespace, listen = %args.listen, "started");
 
-    let settings = settings(&args, &master);
+    let settings = settings(&args, &master, allowances);
+    let addresses = args.kubeconfigs.addresses();
     let job_image = args.job_image;
     let surroundings = Surroundings {
-        connect: Arc::new(KubeConnect { failpoint, metrics: metrics.clone() }),
+        connect: Arc::new(KubeConnect { failpoint, metrics: metrics.clone(), addresses }),
         ask: Box::new(move |clients| Arc::new(Carrier::new(clients, job_image)) as Arc<dyn Ask>),
         metrics,
         health,
@@ -90,7 +95,7 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
     }
 }
 
-fn settings(args: &Args, master: &Master) -> Settings {
+fn settings(args: &Args, master: &Master, kubeconfigs: Allowances) -> Settings {
     let secret = args.multi_cluster_kubeconfig.as_deref();
     Settings {
         installation: args.installation.clone(),
@@ -100,6 +105,7 @@ fn settings(args: &Args, master: &Master) -> Settings {
             own: master.namespace.clone(),
             listed: args.secret_namespaces.iter().map(|name| Namespace::from(name.as_str())).collect::<BTreeSet<_>>(),
         },
+        kubeconfigs,
         contexts: secret
             .map(|secret| Contexts::new(secret, args.multi_cluster_contexts.iter().cloned(), &master.namespace)),
         manifests: dialect::Settings { mirrors: args.registry_mirror.clone() },

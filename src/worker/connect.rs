@@ -3,19 +3,20 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
 use http::{HeaderName, HeaderValue, header::USER_AGENT};
-use hyper_util::client::legacy::connect::HttpConnector;
-use kube::{Client, Config, client::ConfigExt as _, config::AuthInfo};
+use kube::{Client, Config, client::ConfigExt as _};
 use rustls::pki_types::ServerName;
-use secrecy::ExposeSecret as _;
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use tower::ServiceBuilder;
 
 use super::{
+    addresses::Addresses,
+    credentials::{Credentials, Trust},
+    dial::Dial,
     failpoint::Failpoint,
-    kubeconfig::Credentials,
     limits::Limits,
     measured::Measured,
+    program::TokenLayer,
     stack, timing,
     wire::{Spoken, Way, Wire},
 };
@@ -53,6 +54,18 @@ pub enum ConnectError {
     /// The name that the certificate shall have is no DNS name.
     #[error("the tls-server-name is neither a DNS name nor an address")]
     ServerName,
+    /// A file that the kubeconfig names is of no use.
+    #[error(
+        "a file that the kubeconfig names (certificate-authority, client-certificate or client-key) cannot be read \
+         in Atoll's pod, or does not hold what it should: check what is mounted there, and who may read it"
+    )]
+    Files,
+    /// The machine has no trust roots, or unusable ones.
+    #[error(
+        "the kubeconfig names no certificate authority, and Atoll's own machine or image has none to go by: give the \
+         server's certificate-authority-data"
+    )]
+    NoSystemRoots,
 }
 
 /// Real connections.
@@ -62,6 +75,8 @@ pub struct KubeConnect {
     pub failpoint: Failpoint,
     /// Where requests are counted.
     pub metrics: Metrics,
+    /// What may be dialled.
+    pub addresses: Arc<Addresses>,
 }
 
 impl Connect for KubeConnect {
@@ -72,56 +87,34 @@ impl Connect for KubeConnect {
         limits: &Arc<Limits>,
     ) -> Result<Connection, ConnectError> {
         let measured = Measured { worker: worker.clone(), metrics: self.metrics.clone() };
-        connection(&config(credentials), measured, self.failpoint.clone(), limits)
-    }
-}
-
-/// What opens sockets.
-pub type Sockets = HttpConnector;
-
-/// Sockets that forget in time.
-///
-/// What a socket holds when its request is given up, or its process is killed, the kernel still delivers when the way
-/// is free again: minutes later, a create could bring back what has been deleted since. `TCP_USER_TIMEOUT` bounds that,
-/// below the time that a deletion waits before it looks.
-fn sockets() -> Sockets {
-    let mut sockets = HttpConnector::new();
-    sockets.enforce_http(false);
-    sockets.set_nodelay(true);
-    sockets.set_connect_timeout(Some(timing::CONNECT_DEADLINE));
-    sockets.set_tcp_user_timeout(Some(timing::UNACKNOWLEDGED));
-    sockets
-}
-
-/// kube's own stack without what Atoll does itself (retries, traces), over one connection.
-fn connection(
-    config: &Config,
-    measured: Measured,
-    failpoint: Failpoint,
-    limits: &Arc<Limits>,
-) -> Result<Connection, ConnectError> {
-    // kube's errors here can quote PEM text: which of the two it was is not worth that.
-    let unusable = |_: kube::Error| ConnectError::Certificates;
-    let server_name = config.tls_server_name.clone().map(ServerName::try_from).transpose();
-    let wire = Wire::new(
-        Way {
+        // kube's errors here can quote PEM text: which of the two it was is not worth that.
+        let unusable = |_: kube::Error| match credentials.trust() {
+            _ if credentials.name_files() => ConnectError::Files,
+            Trust::System => ConnectError::NoSystemRoots,
+            _ => ConnectError::Certificates,
+        };
+        let config = config(credentials)?;
+        let server_name = config.tls_server_name.clone().map(ServerName::try_from).transpose();
+        let way = Way {
             server: config.cluster_url.clone(),
-            sockets: sockets(),
+            sockets: Dial::new(self.addresses.clone(), credentials.proxy().cloned()),
             tls: config.rustls_client_config().map_err(unusable)?,
             server_name: server_name.map_err(|_| ConnectError::ServerName)?,
-        },
-        limits.clone(),
-    );
-    let spoken = wire.spoken();
-    let service = ServiceBuilder::new()
-        .layer(measured)
-        .layer(failpoint)
-        .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer().map_err(unusable)?)
-        .layer(config.extra_headers_layer().map_err(unusable)?)
-        .service(wire);
-    let client = stack::client(service, limits.clone(), &config.default_namespace);
-    Ok(Connection { client, spoken })
+        };
+        let wire = Wire::new(way, limits.clone());
+        let spoken = wire.spoken();
+        // kube's own stack without what Atoll does itself (retries, traces), over one connection.
+        let service = ServiceBuilder::new()
+            .layer(measured)
+            .layer(self.failpoint.clone())
+            .layer(config.base_uri_layer())
+            .option_layer(config.auth_layer().map_err(unusable)?)
+            .option_layer(credentials.token_source().map(TokenLayer))
+            .layer(config.extra_headers_layer().map_err(unusable)?)
+            .service(wire);
+        let client = stack::client(service, limits.clone(), &config.default_namespace);
+        Ok(Connection { client, spoken })
+    }
 }
 
 /// How Atoll names itself to API servers; their audit logs show it.
@@ -131,9 +124,16 @@ pub fn agent() -> (HeaderName, HeaderValue) {
 
 /// Built afresh, field by field, so that nothing is taken from the environment (proxies), from files, or from a field
 /// that a later kube adds.
-fn config(credentials: &Credentials) -> Config {
+fn config(credentials: &Credentials) -> Result<Config, ConnectError> {
     let mut config = Config::new(credentials.server().clone());
-    config.root_cert = Some(credentials.authorities().to_vec());
+    config.root_cert = match credentials.trust() {
+        Trust::Authorities(authorities) => Some(authorities.clone()),
+        Trust::File(path) => Some(authorities(path).ok_or(ConnectError::Files)?),
+        // kube takes those of the machine if it is given none.
+        Trust::System => None,
+        Trust::Anybody | Trust::Unneeded => Some(Vec::new()),
+    };
+    config.accept_invalid_certs = *credentials.trust() == Trust::Anybody;
     config.tls_server_name = credentials.tls_server_name().map(str::to_owned);
     config.connect_timeout = Some(timing::CONNECT_DEADLINE);
     // Watches are long silences: their own clock (`timing::WATCH_GRACE`) and every other call's deadline do this work.
@@ -141,12 +141,11 @@ fn config(credentials: &Credentials) -> Config {
     // kube would obey a worker's Retry-After without bound, and repeat a POST.
     config.default_retry = false;
     config.headers = vec![agent()];
-    let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
-    config.auth_info = AuthInfo {
-        token: credentials.token().cloned(),
-        client_certificate_data: credentials.certificate().map(|certificate| encode(&certificate.chain)),
-        client_key_data: credentials.certificate().map(|certificate| encode(certificate.key.expose_secret()).into()),
-        ..AuthInfo::default()
-    };
-    config
+    config.auth_info = credentials.auth_info();
+    Ok(config)
+}
+
+fn authorities(path: &str) -> Option<Vec<Vec<u8>>> {
+    let all = CertificateDer::pem_file_iter(path).ok()?;
+    all.map(|certificate| certificate.map(|der| der.to_vec()).ok()).collect::<Option<Vec<_>>>()
 }

@@ -5,7 +5,7 @@ use std::{error::Error, time::Duration};
 
 use kube::core::Status;
 
-use super::{bounded::TooLarge, limits::Refusal, timing};
+use super::{addresses::Refused, bounded::TooLarge, limits::Refusal, timing};
 
 /// Why one request to an API server brought no usable answer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -16,6 +16,9 @@ pub enum Fault {
     /// The connection failed, or broke.
     #[error("cannot be reached: {0}")]
     Unreachable(String),
+    /// It leads to an address that is not dialled.
+    #[error("nothing was sent: {0}")]
+    AddressRefused(Refused),
     /// 401.
     #[error("the API server does not accept the credentials ({0}); renew them in the kubeconfig")]
     Unauthorized(String),
@@ -40,6 +43,7 @@ impl Fault {
         match self {
             Self::Timeout(_) => "Timeout",
             Self::Unreachable(_) => "Unreachable",
+            Self::AddressRefused(_) => "AddressRefused",
             Self::Unauthorized(_) => "Unauthorized",
             Self::Api(status) if status.is_forbidden() => "Forbidden",
             Self::Api(_) => "Refused",
@@ -91,6 +95,8 @@ impl From<kube::Error> for Fault {
                     Self::Held(*refusal)
                 } else if let Some(large) = cause::<TooLarge>(&other) {
                     Self::TooLarge(*large)
+                } else if let Some(refused) = cause::<Refused>(&other) {
+                    Self::AddressRefused(*refused)
                 } else {
                     // What hyper calls a deadline is the time that a connection may take to be made.
                     Self::Unreachable(root_cause(&other).replace("deadline has elapsed", "no connection in time"))

@@ -4,7 +4,9 @@ use base64::Engine as _;
 use secrecy::ExposeSecret as _;
 
 use super::{
-    kubeconfig::{KubeconfigError, contexts, credentials},
+    allowances::{Allowance, Allowances, Tenancy},
+    kubeconfig::{self, Credentials, KubeconfigError, Trust, contexts},
+    program::Source,
     testing::{CA, kubeconfig},
 };
 
@@ -18,6 +20,15 @@ fn one(cluster: &str, user: &str) -> String {
     )
 }
 
+fn credentials(text: &str, context: Option<&str>) -> Result<Credentials, KubeconfigError> {
+    kubeconfig::credentials(text, context, &Allowances::default())
+}
+
+fn allowing(text: &str, allowances: &[Allowance]) -> Result<Credentials, KubeconfigError> {
+    let allowances = Allowances::new(allowances.iter().copied(), Tenancy::Single).unwrap();
+    kubeconfig::credentials(text, None, &allowances)
+}
+
 fn good() -> String {
     format!("server: 'https://h:6443', certificate-authority-data: {CA}")
 }
@@ -26,9 +37,9 @@ fn good() -> String {
 fn a_token_and_a_ca_are_enough() {
     let read = credentials(&one(&good(), "token: t0ken"), None).unwrap();
     assert_eq!(read.server().to_string(), "https://h:6443/");
-    assert_eq!(read.authorities().len(), 1);
+    assert!(matches!(read.trust(), Trust::Authorities(all) if all.len() == 1));
     assert_eq!(read.token().unwrap().expose_secret(), "t0ken");
-    assert!(read.certificate().is_none());
+    assert!(read.chain().is_none() && read.proxy().is_none() && read.token_source().is_none() && !read.name_files());
     assert_eq!(read.context(), CANARY);
 }
 
@@ -129,4 +140,136 @@ fn only_a_change_that_matters_to_the_connection_makes_credentials_differ() {
 fn credentials_cannot_be_printed() {
     let read = credentials(&one(&good(), &format!("token: {CANARY}")), None).unwrap();
     assert_eq!(format!("{read:?}"), "Credentials(…)");
+}
+
+/// A kubeconfig that needs this one allowance, and what it gives where it is allowed.
+type Allowed = (String, Allowance, fn(&Credentials) -> bool);
+
+fn each_allowed() -> Vec<Allowed> {
+    let good = good();
+    let with = |field: &str| one(&format!("{good}, {field}"), "token: t");
+    let user = |user: &str| one(&good, user);
+    vec![
+        (with("proxy-url: 'http://u%40x:p@proxy:3128'"), Allowance::ProxyUrl, |read| {
+            let proxy = read.proxy().unwrap();
+            proxy.address.to_string() == "http://proxy:3128/"
+                && proxy.login.as_ref().unwrap().expose_secret() == "u@x:p"
+        }),
+        (with("insecure-skip-tls-verify: true"), Allowance::InsecureSkipTlsVerify, |read| {
+            *read.trust() == Trust::Anybody
+        }),
+        (
+            user("token: t, as: x, as-uid: '7', as-groups: [g], as-user-extra: {k: [v]}"),
+            Allowance::Impersonation,
+            |read| {
+                let auth = read.auth_info();
+                (auth.impersonate.as_deref(), auth.impersonate_uid.as_deref()) == (Some("x"), Some("7"))
+                    && auth.impersonate_groups == Some(vec!["g".to_owned()])
+                    && auth.impersonate_user_extra == Some([("k".to_owned(), vec!["v".to_owned()])].into())
+            },
+        ),
+        (user("username: u, password: p"), Allowance::BasicAuth, |read| {
+            let auth = read.auth_info();
+            auth.username.as_deref() == Some("u") && auth.password.unwrap().expose_secret() == "p"
+        }),
+        (one("server: 'http://h:8080'", "token: t"), Allowance::PlainHttp, |read| *read.trust() == Trust::Unneeded),
+        (one("server: 'https://h'", "token: t"), Allowance::SystemRoots, |read| *read.trust() == Trust::System),
+        (
+            user(
+                "exec: {apiVersion: client.authentication.k8s.io/v1, command: /bin/p, args: [a], env: [{name: n, value: v}]}",
+            ),
+            Allowance::Exec,
+            |read| matches!(read.token_source(), Some(Source::Program(_))) && read.auth_info().exec.is_none(),
+        ),
+        (
+            user("tokenFile: /t"),
+            Allowance::Files,
+            |read| matches!(read.token_source(), Some(Source::File(path)) if path == "/t"),
+        ),
+        (user("client-certificate: /c, client-key: /k"), Allowance::Files, |read| {
+            let auth = read.auth_info();
+            (auth.client_certificate.as_deref(), auth.client_key.as_deref()) == (Some("/c"), Some("/k"))
+        }),
+        (one("server: 'https://h', certificate-authority: /ca", "token: t"), Allowance::Files, |read| {
+            *read.trust() == Trust::File("/ca".to_owned())
+        }),
+    ]
+}
+
+#[test]
+fn each_thing_is_refused_with_the_flag_that_allows_it_and_allowed_by_that_flag_alone() {
+    use clap::ValueEnum as _;
+    for (text, allowance, given) in each_allowed() {
+        let others: Vec<_> = Allowance::value_variants().iter().copied().filter(|other| *other != allowance).collect();
+        for allowances in [&[][..], &others] {
+            let told = allowing(&text, allowances).expect_err(&text).to_string();
+            assert!(told.contains(&format!("allow it with --kubeconfig-allow={allowance}")), "{told}");
+        }
+        let read = allowing(&text, &[allowance]).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert!(given(&read), "{text}");
+    }
+}
+
+#[test]
+fn what_is_allowed_makes_credentials_differ() {
+    let mut all: Vec<_> =
+        each_allowed().iter().map(|(text, allowance, _)| allowing(text, &[*allowance]).unwrap()).collect();
+    all.push(credentials(&one(&good(), "token: t"), None).unwrap());
+    let exec = |command: &str| one(&good(), &format!("exec: {{command: {command}}}"));
+    all.extend([
+        allowing(&exec("/a"), &[Allowance::Exec]).unwrap(),
+        allowing(&exec("/b"), &[Allowance::Exec]).unwrap(),
+    ]);
+    for (at, one) in all.iter().enumerate() {
+        for other in &all[at + 1..] {
+            assert_ne!(one, other);
+        }
+    }
+}
+
+#[test]
+fn what_is_allowed_must_still_make_sense_and_is_never_quoted() {
+    let every = [
+        Allowance::ProxyUrl,
+        Allowance::Impersonation,
+        Allowance::BasicAuth,
+        Allowance::PlainHttp,
+        Allowance::Exec,
+        Allowance::Files,
+    ];
+    let good = good();
+    let with = |field: &str| one(&format!("{good}, {field}"), "token: t");
+    let user = |user: &str| one(&good, user);
+    for (text, named) in [
+        (with(&format!("proxy-url: 'https://{CANARY}:1'")), "proxy-url"),
+        (with(&format!("proxy-url: 'socks5://{CANARY}:1'")), "proxy-url"),
+        (with(&format!("proxy-url: 'http://{CANARY}'")), "without a port"),
+        (with(&format!("proxy-url: 'http://{CANARY}:%zz@h:1'")), "proxy-url"),
+        (with(&format!("proxy-url: '{CANARY}'")), "proxy-url"),
+        (user(&format!("username: {CANARY}")), "a password beside the username"),
+        (user(&format!("password: {CANARY}")), "a username beside the password"),
+        (user(&format!("username: 'a:{CANARY}', password: p")), "colon"),
+        (user(&format!("token: t, as-groups: [{CANARY}]")), "`as`"),
+        (user(&format!("token: t, as: \"{CANARY}\\nX: y\"")), "impersonation"),
+        (user(&format!("token: t, as: x, as-groups: [\"{CANARY}\\r\\nX: y\"]")), "impersonation"),
+        (user(&format!("token: \"{CANARY}\\nX: y\"")), "token"),
+        (user(&format!("token: '{CANARY}é'")), "token"),
+        (user(&format!("tokenFile: {CANARY}")), "not an absolute path"),
+        (user(&format!("tokenFile: ../{CANARY}")), "not an absolute path"),
+        (user(&format!("tokenFile: \"/{CANARY}\\0\"")), "not an absolute path"),
+        (user(&format!("client-certificate: /{CANARY}")), "client-key-data"),
+        (user(&format!("client-key: /{CANARY}")), "client-certificate-data"),
+        (user(&format!("exec: {{args: [{CANARY}]}}")), "exec"),
+        (user(&format!("exec: {{command: {CANARY}, interactiveMode: Always}}")), "exec"),
+        (user(&format!("exec: {{command: {CANARY}, provideClusterInfo: true}}")), "exec"),
+        (user(&format!("exec: {{command: x, env: [{{name: {CANARY}}}]}}")), "exec"),
+        (user(&format!("exec: {{command: x, env: [{{name: 'a={CANARY}', value: v}}]}}")), "exec"),
+        (user(&format!("token: t, auth-provider: {{name: gcp, config: {{cmd-path: {CANARY}}}}}")), "auth-provider"),
+        (one(&format!("server: 'http://{CANARY}@h'"), "token: t"), "user name"),
+    ] {
+        let error = allowing(&text, &every).expect_err(&text);
+        let told = format!("{error} {error:?}");
+        assert!(told.contains(named), "{named} is not named by: {told}");
+        assert!(!told.contains(CANARY), "{told}");
+    }
 }

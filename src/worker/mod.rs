@@ -6,6 +6,8 @@
 
 pub mod access;
 pub mod act;
+pub mod addresses;
+pub mod allowances;
 pub mod bounded;
 #[cfg(test)]
 mod breaker_tests;
@@ -15,10 +17,18 @@ mod cache_tests;
 pub mod connect;
 pub mod contact;
 pub mod contexts;
+pub mod credentials;
+pub mod dial;
+#[cfg(test)]
+mod dial_tests;
+mod endings;
+pub mod expiry;
 pub mod failpoint;
 pub mod fault;
 pub mod gate;
 pub mod health;
+#[cfg(test)]
+mod hostile_tests;
 pub mod identity;
 #[cfg(test)]
 mod identity_tests;
@@ -35,6 +45,7 @@ pub mod outcome;
 pub mod pool;
 #[cfg(test)]
 mod pool_tests;
+pub mod program;
 pub mod projection;
 #[cfg(test)]
 mod projection_tests;

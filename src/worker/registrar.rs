@@ -10,23 +10,33 @@ use std::{
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
-    Api, ResourceExt as _,
+    Api, Resource as _, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    runtime::events::{Event as KubeEvent, EventType, Recorder, Reporter},
 };
-use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
+use tokio::{
+    sync::mpsc,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 use super::{
+    allowances::Allowances,
     contexts::{self, Contexts, Step, Steps, steps},
+    endings::Endings,
+    expiry,
     fault::{Fault, call},
     gate::Gate,
     news::{Clusters, Event, OneSecret},
     pool::{Notice, Pool},
     registration::{Access, SecretName, SecretNamespaces, SecretState, registration, secret_of},
+    timing,
     watch::{Scope, follow},
 };
 use crate::{
-    dialect::k8scluster::{crd::K8sCluster, status::status},
-    plan::name::WorkerName,
+    dialect::k8scluster::{self, crd::K8sCluster, status::status},
+    metrics::Metrics,
+    plan::{labels::MANAGER, name::WorkerName, report},
 };
 
 /// How long a watch in the master lasts.
@@ -43,8 +53,12 @@ pub type InUse = Arc<dyn Fn(&WorkerName) -> bool + Send + Sync>;
 pub struct Settings {
     /// Where kubeconfig Secrets may be.
     pub namespaces: SecretNamespaces,
+    /// What kubeconfigs may do beyond the ordinary.
+    pub kubeconfigs: Allowances,
     /// The Secret of many contexts, if one is named.
     pub contexts: Option<Contexts>,
+    /// Where the end of credentials is told.
+    pub metrics: Metrics,
     /// Whether a worker is in use: then its `K8sCluster` is not removed with its context.
     pub in_use: InUse,
 }
@@ -55,6 +69,8 @@ struct Registrar {
     gate: Arc<dyn Gate>,
     settings: Settings,
     clusters: BTreeMap<WorkerName, K8sCluster>,
+    endings: Endings,
+    recorder: Recorder,
     listed: bool,
     secrets: BTreeMap<SecretName, Watched>,
     events: mpsc::UnboundedSender<Event>,
@@ -79,6 +95,8 @@ impl Drop for Watched {
 /// Runs until dropped.
 pub async fn run(pool: Pool, gate: Arc<dyn Gate>, settings: Settings, mut notices: mpsc::UnboundedReceiver<Notice>) {
     let (events, mut incoming) = mpsc::unbounded_channel();
+    let reporter = Reporter { controller: MANAGER.to_owned(), instance: None };
+    let recorder = Recorder::new(pool.master().client.clone(), reporter);
     let api: Api<K8sCluster> = Api::all(pool.master().client.clone());
     let scope = Scope { seconds: MASTER_WATCH_SECONDS, ..Scope::default() };
     let clusters = follow("k8sclusters", api, scope, Clusters(events.clone()));
@@ -87,6 +105,8 @@ pub async fn run(pool: Pool, gate: Arc<dyn Gate>, settings: Settings, mut notice
         gate,
         settings,
         clusters: BTreeMap::new(),
+        endings: Endings::default(),
+        recorder,
         listed: false,
         secrets: BTreeMap::new(),
         events,
@@ -107,7 +127,10 @@ pub async fn run(pool: Pool, gate: Arc<dyn Gate>, settings: Settings, mut notice
                 },
                 () = wait(pause) => {}
             }
-            pause = registrar.write().await;
+            registrar.look_at_the_clock();
+            let left = registrar.write().await;
+            let ending = registrar.endings.next(Timestamp::now());
+            pause = left.into_iter().chain(ending).min();
         }
     };
     tokio::select! {
@@ -179,6 +202,7 @@ impl Registrar {
 
     fn forget(&mut self, name: &WorkerName) {
         self.clusters.remove(name);
+        self.endings.forget(name);
         self.dirty.remove(name);
         self.pool.forget(name);
     }
@@ -198,12 +222,23 @@ impl Registrar {
         let unread = SecretState::Unread;
         let namespaces = &self.settings.namespaces;
         let secret = secret_of(cluster, namespaces).and_then(|secret| self.secrets.get(&secret));
-        let registration = registration(cluster, namespaces, secret.map_or(&unread, |watched| &watched.state));
+        let secret = secret.map_or(&unread, |watched| &watched.state);
+        let registration = registration(cluster, namespaces, secret, &self.settings.kubeconfigs);
+        if let Access::Credentials(credentials) = &registration.access {
+            let expiry = expiry::first(credentials);
+            self.settings.metrics.credentials_expire(name, expiry.map(|expiry| expiry.at()));
+            self.endings.know(name, expiry, Timestamp::now());
+        }
         // One that is known already is better served by what it has than by nothing.
         if registration.access != Access::Pending || self.pool.health(name).is_none() {
             self.pool.apply(registration);
         }
         self.dirty.insert(name.clone());
+    }
+
+    /// Credentials come nearer to their end while nothing else happens.
+    fn look_at_the_clock(&mut self) {
+        self.dirty.extend(self.endings.turned(Timestamp::now()));
     }
 
     /// Watches exactly the Secrets that are named and may be read, each by name.
@@ -247,8 +282,12 @@ impl Registrar {
         let (Some(cluster), Some(health)) = (self.clusters.get(name), self.pool.health(name)) else { return Ok(()) };
         let standing = cluster.status.clone().unwrap_or_default();
         let generation = cluster.metadata.generation.unwrap_or_default();
+        let now = Timestamp::now();
         let unreadable = self.pool.incomplete(name);
-        let wanted = status(&standing, &health, unreadable.as_deref(), generation, Timestamp::now());
+        let mut wanted = status(&standing, &health, unreadable.as_deref(), generation, now);
+        if let Some(ending) = self.endings.of(name, now) {
+            k8scluster::expiry::tell(&mut wanted, &standing, ending.as_ref(), generation, now);
+        }
         if wanted == standing {
             return Ok(());
         }
@@ -260,6 +299,9 @@ impl Registrar {
         let patch = serde_json::json!({ "metadata": { "uid": cluster.metadata.uid }, "status": wanted });
         match call(api.patch_status(name.as_str(), &PatchParams::default(), &Patch::Merge(patch))).await {
             Ok(written) => {
+                if let Some(event) = k8scluster::expiry::event(&standing, &wanted) {
+                    self.publish(&written, event).await;
+                }
                 self.clusters.insert(name.clone(), written);
                 self.register(name);
                 self.dirty.remove(name);
@@ -271,6 +313,25 @@ impl Registrar {
                 tracing::warn!(worker = %name, "the status of K8sCluster {name} cannot be written: {fault}");
                 Err(())
             }
+        }
+    }
+
+    /// One that cannot be published is only logged: a condition tells the same.
+    async fn publish(&self, cluster: &K8sCluster, event: report::Event) {
+        if self.gate.check().is_err() {
+            return;
+        }
+        let published = KubeEvent {
+            type_: EventType::Warning,
+            reason: event.reason.to_owned(),
+            note: Some(event.message),
+            action: "Register".to_owned(),
+            secondary: None,
+        };
+        let reference = cluster.object_ref(&());
+        let publishing = self.recorder.publish(&published, &reference);
+        if timeout(timing::CALL_DEADLINE, publishing).await.map_or(true, |done| done.is_err()) {
+            tracing::debug!(reason = event.reason, "an event could not be published");
         }
     }
 

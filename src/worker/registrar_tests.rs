@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
 
 use super::{
+    allowances::Allowances,
     contexts::Contexts,
     gate::Open,
     pool::{Master, Pool},
@@ -14,7 +15,10 @@ use super::{
     registration::SecretNamespaces,
     testing::{Cluster, Clusters, kubeconfig},
 };
-use crate::plan::name::{Namespace, Uid, WorkerName};
+use crate::{
+    metrics::Metrics,
+    plan::name::{Namespace, Uid, WorkerName},
+};
 
 struct World {
     master: Cluster,
@@ -39,6 +43,8 @@ impl World {
         let pool = Pool::new(Arc::new(clusters.clone()), known, Arc::new(Open), wake, notice);
         let settings = Settings {
             namespaces: SecretNamespaces { own: namespace, listed: [].into() },
+            kubeconfigs: Allowances::default(),
+            metrics: Metrics::new(),
             contexts,
             in_use: Arc::new(|name| used.contains(&name.as_str())),
         };
@@ -141,4 +147,40 @@ async fn a_secret_that_appears_later_heals_its_registration() {
     world.secret(&kubeconfig(&["one"], "t"));
     sleep(Duration::from_secs(3)).await;
     assert_eq!(world.told("k8s-1").as_deref(), Some("True Connected"));
+}
+
+/// A token that lives from `iat` for an hour.
+fn hour(iat: i64) -> String {
+    let claims = format!(r#"{{"iat":{iat},"exp":{}}}"#, iat + 3600);
+    format!("e30.{}.sig", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(claims))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_credentials_is_told_with_an_event_and_taken_back_when_they_are_renewed() {
+    let world = World::new(None, &[]);
+    world.worker("one");
+    world.register("k8s-1", &json!({ "name": "one", "kubeConfigSecretRef": { "name": "clusters" } }));
+    // Only tokio's clock is the test's: these ends are already near, or past, by the machine's.
+    let now = jiff::Timestamp::now().as_second();
+    let told = || {
+        let cluster = world.master.get("k8sclusters", "", "k8s-1").unwrap();
+        let conditions = cluster["status"]["conditions"].as_array().unwrap().clone();
+        let kinds: Vec<_> = conditions.iter().map(|c| c["type"].as_str().unwrap().to_owned()).collect();
+        let events = world.master.requests().iter().filter(|request| *request == "POST events").count();
+        (kinds, cluster["status"]["credentialsExpire"].as_str().map(str::to_owned), events)
+    };
+    let date = |seconds: i64| Some(jiff::Timestamp::from_second(seconds).unwrap().to_string());
+    for (token, kinds, expires, events) in [
+        (hour(now), &["Ready"][..], date(now + 3600), 0),
+        (hour(now - 3400), &["Ready", "CredentialsExpiring"], date(now + 200), 1),
+        (hour(now - 3600), &["Ready", "CredentialsExpired"], date(now), 1),
+        (hour(now), &["Ready"], date(now + 3600), 0),
+        ("opaque".to_owned(), &["Ready"], None, 0),
+    ] {
+        world.secret(&kubeconfig(&["one"], &token));
+        sleep(Duration::from_secs(3)).await;
+        assert_eq!(told(), (kinds.iter().map(|kind| (*kind).to_owned()).collect(), expires, events), "{token}");
+        sleep(Duration::from_mins(4)).await;
+        assert_eq!(world.master.requests(), Vec::<String>::new(), "nothing is written at rest");
+    }
 }

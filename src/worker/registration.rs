@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::ByteString;
 use kube::ResourceExt as _;
 
-use super::kubeconfig::{self, Credentials, KubeconfigError};
+use super::{
+    allowances::Allowances,
+    kubeconfig::{self, Credentials, KubeconfigError},
+};
 use crate::{
     dialect::k8scluster::{crd::K8sCluster, health::Trouble},
     plan::name::{Namespace, ObjectName, Uid, WorkerName},
@@ -100,8 +103,13 @@ pub fn secret_of(cluster: &K8sCluster, namespaces: &SecretNamespaces) -> Option<
 
 /// What a `K8sCluster` registers, given what is known of the Secret that it names.
 #[must_use]
-pub fn registration(cluster: &K8sCluster, namespaces: &SecretNamespaces, secret: &SecretState) -> Registration {
-    let access = access(cluster, namespaces, secret).unwrap_or_else(Access::Refused);
+pub fn registration(
+    cluster: &K8sCluster,
+    namespaces: &SecretNamespaces,
+    secret: &SecretState,
+    allowances: &Allowances,
+) -> Registration {
+    let access = access(cluster, namespaces, secret, allowances).unwrap_or_else(Access::Refused);
     let name = WorkerName::new(cluster.name_any());
     let context = match &access {
         Access::Credentials(credentials) => Some(credentials.context().to_owned()),
@@ -123,7 +131,12 @@ pub fn registration(cluster: &K8sCluster, namespaces: &SecretNamespaces, secret:
     }
 }
 
-fn access(cluster: &K8sCluster, namespaces: &SecretNamespaces, secret: &SecretState) -> Result<Access, Trouble> {
+fn access(
+    cluster: &K8sCluster,
+    namespaces: &SecretNamespaces,
+    secret: &SecretState,
+    allowances: &Allowances,
+) -> Result<Access, Trouble> {
     let spec = &cluster.spec;
     let named = secret_of(cluster, namespaces);
     let text = match (spec.kube_config.as_deref().filter(|text| !text.trim().is_empty()), &named) {
@@ -149,7 +162,8 @@ fn access(cluster: &K8sCluster, namespaces: &SecretNamespaces, secret: &SecretSt
             }
         }
     };
-    let credentials = kubeconfig::credentials(&text, spec.context()).map_err(|error| match (&error, &named) {
+    let credentials = kubeconfig::credentials(&text, spec.context(), allowances);
+    let credentials = credentials.map_err(|error| match (&error, &named) {
         (KubeconfigError::NoSuchContext(_), _) => Trouble::ContextNotFound(error.to_string()),
         (_, Some(named)) => Trouble::InvalidKubeconfig(format!("Secret {named}: {error}")),
         (_, None) => Trouble::InvalidKubeconfig(error.to_string()),

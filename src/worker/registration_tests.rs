@@ -6,6 +6,7 @@ use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 
 use super::{
+    allowances::Allowances,
     contexts::{Contexts, MADE_FROM, Step, cluster, steps},
     registration::{Access, SecretNamespaces, SecretState, registration},
     testing::kubeconfig,
@@ -33,7 +34,7 @@ fn secret(text: &str) -> SecretState {
 }
 
 fn refusal(spec: Value, secret: &SecretState) -> (&'static str, String) {
-    match registration(&k8s_cluster(spec), &namespaces(), secret).access {
+    match registration(&k8s_cluster(spec), &namespaces(), secret, &Allowances::default()).access {
         Access::Refused(trouble) => (trouble.reason(), trouble.to_string()),
         other => panic!("{other:?}"),
     }
@@ -42,7 +43,7 @@ fn refusal(spec: Value, secret: &SecretState) -> (&'static str, String) {
 #[test]
 fn an_inline_kubeconfig_registers_by_name_and_by_context() {
     let spec = json!({ "name": "remote", "kubeConfig": kubeconfig(&["ctx"], "t"), "clusterDomain": "one.local" });
-    let read = registration(&k8s_cluster(spec), &namespaces(), &SecretState::Unread);
+    let read = registration(&k8s_cluster(spec), &namespaces(), &SecretState::Unread, &Allowances::default());
     assert!(matches!(read.access, Access::Credentials(_)));
     assert_eq!(read.name.as_str(), "k8s-remote");
     assert_eq!(read.aliases, ["remote", "ctx"]);
@@ -62,7 +63,9 @@ fn the_placeholder_of_the_document_is_an_invalid_kubeconfig_and_is_not_quoted() 
 #[test]
 fn a_secret_is_waited_for_then_used_and_its_absence_is_told() {
     let spec = json!({ "name": "r", "kubeConfigSecretRef": { "name": "s", "context": "b" } });
-    let access = |state: &SecretState| registration(&k8s_cluster(spec.clone()), &namespaces(), state).access;
+    let access = |state: &SecretState| {
+        registration(&k8s_cluster(spec.clone()), &namespaces(), state, &Allowances::default()).access
+    };
     assert_eq!(access(&SecretState::Unread), Access::Pending);
     assert!(
         matches!(access(&secret(&kubeconfig(&["a", "b"], "t"))), Access::Credentials(found) if found.context() == "b")
@@ -81,7 +84,7 @@ fn a_secret_is_waited_for_then_used_and_its_absence_is_told() {
 fn secrets_elsewhere_are_not_read_unless_their_namespace_is_listed() {
     let spec = |namespace: &str| json!({ "name": "r", "kubeConfigSecretRef": { "namespace": namespace, "name": "s" } });
     assert_eq!(refusal(spec("kube-system"), &SecretState::Unread).0, "SecretNotPermitted");
-    let read = registration(&k8s_cluster(spec("shared")), &namespaces(), &SecretState::Unread);
+    let read = registration(&k8s_cluster(spec("shared")), &namespaces(), &SecretState::Unread, &Allowances::default());
     assert_eq!(read.access, Access::Pending);
 }
 

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
 use super::{
+    allowances::Allowances,
     connect::{Connect, ConnectError, Connection},
     kubeconfig::{self, Credentials},
     limits::Limits,
@@ -400,6 +401,10 @@ pub fn kubeconfig(hosts: &[&str], token: &str) -> String {
     text
 }
 
+pub fn credentials_of_token(token: &str) -> Credentials {
+    kubeconfig::credentials(&kubeconfig(&["one"], token), None, &Allowances::default()).expect("credentials")
+}
+
 pub fn credentials(host: &str) -> Credentials {
-    kubeconfig::credentials(&kubeconfig(&[host], "token"), None).expect("credentials")
+    kubeconfig::credentials(&kubeconfig(&[host], "token"), None, &Allowances::default()).expect("credentials")
 }

@@ -30,7 +30,7 @@ use rustls::{ClientConfig, client::Resumption, pki_types::ServerName};
 use tokio::{sync::Mutex, time::timeout};
 use tower::{BoxError, Service, ServiceExt as _};
 
-use super::{connect::Sockets, limits::Limits, timing};
+use super::{dial::Dial, limits::Limits, timing};
 pub use crate::dialect::k8scluster::health::Protocol;
 
 /// How much an API server may send ahead of our reading, on one stream and on all. It is no memory that is set aside:
@@ -93,7 +93,7 @@ pub struct Way {
     /// The API server.
     pub server: Uri,
     /// Makes its sockets.
-    pub sockets: Sockets,
+    pub sockets: Dial,
     /// Whom it trusts and who we are.
     pub tls: ClientConfig,
     /// The name in the API server's certificate, where it is not the one in its address.
@@ -107,9 +107,9 @@ pub struct Wire(Arc<Inner>);
 struct Inner {
     server: Uri,
     /// Offers both protocols.
-    either: HttpsConnector<Sockets>,
+    either: HttpsConnector<Dial>,
     /// Offers HTTP/1.1 only.
-    http1: HttpsConnector<Sockets>,
+    http1: HttpsConnector<Dial>,
     /// Made when it is first needed: most workers never do.
     upgrading: OnceLock<Http1>,
     line: Mutex<Line>,
@@ -117,7 +117,7 @@ struct Inner {
     limits: Arc<Limits>,
 }
 
-type Http1 = legacy::Client<HttpsConnector<Sockets>, Body>;
+type Http1 = legacy::Client<HttpsConnector<Dial>, Body>;
 
 /// Whoever opens a connection holds it, and all others wait: for their own deadlines, and one connection.
 enum Line {

@@ -32,6 +32,8 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
+    addresses::Addresses,
+    allowances::Allowances,
     connect::{Connect as _, Connection, KubeConnect},
     kubeconfig,
     limits::Limits,
@@ -124,8 +126,10 @@ impl Server {
              users:\n- name: a\n  user: {{token: t}}\n\
              contexts:\n- name: a\n  context: {{cluster: a, user: a}}\n"
         );
-        let credentials = kubeconfig::credentials(&text, None).expect("credentials");
-        KubeConnect::default().connect(&WorkerName::from("k8s-1"), &credentials, limits).expect("a connection")
+        let credentials = kubeconfig::credentials(&text, None, &Allowances::default()).expect("credentials");
+        let loopback = Addresses::new(["127.0.0.0/8".parse().expect("a range")], []);
+        let connect = KubeConnect { addresses: Arc::new(loopback), ..KubeConnect::default() };
+        connect.connect(&WorkerName::from("k8s-1"), &credentials, limits).expect("a connection")
     }
 }
 

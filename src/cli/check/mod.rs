@@ -13,11 +13,12 @@ use std::{process::ExitCode, sync::Mutex, time::Duration};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 
-use super::master;
+use super::{kubeconfigs, master};
 use crate::{
     plan::name::Namespace,
     worker::{
-        access::ServiceAccount, failpoint::Failpoint, identity::Claims, pool::Master, registration::SecretNamespaces,
+        access::ServiceAccount, connect::KubeConnect, failpoint::Failpoint, identity::Claims, pool::Master,
+        registration::SecretNamespaces,
     },
 };
 use finding::{Finding, Tally};
@@ -51,6 +52,9 @@ pub struct Args {
     /// Namespaces, besides Atoll's own, whose Secrets a K8sCluster may name: as the controller has them.
     #[arg(long, value_name = "NAMESPACE,…", value_delimiter = ',')]
     secret_namespaces: Vec<String>,
+    /// As the controller has them.
+    #[command(flatten)]
+    kubeconfigs: kubeconfigs::Args,
     /// Which installation's CRDs are ours.
     #[arg(long, value_name = "NAME", default_value = super::crds::INSTALLATION)]
     installation: String,
@@ -101,6 +105,7 @@ const IMAGE: &str = concat!("ghcr.io/atoll-dev/atoll:", env!("CARGO_PKG_VERSION"
 
 /// Checks, and says of everything that is amiss what to do.
 pub async fn run(args: Args) -> Result<ExitCode, String> {
+    let allowances = args.kubeconfigs.allowances()?;
     let master = args.master.connect(&Failpoint::default()).await?;
     let namespaces = SecretNamespaces {
         own: master.namespace.clone(),
@@ -109,7 +114,8 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
     let mut tally = Tally::default();
     let disabled: Vec<_> = args.disable_dialects.iter().map(|dialect| dialect.kind().to_owned()).collect();
     let who = Who { installation: &args.installation, disabled: &disabled };
-    let (kinds, register) = futures::join!(kinds::look(&master.client, who), visit::register(&master, &namespaces));
+    let (kinds, register) =
+        futures::join!(kinds::look(&master.client, who), visit::register(&master, &namespaces, &allowances));
     let found: Vec<_> = kinds.iter().map(|kind| kind.finding.clone()).collect();
     println!("{}", tally.section(&format!("Resource kinds in the master (kube-system {})", master.uid), &found));
     println!("{}", tally.section(&whose(&args, &master), &master_permissions(&args, &master, &kinds, &register).await));
@@ -193,7 +199,8 @@ async fn visit_all(args: &Args, master: &Master, register: Register, tally: &mut
     let chosen: Vec<_> =
         register.workers.into_iter().filter(|worker| wanted(worker.registration.name.as_str())).collect();
     {
-        let mut coming = visit::visits(master, &chosen, &claims);
+        let connect = KubeConnect { addresses: args.kubeconfigs.addresses(), ..KubeConnect::default() };
+        let mut coming = visit::visits(&connect, master, &chosen, &claims);
         while let Some(visit) = coming.next().await {
             println!("{}", tally.section(&workers::title(&visit), &workers::findings(&visit, Timestamp::now())));
             visits.push(visit);

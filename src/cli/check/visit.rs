@@ -9,17 +9,16 @@ use std::{
 use futures::{Stream, future::join_all, stream::FuturesUnordered};
 use kube::{Api, Client, ResourceExt, api::ListParams};
 
-use super::{
-    expiry::{self, Expiry},
-    permissions::{self, Answer, Whom},
-};
+use super::permissions::{self, Answer, Whom};
 use crate::{
     dialect::k8scluster::{K8sCluster, health::Trouble},
     plan::name::{Uid, WorkerName},
     worker::{
         access::Access as Allowed,
+        allowances::Allowances,
         connect::{Connect, KubeConnect},
         contact,
+        expiry::{self, Expiry},
         fault::{Fault, call},
         identity::{Claims, Verdict},
         pool::Master,
@@ -104,7 +103,11 @@ pub struct Register {
 }
 
 /// Reads the registrations and their Secrets, each once.
-pub async fn register(master: &Master, namespaces: &SecretNamespaces) -> Result<Register, Fault> {
+pub async fn register(
+    master: &Master,
+    namespaces: &SecretNamespaces,
+    allowances: &Allowances,
+) -> Result<Register, Fault> {
     let api: Api<K8sCluster> = Api::all(master.client.clone());
     let mut clusters = call(api.list(&ListParams::default())).await?.items;
     clusters.sort_by_key(|cluster| (order(cluster), cluster.name_any()));
@@ -119,7 +122,7 @@ pub async fn register(master: &Master, namespaces: &SecretNamespaces) -> Result<
     let workers = clusters
         .iter()
         .map(|cluster| Registered {
-            registration: registration(cluster, namespaces, &state(cluster)),
+            registration: registration(cluster, namespaces, &state(cluster), allowances),
             told: told(cluster),
         })
         .collect();
@@ -137,11 +140,12 @@ fn told(cluster: &K8sCluster) -> Told {
 
 /// Visits all of them; each comes out when it is done.
 pub fn visits<'a>(
+    connect: &'a KubeConnect,
     master: &'a Master,
     workers: &'a [Registered],
     claims: &'a Mutex<Claims>,
 ) -> impl Stream<Item = Visit> + 'a {
-    workers.iter().map(|worker| visit(master, worker, claims)).collect::<FuturesUnordered<_>>()
+    workers.iter().map(|worker| visit(connect, master, worker, claims)).collect::<FuturesUnordered<_>>()
 }
 
 /// Claims for each registration the cluster that it was pinned to in an earlier life, in this order.
@@ -152,19 +156,24 @@ pub fn remember(claims: &Mutex<Claims>, workers: &[Registered]) {
     }
 }
 
-async fn visit(master: &Master, worker: &Registered, claims: &Mutex<Claims>) -> Visit {
+async fn visit(connect: &KubeConnect, master: &Master, worker: &Registered, claims: &Mutex<Claims>) -> Visit {
     let (server, expiry) = match &worker.registration.access {
         Access::Credentials(credentials) => {
             (credentials.server().authority().map(ToString::to_string), expiry::of(credentials))
         }
         Access::Pending | Access::Refused(_) => (None, Vec::new()),
     };
-    let outcome = tokio::time::timeout(LONGEST, enter(master, &worker.registration, claims)).await;
+    let outcome = tokio::time::timeout(LONGEST, enter(connect, master, &worker.registration, claims)).await;
     let outcome = outcome.unwrap_or(Err(Failure::Fault(Fault::Timeout(LONGEST))));
     Visit { registered: worker.clone(), server, expiry, outcome }
 }
 
-async fn enter(master: &Master, registration: &Registration, claims: &Mutex<Claims>) -> Result<Reached, Failure> {
+async fn enter(
+    connect: &KubeConnect,
+    master: &Master,
+    registration: &Registration,
+    claims: &Mutex<Claims>,
+) -> Result<Reached, Failure> {
     let credentials = match &registration.access {
         Access::Credentials(credentials) => credentials,
         Access::Refused(trouble) => return Err(Failure::Registration(trouble.clone())),
@@ -173,7 +182,7 @@ async fn enter(master: &Master, registration: &Registration, claims: &Mutex<Clai
             return Err(Failure::Registration(unread));
         }
     };
-    let client = KubeConnect::default()
+    let client = connect
         .connect(&registration.name, credentials, &Arc::default())
         .map_err(|error| Failure::Registration(Trouble::InvalidKubeconfig(error.to_string())))?
         .client;

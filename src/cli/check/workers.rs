@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
+    expiry,
     finding::{Finding, Grade},
     permissions,
     visit::{Failure, Reached, Told, Visit},
@@ -36,7 +37,7 @@ pub fn findings(visit: &Visit, now: Timestamp) -> Vec<Finding> {
         Ok(reached) => reached_findings(reached),
         Err(failure) => vec![failed(failure)],
     };
-    found.extend(visit.expiry.iter().map(|expiry| expiry.finding(now)));
+    found.extend(visit.expiry.iter().map(|expiry| expiry::finding(expiry, now)));
     let well = found.iter().all(|finding| finding.grade != Grade::Amiss);
     match (&visit.registered.told, well) {
         (Told::Nothing, _) => found.push(
@@ -69,6 +70,10 @@ fn failed(failure: &Failure) -> Finding {
         Failure::Fault(Fault::Timeout(_) | Fault::Unreachable(_)) => finding.remedy(
             "is its API server up, and does a way lead there from here? Databases with a majority of their members \
              elsewhere go on; Atoll changes nothing there meanwhile",
+        ),
+        Failure::Fault(Fault::AddressRefused(_)) => finding.remedy(
+            "if the controller dials it with other flags: give this check --allow-addresses and --deny-addresses as the \
+             controller has them",
         ),
         Failure::Fault(Fault::Api(status)) if status.is_forbidden() => finding.remedy(ROLE),
         Failure::Registration(_) | Failure::Fault(_) => finding,

@@ -109,6 +109,10 @@ pub struct K8sClusterStatus {
     /// Which cluster this is: the UID of its kube-system namespace, pinned at first contact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
+    /// When its credentials end, where they say so (RFC 3339): the client certificate or the token, whichever is first.
+    // Written as null where it is unknown: the status is merged, and what is left out would stay.
+    #[serde(default)]
+    pub credentials_expire: Option<String>,
 }
 
 #[cfg(test)]

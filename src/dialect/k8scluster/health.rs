@@ -112,6 +112,9 @@ pub enum Trouble {
     /// It does not answer.
     #[error("{0}")]
     Unreachable(String),
+    /// Its kubeconfig leads to an address that is not dialled.
+    #[error("the kubeconfig's server is not dialled: {0}")]
+    AddressRefused(String),
     /// It answers that it cannot answer: it has too much to do, or something behind it fails.
     #[error("{0}")]
     Overloaded(String),
@@ -150,6 +153,7 @@ impl Trouble {
             Self::SecretNotFound(_) => "SecretNotFound",
             Self::SecretNotPermitted(_) => "SecretNotPermitted",
             Self::Unreachable(_) => "Unreachable",
+            Self::AddressRefused(_) => "AddressRefused",
             Self::Overloaded(_) => "Overloaded",
             Self::Unauthorized(_) => "Unauthorized",
             Self::Forbidden(_) => "Forbidden",

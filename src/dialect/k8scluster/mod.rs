@@ -1,6 +1,7 @@
 //! ob-operator's `K8sCluster`: how workers are registered and what is told of them. Pure.
 
 pub mod crd;
+pub mod expiry;
 pub mod health;
 pub mod names;
 pub mod permission;

@@ -105,7 +105,8 @@ fn down(trouble: &Trouble) -> Vec<Condition> {
         Trouble::InvalidKubeconfig(_)
         | Trouble::SecretNotFound(_)
         | Trouble::SecretNotPermitted(_)
-        | Trouble::ContextNotFound(_) => (Truth::Unknown, Truth::Unknown, Truth::Unknown),
+        | Trouble::ContextNotFound(_)
+        | Trouble::AddressRefused(_) => (Truth::Unknown, Truth::Unknown, Truth::Unknown),
     };
     let link = |kind, truth, well: (&'static str, &str)| match truth {
         Truth::True => condition(kind, truth, well.0, well.1),

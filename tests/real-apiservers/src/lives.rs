@@ -10,6 +10,7 @@ use std::{
 use atoll::{
     metrics::Metrics,
     worker::{
+        addresses::Addresses,
         connect::{KubeConnect, agent},
         failpoint::Failpoint,
         timing,
@@ -233,13 +234,23 @@ impl Shared {
             members: self.members.clone(),
             links: self.links.clone(),
             connect: Arc::new(Connecting {
-                by: KubeConnect { failpoint: Failpoint::default(), metrics: metrics.clone() },
+                by: KubeConnect {
+                    failpoint: Failpoint::default(),
+                    metrics: metrics.clone(),
+                    // The lab's API servers are on loopback, which Atoll does not dial unless it is told to.
+                    addresses: loopback(),
+                },
                 ledger,
             }),
             metrics,
         };
         one.live().await
     }
+}
+
+/// Loopback may be dialled.
+fn loopback() -> Arc<Addresses> {
+    Arc::new(Addresses::new(["127.0.0.0/8".parse().expect("a range")], []))
 }
 
 /// The client of the master, as `atoll run` makes it.

@@ -16,7 +16,7 @@ use atoll::{
     operator::{self, Settings, Surroundings},
     plan::name::Namespace,
     server::Health,
-    worker::{connect::Connect, contact, pool::Master, registration::SecretNamespaces, timing},
+    worker::{allowances::Allowances, connect::Connect, contact, pool::Master, registration::SecretNamespaces, timing},
 };
 use kube::Client;
 use tokio::{task::AbortHandle, time::sleep};
@@ -262,6 +262,7 @@ impl One {
             lease: "atoll".to_owned(),
             identity: Identity(pod),
             secrets: SecretNamespaces { own: master.namespace.clone(), listed: [Namespace::from("default")].into() },
+            kubeconfigs: Allowances::default(),
             contexts: None,
             manifests: dialect::Settings::default(),
             disabled: [].into(),
