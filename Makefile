@@ -40,8 +40,8 @@ e2e: build ## tests on real clusters (needs root); ATOLL_E2E=full runs the long 
 
 .PHONY: bench
 bench: ## what registered workers cost, as a table: memory, sockets, time of a start, beside kube's stock client
-	$(CARGO) build --release -p atoll
-	$(CARGO) run --release -p atoll-bench --bin fleet
+	$(CARGO) build --release -p atoll -p atoll-bench
+	target/release/fleet
 
 .PHONY: build
 build: ## the operator and the lab

@@ -1,6 +1,10 @@
 //! A master and its workers: API servers in memory, each behind a TLS port of loopback.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use apiserver::{Account, ApiServer, Options, Rights, Who};
 use atoll::{
@@ -38,8 +42,15 @@ pub struct Fleet {
     /// How many workers are registered.
     pub workers: usize,
     /// Kubeconfigs: `master`, and one for each worker.
-    pub folder: tempfile::TempDir,
+    pub folder: PathBuf,
     _serving: JoinSet<()>,
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        // What is left of it is a few files in the folder for such files.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
 }
 
 impl Fleet {
@@ -53,17 +64,18 @@ impl Fleet {
             .expect("a TLS server");
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let (acceptor, ca) = (TlsAcceptor::from(Arc::new(tls)), key.cert.pem());
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = std::env::temp_dir().join(format!("atoll-fleet-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         let mut serving = JoinSet::new();
         let master = server(MASTER_UID.to_owned(), 0);
         let address = listen(&mut serving, &master, &acceptor).await;
-        write(&folder.path().join("master"), &kubeconfig(address, &ca));
+        write(&folder.join("master"), &kubeconfig(address, &ca));
         prepare(&master);
         for number in 1..=workers {
             let worker = server(format!("00000000-0000-4000-8000-{number:012}"), number as u64);
             (0..objects).for_each(|object| populate(&worker, object));
             let text = kubeconfig(listen(&mut serving, &worker, &acceptor).await, &ca);
-            write(&folder.path().join(format!("worker-{number}")), &text);
+            write(&folder.join(format!("worker-{number}")), &text);
             let name = format!("k8s-{number}");
             let cluster = json!({ "apiVersion": "k8s.oceanbase.com/v1alpha1", "kind": "K8sCluster",
                 "metadata": { "name": name }, "spec": { "name": name, "kubeConfig": text } });

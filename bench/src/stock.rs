@@ -1,6 +1,6 @@
 //! The same job by what kube brings: its default client for each worker, four watches, all objects kept.
 
-use std::path::PathBuf;
+use std::{io::Read as _, path::PathBuf};
 
 use futures::StreamExt as _;
 use k8s_openapi::api::{
@@ -12,7 +12,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
     runtime::{WatchStreamExt as _, reflector, watcher},
 };
-use tokio::{io::AsyncReadExt as _, sync::mpsc};
+use tokio::{sync::mpsc, task::spawn_blocking};
 
 use crate::servers::Fleet;
 
@@ -45,7 +45,8 @@ pub async fn run(args: Args) {
         all.recv().await.expect("a watch that lists");
     }
     println!("ready");
-    let _ = tokio::io::stdin().read_to_end(&mut Vec::new()).await;
+    let ended = spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await;
+    ended.expect("no panic").expect("standard input");
 }
 
 fn follow<K>(client: &Client, listed: &mpsc::UnboundedSender<()>)

@@ -63,7 +63,7 @@ impl Subject {
     }
 
     fn command(&self, fleet: &Fleet) -> Command {
-        let folder = fleet.folder.path();
+        let folder = &fleet.folder;
         match self {
             Self::Atoll(program) => {
                 let mut command = Command::new(program);

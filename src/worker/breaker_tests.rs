@@ -74,6 +74,24 @@ async fn a_worker_that_is_down_gets_nothing_but_one_probe_at_a_time_at_most_fift
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_that_answers_nothing_but_come_again_in_an_hour_is_told_within_fifteen_seconds() {
+    let cluster = Cluster::new("one");
+    let mut world = ready(&cluster).await;
+    cluster.overload("GET namespaces", 3_600);
+    let begun = Instant::now();
+    let health = world.until_health("k8s-1", |health| matches!(health, Health::NotReady(_))).await;
+    let Health::NotReady(trouble) = health else { panic!("{health:?}") };
+    assert!(trouble.to_string().contains("429"), "{trouble}");
+    assert!(begun.elapsed() <= Duration::from_secs(15), "{:?}", begun.elapsed());
+    cluster.requests();
+    sleep(Duration::from_mins(5)).await;
+    let probes = cluster.requests().len();
+    assert!((18..=21).contains(&probes), "one each fifteen seconds: {probes}");
+    cluster.accept("GET namespaces");
+    world.until_ready("k8s-1").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_worker_that_wants_an_hour_to_itself_is_probed_after_fifteen_seconds() {
     let cluster = Cluster::new("one");
     let world = ready(&cluster).await;

@@ -77,7 +77,7 @@ pub(super) async fn live(shared: Arc<Shared>, slot: Arc<Slot>, mut registered: w
             Err(trouble) => tell(&shared, &slot, &trouble),
         }
         tokio::select! {
-            () = sleep(timing::backoff(slot.name().as_str(), slot.failures()).max(slot.limits.held())) => {}
+            () = sleep(timing::retry(slot.name().as_str(), slot.failures(), slot.limits.held())) => {}
             changed = registered.changed() => if changed.is_err() { return },
         }
     }

@@ -67,6 +67,14 @@ pub fn backoff(name: &str, failures: u32) -> Duration {
     base + base.saturating_mul(jitter) / 1000
 }
 
+/// The same for a worker that wants to be left alone for so long: people hear of it as soon as of any other trouble,
+/// and from then on it is.
+#[must_use]
+pub fn retry(name: &str, failures: u32, left_alone: Duration) -> Duration {
+    let wait = backoff(name, failures);
+    if failures < FAILURES_TOLD { wait } else { wait.max(left_alone).min(LONGEST) }
+}
+
 /// FNV-1a over a name and a number.
 fn spread(name: &str, attempt: u32) -> u32 {
     let seed = 0x811c_9dc5_u32;
@@ -98,6 +106,16 @@ mod tests {
     #[test]
     fn a_connection_that_died_is_noticed_within_fifteen_seconds() {
         assert!(PING_EVERY + PING_DEADLINE + PROBE_DEADLINE <= Duration::from_secs(15));
+    }
+
+    #[test]
+    fn a_worker_that_wants_an_hour_is_told_in_time_and_then_left_alone_for_moments() {
+        let hour = Duration::from_hours(1);
+        for failures in 1..FAILURES_TOLD {
+            assert_eq!(retry("k8s-1", failures, hour), backoff("k8s-1", failures));
+        }
+        assert_eq!(retry("k8s-1", FAILURES_TOLD, hour), LONGEST);
+        assert_eq!(retry("k8s-1", FAILURES_TOLD, Duration::ZERO), backoff("k8s-1", FAILURES_TOLD));
     }
 
     #[test]
