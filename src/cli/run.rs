@@ -15,7 +15,8 @@ use crate::{
     plan::name::Namespace,
     server,
     worker::{
-        allowances::Allowances, connect::KubeConnect, contexts::Contexts, failpoint::Failpoint, pool::Master, registration::SecretNamespaces,
+        allowances::Allowances, connect::KubeConnect, contexts::Contexts, failpoint::Failpoint, pool::Master,
+        registration::SecretNamespaces,
     },
 };
 

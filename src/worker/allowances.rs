@@ -93,10 +93,7 @@ pub struct NeedsSingleTenant(pub Allowance);
 
 impl Allowances {
     /// Allows these.
-    pub fn new(
-        allowed: impl IntoIterator<Item = Allowance>,
-        tenancy: Tenancy,
-    ) -> Result<Self, NeedsSingleTenant> {
+    pub fn new(allowed: impl IntoIterator<Item = Allowance>, tenancy: Tenancy) -> Result<Self, NeedsSingleTenant> {
         let allowed: BTreeSet<_> = allowed.into_iter().collect();
         match (tenancy, allowed.iter().find(|allowance| allowance.reach() == Reach::OurPod)) {
             (Tenancy::Multi, Some(allowance)) => Err(NeedsSingleTenant(*allowance)),

@@ -18,8 +18,7 @@ use super::{
     connect::{Connect as _, KubeConnect},
     contact,
     fault::Fault,
-    kubeconfig,
-    timing,
+    kubeconfig, timing,
 };
 use crate::plan::name::WorkerName;
 

@@ -220,7 +220,10 @@ mod tests {
         for (claims, read) in [
             (r#"{"exp":1800000000,"sub":"x"}"#, life(None, "2027-01-15T08:00:00Z")),
             (r#"{"exp":1800000000,"iat":1799996400}"#, life(Some("2027-01-15T07:00:00Z"), "2027-01-15T08:00:00Z")),
-            (r#"{"exp":1800000000,"nbf":1799996400,"iat":1}"#, life(Some("2027-01-15T07:00:00Z"), "2027-01-15T08:00:00Z")),
+            (
+                r#"{"exp":1800000000,"nbf":1799996400,"iat":1}"#,
+                life(Some("2027-01-15T07:00:00Z"), "2027-01-15T08:00:00Z"),
+            ),
             (r#"{"exp":1800000000,"iat":1e300}"#, life(None, "2027-01-15T08:00:00Z")),
             (r#"{"exp":1e300}"#, None),
             (r#"{"exp":"soon"}"#, None),
@@ -235,7 +238,10 @@ mod tests {
 
     #[test]
     fn people_hear_in_time_of_what_they_must_renew_and_not_of_what_renews_itself() {
-        let of = |begins: Option<&str>, ends: &str| Expiry { what: "token", life: Life { begins: begins.map(at), ends: at(ends) } };
+        let of = |begins: Option<&str>, ends: &str| Expiry {
+            what: "token",
+            life: Life { begins: begins.map(at), ends: at(ends) },
+        };
         let year = of(Some("2026-01-01T00:00:00Z"), "2027-01-01T00:00:00Z");
         let hour = of(Some("2026-01-01T00:00:00Z"), "2026-01-01T01:00:00Z");
         let unknown = of(None, "2027-01-01T00:00:00Z");

@@ -76,8 +76,8 @@ fn server(server: &str) -> String {
 }
 
 fn many_contexts(number: usize) -> String {
-    let contexts: String =
-        (0..number).map(|at| format!("- name: {CANARY}-{at}\n  context: {{cluster: k, user: u}}\n")).collect();
+    let contexts = (0..number)
+        .fold(String::new(), |text, at| text + &format!("- name: {CANARY}-{at}\n  context: {{cluster: k, user: u}}\n"));
     let tail: String = cluster("").lines().skip(6).fold(String::new(), |text, line| text + line + "\n");
     format!("apiVersion: v1\nkind: Config\ncontexts:\n{contexts}{tail}")
 }
@@ -116,7 +116,11 @@ fn attacks() -> Vec<(&'static str, String, Out)> {
         ("control characters", format!("\u{1}\u{2}\u{7}{CANARY}: ["), Out::Unparsable),
         ("base64 of base64", encode(&encode(&cluster(""))), Out::Unparsable),
         ("base64 of nothing", encode(" "), Out::Unparsable),
-        ("base64 of what is no text", base64::engine::general_purpose::STANDARD.encode([0xff, 0xfe, 0x00]), Out::Unparsable),
+        (
+            "base64 of what is no text",
+            base64::engine::general_purpose::STANDARD.encode([0xff, 0xfe, 0x00]),
+            Out::Unparsable,
+        ),
         ("aliases that multiply", bomb(), Out::Unparsable),
         ("an alias of nothing", format!("a: *{CANARY}\n"), Out::Unparsable),
         ("an alias of itself", format!("contexts: &a [*a, {CANARY}]\n"), Out::Unparsable),
@@ -126,13 +130,21 @@ fn attacks() -> Vec<(&'static str, String, Out)> {
         ("a key that is there twice", format!("{}clusters: [{CANARY}]\n", cluster("")), Out::Unparsable),
         ("a field that is there twice", cluster(&format!(", server: 'https://{CANARY}'")), Out::Unparsable),
         ("a merge key", format!("x: &x {{server: 'https://{CANARY}'}}\n{}", cluster(", <<: *x")), Out::Unparsable),
-        ("a tag that makes an object", user(&format!("token: !!python/object/apply:os.system ['{CANARY}']")), Out::Unparsable),
+        (
+            "a tag that makes an object",
+            user(&format!("token: !!python/object/apply:os.system ['{CANARY}']")),
+            Out::Unparsable,
+        ),
         ("five hundred contexts", many_contexts(500), Out::WhichContext),
         ("twenty thousand contexts", many_contexts(20_000), Out::TooLarge),
         ("no context", "apiVersion: v1\nclusters: []\nusers: []\ncontexts: []\n".to_owned(), Out::Unparsable),
         ("a context of no cluster", cluster("").replace("cluster: k,", "cluster: other,"), Out::Missing),
         ("a context of no user", cluster("").replace("user: u}", "user: other}"), Out::Missing),
-        ("a current context that is not there", cluster("").replace("current-context: c", "current-context: d"), Out::Lost),
+        (
+            "a current context that is not there",
+            cluster("").replace("current-context: c", "current-context: d"),
+            Out::Lost,
+        ),
         ("a context without content", "contexts: [{name: c}]\n".to_owned(), Out::Missing),
         ("exec", user(&exec), Out::Refused),
         ("exec beside a token", user(&format!("{token}, {exec}")), Out::Refused),
@@ -140,19 +152,35 @@ fn attacks() -> Vec<(&'static str, String, Out)> {
         ("exec in base64", encode(&user(&exec)), Out::Refused),
         ("exec in a second document", format!("{}---\n{}", cluster(""), user(&exec)), Out::Unparsable),
         ("exec in a first document", format!("{}---\n{}", user(&exec), cluster("")), Out::Unparsable),
-        ("auth-provider gcp", user(&format!("auth-provider: {{name: gcp, config: {{cmd-path: /{CANARY}}}}}")), Out::Refused),
-        ("auth-provider oidc", user(&format!("auth-provider: {{name: oidc, config: {{id-token: {CANARY}}}}}")), Out::Refused),
+        (
+            "auth-provider gcp",
+            user(&format!("auth-provider: {{name: gcp, config: {{cmd-path: /{CANARY}}}}}")),
+            Out::Refused,
+        ),
+        (
+            "auth-provider oidc",
+            user(&format!("auth-provider: {{name: oidc, config: {{id-token: {CANARY}}}}}")),
+            Out::Refused,
+        ),
         ("tokenFile", user(&format!("tokenFile: /{CANARY}")), Out::Refused),
         ("tokenFile beside a token", user(&format!("{token}, tokenFile: /{CANARY}")), Out::Refused),
         ("tokenFile that is empty", user(&format!("{token}, tokenFile: ''")), Out::Refused),
         ("tokenFile of a process", user("tokenFile: /proc/self/environ"), Out::Refused),
         ("certificate-authority", cluster(&format!(", certificate-authority: /{CANARY}")), Out::Refused),
-        ("client-certificate and client-key", user(&format!("client-certificate: /{CANARY}, client-key: /{CANARY}")), Out::Refused),
+        (
+            "client-certificate and client-key",
+            user(&format!("client-certificate: /{CANARY}, client-key: /{CANARY}")),
+            Out::Refused,
+        ),
         ("token-file, which nobody knows", user(&format!("{token}, token-file: /{CANARY}")), Out::Refused),
         ("proxy-url", cluster(&format!(", proxy-url: 'http://{CANARY}:1'")), Out::Refused),
         ("proxy-url that is empty", cluster(", proxy-url: ''"), Out::Refused),
         ("insecure-skip-tls-verify", cluster(", insecure-skip-tls-verify: true"), Out::Refused),
-        ("insecure-skip-tls-verify in words", cluster(&format!(", insecure-skip-tls-verify: '{CANARY}'")), Out::Unparsable),
+        (
+            "insecure-skip-tls-verify in words",
+            cluster(&format!(", insecure-skip-tls-verify: '{CANARY}'")),
+            Out::Unparsable,
+        ),
         ("impersonation", user(&format!("{token}, as: system:admin")), Out::Refused),
         ("impersonation of groups", user(&format!("{token}, as-groups: ['system:masters']")), Out::Refused),
         ("impersonation by other fields", user(&format!("{token}, as-user-extra: {{{CANARY}: [x]}}")), Out::Refused),
@@ -175,10 +203,25 @@ fn attacks() -> Vec<(&'static str, String, Out)> {
         ("a server of too many bytes", server(&format!("'https://{}'", "h".repeat(70_000))), Out::Bad),
         ("a server that is a number", server("0"), Out::Bad),
         ("a certificate that is no base64", cluster("").replace(CA, CANARY), Out::Bad),
-        ("a certificate that is a key", cluster("").replace(CA, &encode("-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n")), Out::Bad),
-        ("a certificate without an end", cluster("").replace(CA, &encode("-----BEGIN CERTIFICATE-----\nAAAA\n")), Out::Bad),
+        (
+            "a certificate that is a key",
+            cluster("").replace(CA, &encode("-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n")),
+            Out::Bad,
+        ),
+        (
+            "a certificate without an end",
+            cluster("").replace(CA, &encode("-----BEGIN CERTIFICATE-----\nAAAA\n")),
+            Out::Bad,
+        ),
         ("half a client certificate", user(&format!("client-certificate-data: {CA}")), Out::Missing),
-        ("half a client key", user(&format!("client-key-data: {}", encode("-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n"))), Out::Missing),
+        (
+            "half a client key",
+            user(&format!(
+                "client-key-data: {}",
+                encode("-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n")
+            )),
+            Out::Missing,
+        ),
         ("a client key that is none", user(&format!("client-certificate-data: {CA}, client-key-data: {CA}")), Out::Bad),
         ("extensions", cluster(&format!(", extensions: [{{name: {CANARY}, extension: {{a: b}}}}]")), Out::Read),
         ("a byte order mark", format!("\u{feff}{}", cluster("")), Out::Read),
@@ -209,10 +252,8 @@ fn every() -> Allowances {
 /// All that is ever said of a registration with this kubeconfig, with all or nothing allowed.
 fn quotes_nothing(name: &str, text: &str) {
     let namespaces = SecretNamespaces { own: Namespace::from("atoll"), listed: [].into() };
-    let mut registered = K8sCluster::new(
-        "k8s-1",
-        K8sClusterSpec { kube_config: Some(text.to_owned()), ..K8sClusterSpec::default() },
-    );
+    let mut registered =
+        K8sCluster::new("k8s-1", K8sClusterSpec { kube_config: Some(text.to_owned()), ..K8sClusterSpec::default() });
     registered.metadata.generation = Some(1);
     for allowances in [Allowances::default(), every()] {
         let read = registration(&registered, &namespaces, &SecretState::Unread, &allowances);
@@ -263,15 +304,59 @@ fn full() -> String {
 }
 
 const SCRAPS: [&str; 36] = [
-    "\0", "\r\n", "\n", "\t", "---\n", "...\n", "&a ", "*a", "<<: *a", "!!binary ", "!x ", "[", "]", "{", "}", ": ", "- ", "'", "\"",
-    "|\n", ">-\n", "%", "@", "null", "~", "true", "0x7f", "1e999", "\u{feff}", "\u{2028}", "é", "https://", "http://", "[::1]", "::", "# ",
+    "\0",
+    "\r\n",
+    "\n",
+    "\t",
+    "---\n",
+    "...\n",
+    "&a ",
+    "*a",
+    "<<: *a",
+    "!!binary ",
+    "!x ",
+    "[",
+    "]",
+    "{",
+    "}",
+    ": ",
+    "- ",
+    "'",
+    "\"",
+    "|\n",
+    ">-\n",
+    "%",
+    "@",
+    "null",
+    "~",
+    "true",
+    "0x7f",
+    "1e999",
+    "\u{feff}",
+    "\u{2028}",
+    "é",
+    "https://",
+    "http://",
+    "[::1]",
+    "::",
+    "# ",
 ];
 
 /// A few changes: lines go, come twice or change places, and scraps fall in.
 fn mutated(seed: &mut Seed) -> String {
     let mut lines: Vec<String> = full().lines().map(str::to_owned).collect();
     // Most of what is refused goes, so that what comes after the refusals is reached as well.
-    let dull = ["tokenFile", "username", "password", "as", "client-cert", "client-key", "auth-provider", "proxy-url", "certificate-authority:"];
+    let dull = [
+        "tokenFile",
+        "username",
+        "password",
+        "as",
+        "client-cert",
+        "client-key",
+        "auth-provider",
+        "proxy-url",
+        "certificate-authority:",
+    ];
     for field in dull {
         if seed.below(16) != 0 {
             lines.retain(|line| !line.trim_start().starts_with(field));
@@ -302,7 +387,8 @@ fn mutated(seed: &mut Seed) -> String {
             3 => lines[at] = format!("{}{}", " ".repeat(seed.below(8)), lines[at].trim_start()),
             _ => {
                 let line = &mut lines[at];
-                let place = line.char_indices().map(|(place, _)| place).nth(seed.below(line.chars().count())).unwrap_or(0);
+                let place =
+                    line.char_indices().map(|(place, _)| place).nth(seed.below(line.chars().count())).unwrap_or(0);
                 line.insert_str(place, seed.of::<&str>(&SCRAPS));
             }
         }

@@ -79,11 +79,7 @@ pub fn contexts(text: &str) -> Result<Vec<String>, KubeconfigError> {
 }
 
 /// Reads one context's credentials: the one asked for, else the current one, else the only one.
-pub fn credentials(
-    text: &str,
-    context: Option<&str>,
-    allowances: &Allowances,
-) -> Result<Credentials, KubeconfigError> {
+pub fn credentials(text: &str, context: Option<&str>, allowances: &Allowances) -> Result<Credentials, KubeconfigError> {
     let kubeconfig = parse(text)?;
     let (name, context) = choose(&kubeconfig, context)?;
     let cluster = kubeconfig
@@ -290,7 +286,8 @@ fn parts(cluster: &Cluster, user: &AuthInfo, trust: Trust) -> Result<Parts, Kube
         }
         _ => false,
     };
-    let proves = parts.token.is_some() || parts.basic.is_some() || parts.program.is_some() || parts.files.token.is_some();
+    let proves =
+        parts.token.is_some() || parts.basic.is_some() || parts.program.is_some() || parts.files.token.is_some();
     if certified || proves {
         Ok(parts)
     } else {
@@ -360,9 +357,7 @@ fn basic(user: &AuthInfo) -> Result<Option<Basic>, KubeconfigError> {
         (Some(username), Some(_)) if username.contains(':') => {
             Err(KubeconfigError::Bad { field: "username", what: "a text with a colon" })
         }
-        (Some(username), Some(password)) => {
-            Ok(Some(Basic { username: username.clone(), password: password.clone() }))
-        }
+        (Some(username), Some(password)) => Ok(Some(Basic { username: username.clone(), password: password.clone() })),
         (None, Some(_)) => Err(KubeconfigError::Missing("a username beside the password")),
         (Some(_), None) => Err(KubeconfigError::Missing("a password beside the username")),
     }

@@ -152,7 +152,7 @@ fn each_allowed() -> Vec<Allowed> {
     vec![
         (with("proxy-url: 'http://u%40x:p@proxy:3128'"), Allowance::ProxyUrl, |read| {
             let proxy = read.proxy().unwrap();
-            proxy.address.to_string() == "http://proxy:3128/" && proxy.login.as_ref().unwrap().expose_secret() == "u@x:p"
+            proxy.address == "http://proxy:3128/" && proxy.login.as_ref().unwrap().expose_secret() == "u@x:p"
         }),
         (with("insecure-skip-tls-verify: true"), Allowance::InsecureSkipTlsVerify, |read| {
             *read.trust() == Trust::Anybody
@@ -174,13 +174,17 @@ fn each_allowed() -> Vec<Allowed> {
         (one("server: 'http://h:8080'", "token: t"), Allowance::PlainHttp, |read| *read.trust() == Trust::Unneeded),
         (one("server: 'https://h'", "token: t"), Allowance::SystemRoots, |read| *read.trust() == Trust::System),
         (
-            user("exec: {apiVersion: client.authentication.k8s.io/v1, command: /bin/p, args: [a], env: [{name: n, value: v}]}"),
+            user(
+                "exec: {apiVersion: client.authentication.k8s.io/v1, command: /bin/p, args: [a], env: [{name: n, value: v}]}",
+            ),
             Allowance::Exec,
             |read| matches!(read.token_source(), Some(Source::Program(_))) && read.auth_info().exec.is_none(),
         ),
-        (user("tokenFile: /t"), Allowance::Files, |read| {
-            matches!(read.token_source(), Some(Source::File(path)) if path == "/t")
-        }),
+        (
+            user("tokenFile: /t"),
+            Allowance::Files,
+            |read| matches!(read.token_source(), Some(Source::File(path)) if path == "/t"),
+        ),
         (user("client-certificate: /c, client-key: /k"), Allowance::Files, |read| {
             let auth = read.auth_info();
             (auth.client_certificate.as_deref(), auth.client_key.as_deref()) == (Some("/c"), Some("/k"))
@@ -211,7 +215,10 @@ fn what_is_allowed_makes_credentials_differ() {
         each_allowed().iter().map(|(text, allowance, _)| allowing(text, &[*allowance]).unwrap()).collect();
     all.push(credentials(&one(&good(), "token: t"), None).unwrap());
     let exec = |command: &str| one(&good(), &format!("exec: {{command: {command}}}"));
-    all.extend([allowing(&exec("/a"), &[Allowance::Exec]).unwrap(), allowing(&exec("/b"), &[Allowance::Exec]).unwrap()]);
+    all.extend([
+        allowing(&exec("/a"), &[Allowance::Exec]).unwrap(),
+        allowing(&exec("/b"), &[Allowance::Exec]).unwrap(),
+    ]);
     for (at, one) in all.iter().enumerate() {
         for other in &all[at + 1..] {
             assert_ne!(one, other);
@@ -222,7 +229,11 @@ fn what_is_allowed_makes_credentials_differ() {
 #[test]
 fn what_is_allowed_must_still_make_sense_and_is_never_quoted() {
     let every = [
-        Allowance::ProxyUrl, Allowance::Impersonation, Allowance::BasicAuth, Allowance::PlainHttp, Allowance::Exec,
+        Allowance::ProxyUrl,
+        Allowance::Impersonation,
+        Allowance::BasicAuth,
+        Allowance::PlainHttp,
+        Allowance::Exec,
         Allowance::Files,
     ];
     let good = good();

@@ -23,7 +23,7 @@ use tokio::{
 use super::{
     allowances::Allowances,
     contexts::{self, Contexts, Step, Steps, steps},
-    endings::Endings,
+    endings::{End, Endings},
     expiry,
     fault::{Fault, call},
     gate::Gate,
@@ -34,11 +34,7 @@ use super::{
     watch::{Scope, follow},
 };
 use crate::{
-    dialect::k8scluster::{
-        self,
-        crd::K8sCluster,
-        status::status,
-    },
+    dialect::k8scluster::{self, crd::K8sCluster, status::status},
     metrics::Metrics,
     plan::{labels::MANAGER, name::WorkerName, report},
 };
@@ -288,8 +284,11 @@ impl Registrar {
         let generation = cluster.metadata.generation.unwrap_or_default();
         let now = Timestamp::now();
         let mut wanted = status(&standing, &health, generation, now);
-        if let Some(ending) = self.endings.of(name, now) {
-            k8scluster::expiry::tell(&mut wanted, &standing, ending.as_ref(), generation, now);
+        let mut tell = |ending| k8scluster::expiry::tell(&mut wanted, &standing, ending, generation, now);
+        match self.endings.of(name, now) {
+            End::Unread => {}
+            End::Unsaid => tell(None),
+            End::Said(ending) => tell(Some(&ending)),
         }
         if wanted == standing {
             return Ok(());

@@ -63,7 +63,9 @@ fn the_placeholder_of_the_document_is_an_invalid_kubeconfig_and_is_not_quoted() 
 #[test]
 fn a_secret_is_waited_for_then_used_and_its_absence_is_told() {
     let spec = json!({ "name": "r", "kubeConfigSecretRef": { "name": "s", "context": "b" } });
-    let access = |state: &SecretState| registration(&k8s_cluster(spec.clone()), &namespaces(), state, &Allowances::default()).access;
+    let access = |state: &SecretState| {
+        registration(&k8s_cluster(spec.clone()), &namespaces(), state, &Allowances::default()).access
+    };
     assert_eq!(access(&SecretState::Unread), Access::Pending);
     assert!(
         matches!(access(&secret(&kubeconfig(&["a", "b"], "t"))), Access::Credentials(found) if found.context() == "b")

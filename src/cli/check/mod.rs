@@ -17,7 +17,8 @@ use super::{kubeconfigs, master};
 use crate::{
     plan::name::Namespace,
     worker::{
-        access::ServiceAccount, connect::KubeConnect, failpoint::Failpoint, identity::Claims, pool::Master, registration::SecretNamespaces,
+        access::ServiceAccount, connect::KubeConnect, failpoint::Failpoint, identity::Claims, pool::Master,
+        registration::SecretNamespaces,
     },
 };
 use finding::{Finding, Tally};
@@ -113,7 +114,8 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
     let mut tally = Tally::default();
     let disabled: Vec<_> = args.disable_dialects.iter().map(|dialect| dialect.kind().to_owned()).collect();
     let who = Who { installation: &args.installation, disabled: &disabled };
-    let (kinds, register) = futures::join!(kinds::look(&master.client, who), visit::register(&master, &namespaces, &allowances));
+    let (kinds, register) =
+        futures::join!(kinds::look(&master.client, who), visit::register(&master, &namespaces, &allowances));
     let found: Vec<_> = kinds.iter().map(|kind| kind.finding.clone()).collect();
     println!("{}", tally.section(&format!("Resource kinds in the master (kube-system {})", master.uid), &found));
     println!("{}", tally.section(&whose(&args, &master), &master_permissions(&args, &master, &kinds, &register).await));

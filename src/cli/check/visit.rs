@@ -9,9 +9,7 @@ use std::{
 use futures::{Stream, future::join_all, stream::FuturesUnordered};
 use kube::{Api, Client, ResourceExt, api::ListParams};
 
-use super::{
-    permissions::{self, Answer, Whom},
-};
+use super::permissions::{self, Answer, Whom};
 use crate::{
     dialect::k8scluster::{K8sCluster, status::Trouble},
     plan::name::{Uid, WorkerName},
