@@ -309,7 +309,7 @@ mod tests {
         let metrics = Metrics::new();
         let worker = WorkerName::from("k8s-1");
         metrics.worker_up(&worker, true);
-        metrics.credentials_expire(&worker, Some(Timestamp::UNIX_EPOCH + Duration::from_secs(1_800_000_000)));
+        metrics.credentials_expire(&worker, Some(Timestamp::UNIX_EPOCH + Duration::from_hours(500_000)));
         metrics.request(&worker, "get", "namespaces", Answer::Code(200), Duration::from_millis(20));
         metrics.request(&worker, "create", "pods", Answer::None, Duration::from_secs(10));
         metrics.act(&worker, Reason::PodMissing, "done");

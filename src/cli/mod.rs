@@ -53,7 +53,7 @@ enum Command {
     Plan(plan::Args),
     /// Show databases: which member is where, how it is, and what is waited for.
     Status(status::Args),
-    Check(check::Args),
+    Check(Box<check::Args>),
     /// Put a question to a member (Atoll runs this in workers, as a job).
     #[command(hide = true)]
     Ask(ask::Args),
@@ -80,7 +80,7 @@ pub fn main() -> ExitCode {
             Command::Crds(args) => crds::run(args).await,
             Command::Plan(args) => plan::run(&args),
             Command::Status(args) => status::run(args).await,
-            Command::Check(args) => check::run(args).await,
+            Command::Check(args) => check::run(*args).await,
             Command::Ask(args) => ask::run(args).await,
             Command::Probe(args) => probe::run(args).await,
         }

@@ -214,10 +214,14 @@ impl Parts {
         text("key-file", files.key.as_deref());
         text("as", impersonation.user.as_deref());
         text("as-uid", impersonation.uid.as_deref());
-        impersonation.groups.iter().for_each(|group| text("as-group", Some(group)));
+        for group in &impersonation.groups {
+            text("as-group", Some(group));
+        }
         for (key, values) in &impersonation.extra {
             text("as-extra", Some(key));
-            values.iter().for_each(|value| text("as-extra-value", Some(value)));
+            for value in values {
+                text("as-extra-value", Some(value));
+            }
         }
         part("chain", chain.as_deref().unwrap_or_default());
         part("key", key.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default());

@@ -18,6 +18,17 @@ const LOOK: Duration = Duration::from_hours(1);
 #[derive(Clone, Debug, Default)]
 pub struct Endings(BTreeMap<WorkerName, Option<Known>>);
 
+/// What is known of the end of a worker's credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// They have not been read since this process began: what stands in the status, stands.
+    Unread,
+    /// They do not say when they end.
+    Unsaid,
+    /// They end.
+    Said(Ending),
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Known {
     expiry: Expiry,
@@ -36,10 +47,14 @@ impl Endings {
         self.0.remove(worker);
     }
 
-    /// What is known of a worker's credentials; `None` outside: they have not been read.
+    /// What is known of a worker's credentials.
     #[must_use]
-    pub fn of(&self, worker: &WorkerName, now: Timestamp) -> Option<Option<Ending>> {
-        Some(self.0.get(worker)?.map(|known| known.expiry.ending(now)))
+    pub fn of(&self, worker: &WorkerName, now: Timestamp) -> End {
+        match self.0.get(worker) {
+            None => End::Unread,
+            Some(None) => End::Unsaid,
+            Some(Some(known)) => End::Said(known.expiry.ending(now)),
+        }
     }
 
     /// The workers for which there is something new to tell. Each is named once.
@@ -82,9 +97,15 @@ mod tests {
     fn each_turn_is_told_once_and_waited_for_exactly() {
         let at = |text: &str| -> Timestamp { text.parse().unwrap() };
         let (mut endings, worker) = (Endings::default(), WorkerName::from("k8s-1"));
-        assert_eq!((endings.next(at("2026-01-01T00:00:00Z")), endings.of(&worker, Timestamp::MIN)), (None, None));
+        assert_eq!(
+            (endings.next(at("2026-01-01T00:00:00Z")), endings.of(&worker, Timestamp::MIN)),
+            (None, End::Unread)
+        );
         endings.know(&worker, None, at("2026-01-01T00:00:00Z"));
-        assert_eq!((endings.next(at("2026-01-01T00:00:00Z")), endings.of(&worker, Timestamp::MIN)), (None, Some(None)));
+        assert_eq!(
+            (endings.next(at("2026-01-01T00:00:00Z")), endings.of(&worker, Timestamp::MIN)),
+            (None, End::Unsaid)
+        );
         endings.know(&worker, hour(), at("2026-01-01T00:00:00Z"));
         for (now, turns, wait) in [
             ("2025-01-01T00:00:00Z", false, Some(3600)),
@@ -99,6 +120,6 @@ mod tests {
             assert_eq!(endings.next(at(now)), wait.map(Duration::from_secs), "{now}");
         }
         endings.forget(&worker);
-        assert_eq!(endings.of(&worker, Timestamp::MIN), None);
+        assert_eq!(endings.of(&worker, Timestamp::MIN), End::Unread);
     }
 }

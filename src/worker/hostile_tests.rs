@@ -76,8 +76,8 @@ fn server(server: &str) -> String {
 }
 
 fn many_contexts(number: usize) -> String {
-    let contexts: String =
-        (0..number).map(|at| format!("- name: {CANARY}-{at}\n  context: {{cluster: k, user: u}}\n")).collect();
+    let contexts = (0..number)
+        .fold(String::new(), |text, at| text + &format!("- name: {CANARY}-{at}\n  context: {{cluster: k, user: u}}\n"));
     let tail: String = cluster("").lines().skip(6).fold(String::new(), |text, line| text + line + "\n");
     format!("apiVersion: v1\nkind: Config\ncontexts:\n{contexts}{tail}")
 }

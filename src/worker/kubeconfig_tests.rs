@@ -152,8 +152,7 @@ fn each_allowed() -> Vec<Allowed> {
     vec![
         (with("proxy-url: 'http://u%40x:p@proxy:3128'"), Allowance::ProxyUrl, |read| {
             let proxy = read.proxy().unwrap();
-            proxy.address.to_string() == "http://proxy:3128/"
-                && proxy.login.as_ref().unwrap().expose_secret() == "u@x:p"
+            proxy.address == "http://proxy:3128/" && proxy.login.as_ref().unwrap().expose_secret() == "u@x:p"
         }),
         (with("insecure-skip-tls-verify: true"), Allowance::InsecureSkipTlsVerify, |read| {
             *read.trust() == Trust::Anybody

@@ -23,7 +23,7 @@ use tokio::{
 use super::{
     allowances::Allowances,
     contexts::{self, Contexts, Step, Steps, steps},
-    endings::Endings,
+    endings::{End, Endings},
     expiry,
     fault::{Fault, call},
     gate::Gate,
@@ -285,8 +285,11 @@ impl Registrar {
         let now = Timestamp::now();
         let unreadable = self.pool.incomplete(name);
         let mut wanted = status(&standing, &health, unreadable.as_deref(), generation, now);
-        if let Some(ending) = self.endings.of(name, now) {
-            k8scluster::expiry::tell(&mut wanted, &standing, ending.as_ref(), generation, now);
+        let mut tell = |ending| k8scluster::expiry::tell(&mut wanted, &standing, ending, generation, now);
+        match self.endings.of(name, now) {
+            End::Unread => {}
+            End::Unsaid => tell(None),
+            End::Said(ending) => tell(Some(&ending)),
         }
         if wanted == standing {
             return Ok(());

@@ -184,3 +184,21 @@ async fn the_end_of_credentials_is_told_with_an_event_and_taken_back_when_they_a
         assert_eq!(world.master.requests(), Vec::<String>::new(), "nothing is written at rest");
     }
 }
+
+#[tokio::test]
+async fn an_end_that_comes_near_is_told_while_nothing_else_happens() {
+    let world = World::new(None, &[]);
+    world.worker("one");
+    // The last tenth of the hour begins in two seconds.
+    let token = hour(jiff::Timestamp::now().as_second() - 3600 + 360 + 2);
+    world.register("k8s-1", &json!({ "name": "one", "kubeConfig": kubeconfig(&["one"], &token) }));
+    let kinds = || {
+        let cluster = world.master.get("k8sclusters", "", "k8s-1").unwrap();
+        let conditions = cluster["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.iter().map(|c| c["type"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    sleep(Duration::from_millis(800)).await;
+    assert_eq!(kinds(), ["Ready"]);
+    sleep(Duration::from_millis(2_200)).await;
+    assert_eq!(kinds(), ["Ready", "CredentialsExpiring"]);
+}

@@ -70,22 +70,23 @@ fn kubeconfig(cluster: &str, user: &str) -> String {
     )
 }
 
-#[expect(clippy::too_many_lines, reason = "one table")]
-fn attacks(dir: &Path, worker: &Server, ca: &str) -> Vec<Attack> {
+fn attacks(dir: &Path, worker: &str, ca: &str) -> Vec<Attack> {
     let path = |name: &str| dir.join(name).display().to_string();
-    let server = format!("server: '{}'", worker.url());
+    let server = format!("server: '{worker}'");
     let good = format!("{server}, certificate-authority-data: {ca}");
     let token = format!("token: {CANARY}");
     let cluster = |more: &str| kubeconfig(&format!("{good}, {more}"), &token);
     let user = |user: &str| kubeconfig(&good, user);
     let at = |address: &str| kubeconfig(&format!("server: '{address}', certificate-authority-data: {ca}"), &token);
-    let contexts: String =
-        (0..500).map(|at| format!("- name: {CANARY}-{at}\n  context: {{cluster: k, user: u}}\n")).collect();
+    let contexts = (0..500)
+        .fold(String::new(), |text, at| text + &format!("- name: {CANARY}-{at}\n  context: {{cluster: k, user: u}}\n"));
     let many = cluster("tls-server-name: x")
         .replace(&format!("current-context: {CANARY}\n"), "")
         .replace("contexts:\n", &format!("contexts:\n{contexts}"));
-    let bomb: String =
-        (1..12).map(|at| format!("a{at}: &a{at} [{}]\n", format!("*a{}, ", at - 1).repeat(10))).collect();
+    let bomb = (1..12).fold(String::new(), |text, at| {
+        let before = format!("*a{}, ", at - 1).repeat(10);
+        text + &format!("a{at}: &a{at} [{before}]\n")
+    });
     let (program, file) = (path("program"), path("token"));
     let refused = |name, kubeconfig, named| Attack { name, kubeconfig, reason: "InvalidKubeconfig", named };
     let dialled = |name, kubeconfig, named| Attack { name, kubeconfig, reason: "AddressRefused", named };
@@ -242,20 +243,37 @@ async fn play() {
     debs.ensure().expect("strace");
     let servers = Server::start_all(["master", "k8s-1"].map(Options::named)).await.expect("API servers");
     let [master, worker] = servers.as_slice() else { panic!("two API servers") };
-    watch(&debs, master, worker).await;
+    let folder = Folder::new();
+    let kubeconfig = master.directory().join("of-the-master");
+    fs::write(&kubeconfig, master.kubeconfig()).expect("the master's kubeconfig");
+    let stage = Stage {
+        directory: master.directory().to_owned(),
+        kubeconfig,
+        client: master.client().await.expect("a client"),
+        well: worker.kubeconfig().to_owned(),
+        // As the lab's kubeconfigs have it, in one line.
+        attacks: attacks(&folder.0, &worker.url(), &field(worker.kubeconfig(), "certificate-authority-data")),
+        folder,
+    };
+    watch(&debs, stage).await;
 }
 
-async fn watch(debs: &Debs, master: &Server, worker: &Server) {
-    let (folder, outside) = (Folder::new(), master.directory().to_owned());
-    let kubeconfig = outside.join("of-the-master");
-    fs::write(&kubeconfig, master.kubeconfig()).expect("the master's kubeconfig");
+struct Stage {
+    directory: PathBuf,
+    /// The master's, as a file.
+    kubeconfig: PathBuf,
+    client: Client,
+    /// The kubeconfig of a worker that is well.
+    well: String,
+    attacks: Vec<Attack>,
+    folder: Folder,
+}
+
+async fn watch(debs: &Debs, stage: Stage) {
+    let Stage { directory: outside, kubeconfig, client, well, attacks, folder } = stage;
     let applied = atoll(&["crds", "apply", "--kubeconfig"]).arg(&kubeconfig).output().expect("atoll crds apply");
     assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
-    let client = master.client().await.expect("a client");
-    // As the lab's kubeconfigs have it, in one line.
-    let ca = field(worker.kubeconfig(), "certificate-authority-data");
-    let attacks = attacks(&folder.0, worker, &ca);
-    register(&client, &attacks, worker).await;
+    register(&client, &attacks, &well).await;
 
     let mut traced = Traced::start(debs, &outside, &kubeconfig);
     let mut told = BTreeMap::new();
@@ -306,7 +324,7 @@ fn field(kubeconfig: &str, name: &str) -> String {
     value.trim().trim_matches('"').to_owned()
 }
 
-async fn register(client: &Client, attacks: &[Attack], worker: &Server) {
+async fn register(client: &Client, attacks: &[Attack], well: &str) {
     let clusters: Api<K8sCluster> = Api::all(client.clone());
     let secrets: Api<Secret> = Api::namespaced(client.clone(), "default");
     let params = PostParams::default();
@@ -315,7 +333,7 @@ async fn register(client: &Client, attacks: &[Attack], worker: &Server) {
             "metadata": { "name": name }, "spec": spec }))
         .expect("a K8sCluster")
     };
-    let well = cluster("well", json!({ "name": "well", "kubeConfig": worker.kubeconfig() }));
+    let well = cluster("well", json!({ "name": "well", "kubeConfig": well }));
     clusters.create(&params, &well).await.expect("a registration");
     for (number, Attack { name, kubeconfig, .. }) in attacks.iter().enumerate() {
         // Every other one comes by a Secret.
