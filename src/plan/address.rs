@@ -157,11 +157,12 @@ fn worker<'a>(seen: &'a Seen, name: &WorkerName) -> Result<&'a Worker, Wait> {
 
 /// The wait for a worker that cannot be seen.
 pub(super) fn unseen(name: &WorkerName, view: &WorkerView) -> Wait {
-    let why = match view {
-        WorkerView::Unseen { why, .. } => why.clone(),
-        WorkerView::Seen(_) => String::new(),
-    };
-    Wait::WorkerUnseen { worker: name.clone(), why }
+    let worker = name.clone();
+    match view {
+        WorkerView::Unseen { why, .. } => Wait::WorkerUnseen { worker, why: why.clone() },
+        WorkerView::Unavailable { since } => Wait::WorkerUnavailable { worker, since: *since },
+        WorkerView::Seen(_) => Wait::WorkerUnseen { worker, why: String::new() },
+    }
 }
 
 fn domain(worker: &Worker) -> &str {

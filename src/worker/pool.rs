@@ -34,6 +34,7 @@ use crate::{
         database::DatabaseKey,
         name::{Namespace, Uid, WorkerName},
         seen::{Worker, WorkerView},
+        terms::Terms,
     },
 };
 
@@ -103,7 +104,7 @@ impl Entry {
         let worker = self.slot.view(key);
         match self.unrecorded() {
             None => worker,
-            Some(why) => Worker { view: WorkerView::Unseen { since: None, why }, ..worker },
+            Some(why) => self.slot.with_view(WorkerView::Unseen { since: None, why }),
         }
     }
 }
@@ -187,6 +188,8 @@ impl Pool {
         self.shared.claims.lock().unwrap_or_else(PoisonError::into_inner).remember(&registration);
         let mut workers = self.shared.workers.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = workers.get(&registration.name) {
+            // Here and not in the worker's task, which may wait for an answer just now: a mark is in force at once.
+            entry.slot.describe(&registration);
             let mut pinned = false;
             entry.registration.send_if_modified(|known| {
                 let news = **known != registration;
@@ -203,7 +206,7 @@ impl Pool {
         }
         let name = registration.name.clone();
         let slot = Arc::new(Slot::new(name.clone(), self.shared.wake.clone(), self.shared.notices.clone()));
-        slot.describe(registration.aliases.clone(), registration.domain.clone());
+        slot.describe(&registration);
         let (sender, receiver) = watch::channel(Arc::new(registration));
         let task = tokio::spawn(task::live(self.shared.clone(), slot.clone(), receiver)).abort_handle();
         workers.insert(name, Entry { slot, registration: sender, task });
@@ -249,8 +252,11 @@ impl Pool {
         let unseen = |why: String| WorkerView::Unseen { since: None, why };
         let Some(slot) = self.shared.slot(name) else {
             let view = unseen("it is not registered".to_owned());
-            return Worker { aliases: Vec::new(), domain: None, view };
+            return Worker { aliases: Vec::new(), domain: None, terms: Terms::default(), view };
         };
+        if let Some(why) = slot.set_aside() {
+            return slot.with_view(unseen(why));
+        }
         if let Some(why) = self.shared.unrecorded(name) {
             return slot.with_view(unseen(why));
         }
@@ -274,7 +280,7 @@ impl Pool {
     pub async fn carry_out(&self, act: &Act) -> Result<Done, ActError> {
         let worker = &act.worker;
         let slot = self.shared.slot(worker).ok_or_else(|| ActError::NotRegistered(worker.clone()))?;
-        if let Some(why) = self.shared.unrecorded(worker) {
+        if let Some(why) = slot.set_aside().or_else(|| self.shared.unrecorded(worker)) {
             return Err(ActError::Unseen { worker: worker.clone(), why });
         }
         let client = match slot.link() {

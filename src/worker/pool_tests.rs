@@ -24,6 +24,7 @@ use crate::{
         labels,
         name::{Namespace, ObjectName, Uid, WorkerName},
         seen::{Doubt, Sight, WorkerView},
+        terms::{Duty, Terms},
     },
 };
 
@@ -95,6 +96,7 @@ fn registration(name: &str) -> Registration {
         name: WorkerName::from(name),
         aliases: vec![format!("{name}-alias")],
         domain: None,
+        terms: Terms::default(),
         pinned: None,
         accepted: None,
         access: Access::Credentials(Box::new(credentials(name))),
@@ -159,6 +161,38 @@ async fn a_worker_becomes_ready_and_shows_what_is_in_it_and_what_comes_and_goes(
     assert!(matches!(live.view.pod(&ObjectName::from("etcd-0")), Sight::Absent));
     assert!(in_view(&live.view, "etcd-1"));
     assert_eq!(live.aliases, ["k8s-1-alias"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_marked_unavailable_shows_nothing_and_takes_nothing_from_that_moment_on() {
+    let (mut world, cluster) = (World::new(Arc::new(Open)), Cluster::new("one"));
+    cluster.put("pods", "default", "etcd-0", serde_json::to_value(pod("etcd-0", "db")).unwrap());
+    world.add("k8s-1", &cluster);
+    world.until_ready("k8s-1").await;
+    world.until_view("k8s-1", |view| in_view(view, "etcd-0")).await;
+    while world.wakes.try_recv().is_ok() {}
+    cluster.requests();
+    let marked = |duty| Registration {
+        pinned: Some(Uid::from("one")),
+        terms: Terms { duty, ..Terms::default() },
+        ..registration("k8s-1")
+    };
+    let name = WorkerName::from("k8s-1");
+    world.pool.apply(marked(Duty::Unavailable { since: None }));
+    assert!(matches!(world.view("k8s-1"), WorkerView::Unavailable { since: None }));
+    assert_eq!(world.wakes.try_recv(), Ok(Wake::Worker(name.clone())));
+    // It would answer, and nothing would be found there: neither is believed.
+    assert!(matches!(world.pool.live(&name, &key()).await.view, WorkerView::Unavailable { .. }));
+    let refused = world.pool.carry_out(&create("k8s-1", pod("etcd-1", "db"))).await.unwrap_err();
+    assert!(refused.to_string().contains("marked unavailable"), "{refused}");
+    assert_eq!(cluster.requests(), Vec::<String>::new());
+    // Its connection is kept, and its health is told.
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    assert_eq!(cluster.requests(), ["GET namespaces", "GET namespaces"]);
+    assert!(matches!(world.pool.health(&name), Some(Health::Ready { .. })));
+    world.pool.apply(marked(Duty::NoNewMembers));
+    assert!(in_view(&world.view("k8s-1"), "etcd-0"));
+    assert_eq!(world.wakes.try_recv(), Ok(Wake::Worker(name)));
 }
 
 #[tokio::test(start_paused = true)]

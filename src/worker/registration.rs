@@ -2,13 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use kube::ResourceExt as _;
 
 use super::kubeconfig::{self, Credentials, KubeconfigError};
 use crate::{
     dialect::k8scluster::{crd::K8sCluster, status::Trouble},
-    plan::name::{Namespace, ObjectName, Uid, WorkerName},
+    plan::{
+        name::{Namespace, ObjectName, Uid, WorkerName},
+        terms::{Duty, Tenants, Terms},
+    },
 };
 
 /// One registered worker.
@@ -20,6 +24,8 @@ pub struct Registration {
     pub aliases: Vec<String>,
     /// The DNS domain of its services, where one is named.
     pub domain: Option<String>,
+    /// On what terms it takes members.
+    pub terms: Terms,
     /// The identity that was pinned at first contact.
     pub pinned: Option<Uid>,
     /// Another identity that a person has accepted since (annotation [`ACCEPT_IDENTITY`]).
@@ -117,10 +123,37 @@ pub fn registration(cluster: &K8sCluster, namespaces: &SecretNamespaces, secret:
         name,
         aliases,
         domain: cluster.spec.cluster_domain.clone().filter(|domain| !domain.is_empty()),
+        terms: terms(cluster),
         pinned: cluster.status.as_ref().and_then(|status| status.identity.as_deref()).map(Uid::from),
         accepted: cluster.annotations().get(ACCEPT_IDENTITY).map(|uid| Uid::from(uid.trim())),
         access,
     }
+}
+
+fn terms(cluster: &K8sCluster) -> Terms {
+    let spec = &cluster.spec;
+    let duty = match (spec.unavailable, spec.unschedulable) {
+        (true, _) => Duty::Unavailable { since: marked(cluster) },
+        (false, true) => Duty::NoNewMembers,
+        (false, false) => Duty::Serving,
+    };
+    let named = |namespaces: &Vec<String>| namespaces.iter().map(|name| Namespace::from(name.as_str())).collect();
+    let mapping = spec.namespace_mapping.iter().filter(|(_, there)| !there.is_empty());
+    Terms {
+        duty,
+        tenants: spec.allowed_namespaces.as_ref().map_or(Tenants::All, |namespaces| Tenants::Only(named(namespaces))),
+        namespaces: mapping.map(|(here, there)| (here.as_str().into(), there.as_str().into())).collect(),
+    }
+}
+
+/// When `spec.unavailable` was set, by the API server's own account of who set which field when. It outlives us, and is
+/// the same for whatever the mark was set with.
+fn marked(cluster: &K8sCluster) -> Option<Timestamp> {
+    let entries = cluster.metadata.managed_fields.iter().flatten();
+    let marks = entries.filter(|entry| {
+        entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer("/f:spec/f:unavailable").is_some())
+    });
+    marks.filter_map(|entry| entry.time.as_ref()).map(|time| time.0).min()
 }
 
 fn access(cluster: &K8sCluster, namespaces: &SecretNamespaces, secret: &SecretState) -> Result<Access, Trouble> {

@@ -16,6 +16,7 @@ use super::{
     health::{Gauge, Part},
     kept::Kept,
     pool::{Notice, Wake},
+    registration::Registration,
 };
 use crate::{
     dialect::k8scluster::status::{Health, Trouble},
@@ -23,6 +24,7 @@ use crate::{
         database::DatabaseKey,
         name::{Namespace, ObjectName, ResourceVersion, Uid, WorkerName},
         seen::{Worker, WorkerView},
+        terms::{Duty, Terms},
     },
 };
 
@@ -41,6 +43,7 @@ pub(super) struct Slot {
 struct State {
     aliases: Vec<String>,
     domain: Option<String>,
+    terms: Terms,
     link: Link,
     /// Since when it cannot be seen; `None` while it was never seen, and while it is.
     unseen: Option<Timestamp>,
@@ -51,6 +54,12 @@ struct State {
 impl State {
     fn visible(&self) -> bool {
         matches!(self.link, Link::Up { .. }) && self.cache.check().is_ok()
+    }
+
+    /// The worker that shows this, as far as its terms let it be seen.
+    fn worker(&self, shown: WorkerView) -> Worker {
+        let (aliases, domain, terms) = (self.aliases.clone(), self.domain.clone(), self.terms.clone());
+        Worker { view: terms.applied(shown), aliases, domain, terms }
     }
 }
 
@@ -80,6 +89,7 @@ impl Slot {
             state: Mutex::new(State {
                 aliases: Vec::new(),
                 domain: None,
+                terms: Terms::default(),
                 link,
                 unseen: None,
                 cache: Cache::default(),
@@ -100,14 +110,24 @@ impl Slot {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What manifests may call it, and its domain.
-    pub fn describe(&self, aliases: Vec<String>, domain: Option<String>) {
+    /// What its registration says of it, besides how to get in. In force when this returns.
+    pub fn describe(&self, registration: &Registration) {
+        let Registration { aliases, domain, terms, .. } = registration;
         let mut state = self.state();
-        if state.aliases != aliases || state.domain != domain {
-            state.aliases = aliases;
-            state.domain = domain;
+        if (&state.aliases, &state.domain, &state.terms) != (aliases, domain, terms) {
+            state.aliases.clone_from(aliases);
+            state.domain.clone_from(domain);
+            state.terms.clone_from(terms);
             drop(state);
             self.wake_all();
+        }
+    }
+
+    /// Why nothing may be looked at or written there although it may be in contact: a person has marked it.
+    pub fn set_aside(&self) -> Option<String> {
+        match self.state().terms.duty {
+            Duty::Serving | Duty::NoNewMembers => None,
+            Duty::Unavailable { .. } => Some("it is marked unavailable".to_owned()),
         }
     }
 
@@ -126,20 +146,19 @@ impl Slot {
     /// One database's objects by the watches.
     pub fn view(&self, key: &DatabaseKey) -> Worker {
         let state = self.state();
-        let view = match &state.link {
+        let shown = match &state.link {
             Link::Down(why) => WorkerView::Unseen { since: state.unseen, why: why.clone() },
             Link::Up { identity, .. } => match state.cache.objects(identity, key) {
                 Ok(objects) => WorkerView::Seen(objects),
                 Err(why) => WorkerView::Unseen { since: state.unseen, why },
             },
         };
-        Worker { aliases: state.aliases.clone(), domain: state.domain.clone(), view }
+        state.worker(shown)
     }
 
     /// The same worker with another view.
     pub fn with_view(&self, view: WorkerView) -> Worker {
-        let state = self.state();
-        Worker { aliases: state.aliases.clone(), domain: state.domain.clone(), view }
+        self.state().worker(view)
     }
 
     /// Connected to the cluster of this identity.
