@@ -87,13 +87,13 @@ fn address(database: &Database, member: &Member, seen: &Seen) -> Result<Address,
             "{}.{}.{}.svc.{}",
             member.name,
             database.names.headless(),
-            database.id.namespace,
+            member.home(&database.id),
             domain(worker)
         ))),
         Network::MemberServices(services) => {
             let name = database.names.member_service(&services.name, member.ordinal);
             match (services.exposure, services.spread) {
-                (Exposure::ClusterIp, Spread::Mirror) => Ok(host(&format!("{name}.{}.svc", database.id.namespace))),
+                (Exposure::ClusterIp, Spread::Mirror) => Ok(host(&format!("{name}.{}.svc", member.home(&database.id)))),
                 (Exposure::ClusterIp, Spread::Unique) => service(worker, member, name)?
                     .cluster_ip
                     .as_deref()

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use super::{
     database::{Database, PlacementRequest},
     name::{Namespace, WorkerName},
+    network::{Network, Spread},
     seen::{Seen, Worker, WorkerView},
     wait::Wait,
 };
@@ -44,11 +45,45 @@ pub fn resolve<'a>(word: &str, workers: &'a BTreeMap<WorkerName, Worker>) -> Mat
     }
 }
 
-/// The worker of each member, by ordinal.
+/// A place for a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spot {
+    /// The worker.
+    pub worker: WorkerName,
+    /// The namespace there; `None` for the one of the database's own name.
+    pub namespace: Option<Namespace>,
+}
+
+/// The place of each member, by ordinal.
 ///
 /// # Errors
 /// What to wait for, where a worker is missing, takes no new members, or cannot be told.
-pub fn place(database: &Database, seen: &Seen, known: SignedDuration) -> Result<Vec<WorkerName>, Wait> {
+pub fn place(database: &Database, seen: &Seen, known: SignedDuration) -> Result<Vec<Spot>, Wait> {
+    let namespace = &database.id.namespace;
+    let mapped = |worker: &WorkerName| seen.workers.get(worker).and_then(|worker| worker.terms.mapped(namespace));
+    let workers = workers(database, seen, known)?;
+    let spots: Vec<_> = workers.into_iter().map(|worker| Spot { namespace: mapped(&worker), worker }).collect();
+    one_name_everywhere(database, &spots)?;
+    Ok(spots)
+}
+
+/// Services that are the same in every worker lead to each other by name and namespace.
+fn one_name_everywhere(database: &Database, spots: &[Spot]) -> Result<(), Wait> {
+    let mirrored = match &database.network {
+        Network::MemberServices(services) => services.spread == Spread::Mirror,
+        Network::PodNames => false,
+    };
+    let first = spots.first().map(|spot| &spot.namespace);
+    match spots.iter().find(|spot| mirrored && Some(&spot.namespace) != first) {
+        None => Ok(()),
+        Some(other) => Err(Wait::NamespacesDiffer {
+            namespace: database.id.namespace.clone(),
+            workers: spots.iter().take(1).chain([other]).map(|spot| spot.worker.clone()).collect(),
+        }),
+    }
+}
+
+fn workers(database: &Database, seen: &Seen, known: SignedDuration) -> Result<Vec<WorkerName>, Wait> {
     let namespace = &database.id.namespace;
     let candidates = match &database.placement {
         PlacementRequest::Listed(words) => listed(words, namespace, &seen.workers)?,
@@ -101,6 +136,7 @@ fn spread(namespace: &Namespace, seen: &Seen, known: SignedDuration) -> Result<V
 mod tests {
     use super::*;
     use crate::plan::{
+        network::{Exposure, MemberServices},
         terms::{Duty, Tenants},
         testing,
     };
@@ -127,7 +163,7 @@ mod tests {
         let mut database = testing::database();
         database.placement = PlacementRequest::Listed(vec!["b".into(), "a".into()]);
         let placed = place(&database, &seeing(workers), GRACE).unwrap();
-        assert_eq!(placed, ["b", "a", "b"].map(WorkerName::from));
+        assert_eq!(placed, ["b", "a", "b"].map(spot));
     }
 
     #[test]
@@ -147,7 +183,7 @@ mod tests {
         let database = testing::database();
         let connecting = Err(Wait::WorkerConnecting { worker: "b".into() });
         assert_eq!(place(&database, &seen, SignedDuration::ZERO), connecting);
-        assert_eq!(place(&database, &seen, GRACE).unwrap(), ["a", "a", "a"].map(WorkerName::from));
+        assert_eq!(place(&database, &seen, GRACE).unwrap(), ["a", "a", "a"].map(spot));
     }
 
     #[test]
@@ -167,7 +203,7 @@ mod tests {
             let seen = seeing(workers);
             let mut database = testing::database();
             let placed = place(&database, &seen, SignedDuration::ZERO).unwrap();
-            assert_eq!(placed, ["a", "c", "a"].map(WorkerName::from), "{reason}");
+            assert_eq!(placed, ["a", "c", "a"].map(spot), "{reason}");
             database.placement = PlacementRequest::Listed(vec!["a".into(), "c".into()]);
             assert!(place(&database, &seen, SignedDuration::ZERO).is_ok(), "{reason}");
             database.placement = PlacementRequest::Listed(vec!["a".into(), "east".into()]);
@@ -186,6 +222,36 @@ mod tests {
         let wait = place(&testing::database(), &seeing(workers), GRACE).unwrap_err();
         assert_eq!(wait, Wait::NoWorkerReady { registered: 2, closed: 2 });
         assert!(wait.message().contains("spec.unschedulable"), "{}", wait.message());
+    }
+
+    #[test]
+    fn members_go_into_the_namespace_that_their_worker_has_for_them() {
+        let mut workers = testing::workers(&[("a", &[]), ("b", &[]), ("c", &[])]);
+        workers.get_mut(&WorkerName::from("b")).unwrap().terms.namespaces =
+            [("default".into(), "tenant".into()), ("other".into(), "elsewhere".into())].into();
+        let seen = seeing(workers);
+        let mut database = testing::database();
+        let namespaces = |database: &_| {
+            let spots = place(database, &seen, GRACE)?;
+            Ok::<Vec<_>, Wait>(spots.into_iter().map(|spot| spot.namespace).collect())
+        };
+        assert_eq!(namespaces(&database), Ok(vec![None, Some("tenant".into()), None]));
+        // Global services are found by one name, which has the namespace in it.
+        database.network = Network::MemberServices(MemberServices {
+            name: "peer".into(),
+            exposure: Exposure::ClusterIp,
+            spread: Spread::Mirror,
+            annotations: BTreeMap::new(),
+        });
+        let workers = vec!["a".into(), "b".into()];
+        let wait = Wait::NamespacesDiffer { namespace: "default".into(), workers };
+        assert_eq!(namespaces(&database), Err(wait));
+        database.placement = PlacementRequest::Listed(vec!["b".into()]);
+        assert_eq!(namespaces(&database), Ok(vec![Some("tenant".into()); 3]));
+    }
+
+    fn spot(worker: &str) -> Spot {
+        Spot { worker: worker.into(), namespace: None }
     }
 
     fn seeing(workers: BTreeMap<WorkerName, Worker>) -> Seen {

@@ -69,6 +69,13 @@ pub enum Wait {
         /// The database's namespace in the master.
         namespace: Namespace,
     },
+    /// Workers would put what must have one name everywhere into namespaces that differ.
+    NamespacesDiffer {
+        /// The database's namespace in the master.
+        namespace: Namespace,
+        /// Two workers that differ.
+        workers: Vec<WorkerName>,
+    },
     /// A load balancer has no address yet.
     LoadBalancerAddress {
         /// Its service.
@@ -139,6 +146,7 @@ impl Wait {
             Self::WorkerUnavailable { .. } => "WorkerUnavailable",
             Self::WorkerUnschedulable { .. } => "WorkerUnschedulable",
             Self::NamespaceNotAllowed { .. } => "NamespaceNotAllowed",
+            Self::NamespacesDiffer { .. } => "NamespacesDiffer",
             Self::LoadBalancerAddress { .. } => "WaitingForLoadBalancer",
             Self::ServiceAddress { .. } => "WaitingForServiceAddress",
             Self::NodeAddress { .. } => "WaitingForNodeAddress",
@@ -188,6 +196,12 @@ impl Wait {
                      again: atoll worker mark-available {worker}, and this goes on by itself"
                 )
             }
+            Self::NamespacesDiffer { namespace, workers } => format!(
+                "workers {} put members from namespace {namespace} into namespaces that differ, but services that are the \
+                 same in every worker need one: make spec.namespaceMapping of their K8sClusters agree, name other workers, \
+                 or give each member a service of its own",
+                join(workers)
+            ),
             Self::WorkerUnschedulable { worker } => format!(
                 "worker {worker} takes no new members (spec.unschedulable of its K8sCluster); name another one, or set that \
                  to false, and this goes on by itself"

@@ -285,6 +285,7 @@ fn same_owner(there: &ObjectMeta, wanted: &ObjectMeta) -> bool {
         labels::DATABASE_NAMESPACE,
         labels::DATABASE_NAME,
         labels::DATABASE_UID,
+        labels::WORKER_NAMESPACE,
         labels::MEMBER,
     ]
     .into_iter()

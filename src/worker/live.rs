@@ -7,30 +7,32 @@ use k8s_openapi::api::{
 };
 use kube::{Api, Client, api::ListParams};
 
-use super::{contact, fault::call, kept::Kept, timing};
+use super::{contact, fault::call, kept::Kept, projection, timing};
 use crate::plan::{
     database::DatabaseKey,
     labels,
-    name::Uid,
+    name::{Namespace, Uid},
     seen::{Objects, Source},
 };
 
-/// Lists everything, after the worker has shown that it is still the one of this identity.
+/// Lists everything, after the worker has shown that it is still the one of this identity: in the namespace of the record,
+/// or wherever it is, where no record says.
 pub(super) async fn objects(
     client: &Client,
     identity: &Uid,
     master: &Uid,
     key: &DatabaseKey,
+    home: Option<&Namespace>,
 ) -> Result<Objects, String> {
     let found = contact::identity(client, timing::CALL_DEADLINE).await.map_err(|fault| fault.to_string())?;
     if found != *identity {
         return Err(format!("it is another cluster now (kube-system UID {found}, was {identity})"));
     }
     let (pods, claims, services, jobs) = try_join!(
-        list::<Pod>(client, master, key),
-        list::<PersistentVolumeClaim>(client, master, key),
-        list::<Service>(client, master, key),
-        list::<Job>(client, master, key),
+        list::<Pod>(client, master, key, home),
+        list::<PersistentVolumeClaim>(client, master, key, home),
+        list::<Service>(client, master, key, home),
+        list::<Job>(client, master, key, home),
     )?;
     let mut objects = Objects::none(found, Source::Live);
     for seen in pods {
@@ -48,13 +50,23 @@ pub(super) async fn objects(
     Ok(objects)
 }
 
-async fn list<K: Kept>(client: &Client, master: &Uid, key: &DatabaseKey) -> Result<Vec<K::Seen>, String> {
-    let api: Api<K> = Api::namespaced(client.clone(), key.namespace.as_str());
+async fn list<K: Kept>(
+    client: &Client,
+    master: &Uid,
+    key: &DatabaseKey,
+    home: Option<&Namespace>,
+) -> Result<Vec<K::Seen>, String> {
+    let api: Api<K> = match home {
+        Some(home) => Api::namespaced(client.clone(), home.as_str()),
+        None => Api::all(client.clone()),
+    };
     let mut params = ListParams::default().labels(&labels::database_selector(master, key)).limit(timing::PAGE);
     let mut seen = Vec::new();
     loop {
         let page = call(api.list(&params)).await.map_err(|fault| format!("listing its {}: {fault}", K::PLURAL))?;
-        for object in &page.items {
+        // Copies that somebody made are not its own, here as in the watches.
+        let own = |object: &&K| projection::owner(k8s_openapi::Metadata::metadata(*object)).as_ref() == Some(key);
+        for object in page.items.iter().filter(own) {
             // What cannot be read must not pass for absent.
             let read = object.project().ok_or_else(|| format!("one of its {} has no name or UID", K::PLURAL))?;
             seen.push(read);

@@ -33,6 +33,7 @@ use crate::{
         act::Act,
         database::DatabaseKey,
         name::{Namespace, Uid, WorkerName},
+        record::Homes,
         seen::{Worker, WorkerView},
         terms::Terms,
     },
@@ -100,8 +101,8 @@ impl Entry {
         (!recorded).then(|| "its identity is still being recorded in its K8sCluster".to_owned())
     }
 
-    fn view(&self, key: &DatabaseKey) -> Worker {
-        let worker = self.slot.view(key);
+    fn view(&self, key: &DatabaseKey, home: Option<&Namespace>) -> Worker {
+        let worker = self.slot.view(key, home);
         match self.unrecorded() {
             None => worker,
             Some(why) => self.slot.with_view(WorkerView::Unseen { since: None, why }),
@@ -239,16 +240,17 @@ impl Pool {
         self.shared.registered.store(true, Ordering::Release);
     }
 
-    /// What the watches show of one database, in every registered worker. No request is sent.
+    /// What the watches show of one database, in every registered worker. No request is sent. In the workers of its
+    /// record that is what stands in the namespace that the record names.
     #[must_use]
-    pub fn view(&self, key: &DatabaseKey) -> BTreeMap<WorkerName, Worker> {
+    pub fn view(&self, key: &DatabaseKey, homes: &Homes) -> BTreeMap<WorkerName, Worker> {
         let workers = self.shared.workers.read().unwrap_or_else(PoisonError::into_inner);
-        workers.iter().map(|(name, entry)| (name.clone(), entry.view(key))).collect()
+        workers.iter().map(|(name, entry)| (name.clone(), entry.view(key, homes.get(name)))).collect()
     }
 
     /// What one worker holds of one database right now: the identity checked, then everything listed, at the most
     /// recent state. Ten seconds for each request at most; any failure is [`WorkerView::Unseen`].
-    pub async fn live(&self, name: &WorkerName, key: &DatabaseKey) -> Worker {
+    pub async fn live(&self, name: &WorkerName, key: &DatabaseKey, homes: &Homes) -> Worker {
         let unseen = |why: String| WorkerView::Unseen { since: None, why };
         let Some(slot) = self.shared.slot(name) else {
             let view = unseen("it is not registered".to_owned());
@@ -261,9 +263,9 @@ impl Pool {
             return slot.with_view(unseen(why));
         }
         let view = match slot.link() {
-            Link::Down(_) => slot.view(key).view,
+            Link::Down(_) => slot.view(key, homes.get(name)).view,
             Link::Up { client, identity } => {
-                match live::objects(&client, &identity, &self.shared.master.uid, key).await {
+                match live::objects(&client, &identity, &self.shared.master.uid, key, homes.get(name)).await {
                     Ok(objects) => WorkerView::Seen(objects),
                     Err(why) => {
                         slot.suspicion.notify_one();

@@ -23,6 +23,7 @@ use crate::{
         database::{DatabaseKey, DatabaseKind},
         labels,
         name::{Namespace, ObjectName, Uid, WorkerName},
+        record::Homes,
         seen::{Doubt, Sight, WorkerView},
         terms::{Duty, Terms},
     },
@@ -74,7 +75,7 @@ impl World {
     }
 
     fn view(&self, name: &str) -> WorkerView {
-        self.pool.view(&key()).remove(&WorkerName::from(name)).expect("a worker").view
+        self.pool.view(&key(), &Homes::new()).remove(&WorkerName::from(name)).expect("a worker").view
     }
 
     async fn until_view(&mut self, name: &str, wanted: impl Fn(&WorkerView) -> bool) -> WorkerView {
@@ -157,7 +158,7 @@ async fn a_worker_becomes_ready_and_shows_what_is_in_it_and_what_comes_and_goes(
     let view = world.until_view("k8s-1", |view| !in_view(view, "etcd-0")).await;
     // A watch does not prove absence.
     assert!(matches!(view.pod(&ObjectName::from("etcd-0")), Sight::Unknown(Doubt::NotInView)));
-    let live = world.pool.live(&WorkerName::from("k8s-1"), &key()).await;
+    let live = world.pool.live(&WorkerName::from("k8s-1"), &key(), &Homes::new()).await;
     assert!(matches!(live.view.pod(&ObjectName::from("etcd-0")), Sight::Absent));
     assert!(in_view(&live.view, "etcd-1"));
     assert_eq!(live.aliases, ["k8s-1-alias"]);
@@ -182,7 +183,7 @@ async fn a_worker_that_is_marked_unavailable_shows_nothing_and_takes_nothing_fro
     assert!(matches!(world.view("k8s-1"), WorkerView::Unavailable { since: None }));
     assert_eq!(world.wakes.try_recv(), Ok(Wake::Worker(name.clone())));
     // It would answer, and nothing would be found there: neither is believed.
-    assert!(matches!(world.pool.live(&name, &key()).await.view, WorkerView::Unavailable { .. }));
+    assert!(matches!(world.pool.live(&name, &key(), &Homes::new()).await.view, WorkerView::Unavailable { .. }));
     let refused = world.pool.carry_out(&create("k8s-1", pod("etcd-1", "db"))).await.unwrap_err();
     assert!(refused.to_string().contains("marked unavailable"), "{refused}");
     assert_eq!(cluster.requests(), Vec::<String>::new());
@@ -394,7 +395,7 @@ async fn a_cluster_that_becomes_another_gets_no_write_and_shows_nothing() {
     world.until_ready("k8s-1").await;
     world.pool.apply(Registration { pinned: Some(Uid::from("one")), ..registration("k8s-1") });
     cluster.become_another("two");
-    let live = world.pool.live(&WorkerName::from("k8s-1"), &key()).await;
+    let live = world.pool.live(&WorkerName::from("k8s-1"), &key(), &Homes::new()).await;
     assert!(matches!(live.view, WorkerView::Unseen { .. }), "{live:?}");
     let health = world.until_health("k8s-1", |health| matches!(health, Health::NotReady(_))).await;
     let Health::NotReady(trouble) = health else { unreachable!() };

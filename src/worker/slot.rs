@@ -143,12 +143,12 @@ impl Slot {
         self.state().gauge.failures(Part::Probe)
     }
 
-    /// One database's objects by the watches.
-    pub fn view(&self, key: &DatabaseKey) -> Worker {
+    /// One database's objects by the watches, in this namespace or in any.
+    pub fn view(&self, key: &DatabaseKey, home: Option<&Namespace>) -> Worker {
         let state = self.state();
         let shown = match &state.link {
             Link::Down(why) => WorkerView::Unseen { since: state.unseen, why: why.clone() },
-            Link::Up { identity, .. } => match state.cache.objects(identity, key) {
+            Link::Up { identity, .. } => match state.cache.objects(identity, key, home) {
                 Ok(objects) => WorkerView::Seen(objects),
                 Err(why) => WorkerView::Unseen { since: state.unseen, why },
             },

@@ -112,3 +112,76 @@ fn a_listed_worker_that_takes_no_new_members_is_waited_for_in_words() {
         assert_eq!(world.made, 0);
     }
 }
+
+/// The namespaces in which a worker holds anything.
+fn namespaces(world: &mut World, worker: &str) -> Vec<String> {
+    let objects = testing::objects(&mut world.seen, worker);
+    let pods = objects.pods.values().map(|pod| &pod.meta);
+    let claims = objects.claims.values().map(|claim| &claim.meta);
+    let services = objects.services.values().map(|service| &service.meta);
+    let mut found: Vec<_> = pods.chain(claims).chain(services).map(|meta| meta.namespace.to_string()).collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn map(world: &mut World, worker: &str, there: &str) {
+    let worker = world.seen.workers.get_mut(&WorkerName::from(worker)).unwrap();
+    worker.terms.namespaces = [("default".into(), there.into())].into();
+}
+
+#[test]
+fn members_live_and_stay_in_the_namespace_that_they_were_placed_in() {
+    let mut world = World::new(testing::database());
+    map(&mut world, "b", "tenant");
+    world.settle();
+    world.start_pods();
+    let decision = world.settle();
+    assert_eq!(decision.report.phase, Phase::Running, "{}", decision.report.message);
+    let placed = decision.report.conditions.iter().find(|c| c.kind == "Placed").unwrap();
+    assert!(placed.message.contains("db-etcd-1 in b (namespace tenant there)"), "{}", placed.message);
+    let peer = world.record.as_ref().unwrap().members[1].peer.clone().unwrap();
+    assert_eq!(peer, "db-etcd-1.db-etcd-headless.tenant.svc.b.test:2380");
+    assert_eq!(namespaces(&mut world, "a"), ["default"]);
+    assert_eq!(namespaces(&mut world, "b"), ["tenant"]);
+
+    // The mapping is edited: whoever is there stays, and so does what is made again.
+    map(&mut world, "b", "another");
+    world.pods("b").clear();
+    testing::objects(&mut world.seen, "b").services.clear();
+    world.settle();
+    assert_eq!(namespaces(&mut world, "b"), ["tenant"]);
+    assert_eq!(world.left(), (3, 3, 3));
+
+    // The record is lost: the volumes tell where they are.
+    let old = world.record.take().unwrap();
+    world.database.id.uid = Uid::from("uid-new");
+    world.database.consent.adopt = Some(old.uid.clone());
+    world.start_pods();
+    world.settle();
+    assert_eq!(world.record.as_ref().unwrap().members, old.members);
+
+    world.delete();
+    world.settle();
+    assert_eq!(world.left(), (0, 0, 0));
+}
+
+#[test]
+fn a_record_from_before_namespaces_were_recorded_means_the_one_of_the_databases_own_name() {
+    let world = World::running(testing::database());
+    let text = serde_json::to_string(world.record.as_ref().unwrap()).unwrap();
+    assert!(!text.contains("namespace"), "{text}");
+    let record: Record = serde_json::from_str(&text).unwrap();
+    assert!(record.homes(&world.database.id).values().all(|home| home.as_str() == "default"));
+}
+
+#[test]
+fn what_is_made_elsewhere_says_where_it_was_made() {
+    let database = testing::database();
+    let label = |home: &str| {
+        let labels = labels::owned(&Uid::from("uid-master"), &database, &home.into());
+        (labels[labels::DATABASE_NAMESPACE].clone(), labels.get(labels::WORKER_NAMESPACE).cloned())
+    };
+    assert_eq!(label("default"), ("default".to_owned(), None));
+    assert_eq!(label("tenant"), ("default".to_owned(), Some("tenant".to_owned())));
+}
