@@ -213,6 +213,13 @@ impl Pool {
         workers.insert(name, Entry { slot, registration: sender, task });
     }
 
+    /// Takes over what a registration says of a worker that is known, but not how to get in: that is still being read.
+    pub fn describe(&self, registration: &Registration) {
+        if let Some(slot) = self.shared.slot(&registration.name) {
+            slot.describe(registration);
+        }
+    }
+
     /// Whether anything may be written.
     #[must_use]
     pub fn gate(&self) -> &dyn Gate {
@@ -306,6 +313,12 @@ impl Pool {
             Link::Up { client, .. } => Some(client),
             Link::Down(_) => None,
         }
+    }
+
+    /// Whether a person has marked this worker unavailable.
+    #[must_use]
+    pub fn is_set_aside(&self, name: &WorkerName) -> bool {
+        self.shared.slot(name).is_some_and(|slot| slot.set_aside().is_some())
     }
 
     /// What people are told of one worker.
