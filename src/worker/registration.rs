@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use k8s_openapi::ByteString;
+use k8s_openapi::{ByteString, apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry};
 use kube::ResourceExt as _;
 
 use super::kubeconfig::{self, Credentials, KubeconfigError};
@@ -149,11 +149,13 @@ fn terms(cluster: &K8sCluster) -> Terms {
 /// When `spec.unavailable` was set, by the API server's own account of who set which field when. It outlives us, and is
 /// the same for whatever the mark was set with.
 fn marked(cluster: &K8sCluster) -> Option<Timestamp> {
-    let entries = cluster.metadata.managed_fields.iter().flatten();
-    let marks = entries.filter(|entry| {
-        entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer("/f:spec/f:unavailable").is_some())
-    });
+    let marks = cluster.metadata.managed_fields.iter().flatten().filter(|entry| is_of_mark(entry));
     marks.filter_map(|entry| entry.time.as_ref()).map(|time| time.0).min()
+}
+
+/// Whether this account is of who set `spec.unavailable`.
+pub(super) fn is_of_mark(entry: &ManagedFieldsEntry) -> bool {
+    entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer("/f:spec/f:unavailable").is_some())
 }
 
 fn access(cluster: &K8sCluster, namespaces: &SecretNamespaces, secret: &SecretState) -> Result<Access, Trouble> {
