@@ -165,7 +165,8 @@ struct PoolClients(Pool);
 
 impl Clients for PoolClients {
     fn client(&self, worker: &WorkerName) -> Option<Client> {
-        self.0.client(worker)
+        // A question may be a job, which is a write; and what a marked worker's members say is not believed anyway.
+        self.0.client(worker).filter(|_| !self.0.is_set_aside(worker))
     }
 
     fn gate(&self) -> &dyn Gate {

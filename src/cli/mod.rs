@@ -13,6 +13,7 @@ mod run;
 mod status;
 mod stop;
 mod table;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -35,7 +36,8 @@ use clap::{Parser, Subcommand};
 ///   atoll status                   which member is where, and what is waited for?
 ///
 /// At three in the morning with a cluster down: `atoll status` says which members are gone and why; a database with a
-/// majority of its members goes on by itself, and Atoll changes nothing that it cannot see.
+/// majority of its members goes on by itself, and Atoll changes nothing that it cannot see. `atoll worker
+/// mark-unavailable NAME` says that the cluster will not be back soon: new databases then go elsewhere at once.
 #[derive(Debug, Parser)]
 #[command(name = "atoll", version, verbatim_doc_comment, max_term_width = 110)]
 struct Cli {
@@ -54,6 +56,8 @@ enum Command {
     /// Show databases: which member is where, how it is, and what is waited for.
     Status(status::Args),
     Check(Box<check::Args>),
+    /// Mark a worker as failed, or as serving again.
+    Worker(worker::Args),
     /// Put a question to a member (Atoll runs this in workers, as a job).
     #[command(hide = true)]
     Ask(ask::Args),
@@ -81,6 +85,7 @@ pub fn main() -> ExitCode {
             Command::Plan(args) => plan::run(&args),
             Command::Status(args) => status::run(args).await,
             Command::Check(args) => check::run(*args).await,
+            Command::Worker(args) => worker::run(args).await,
             Command::Ask(args) => ask::run(args).await,
             Command::Probe(args) => probe::run(args).await,
         }

@@ -155,13 +155,13 @@ fn address(database: &Database, member: &Member) -> Address {
             "{}.{}.{}.svc.<domain of {}>",
             member.name,
             database.names.headless(),
-            database.id.namespace,
+            member.home(&database.id),
             member.worker
         ),
         Network::MemberServices(services) => {
             let service = database.names.member_service(&services.name, member.ordinal);
             match (services.exposure, services.spread) {
-                (Exposure::ClusterIp, Spread::Mirror) => format!("{service}.{}.svc", database.id.namespace),
+                (Exposure::ClusterIp, Spread::Mirror) => format!("{service}.{}.svc", member.home(&database.id)),
                 (Exposure::ClusterIp, Spread::Unique) => format!("<cluster IP of {service} in {}>", member.worker),
                 (Exposure::LoadBalancer, _) => format!("<load balancer of {service} in {}>", member.worker),
                 (Exposure::NodePort, _) => {

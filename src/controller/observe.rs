@@ -23,7 +23,7 @@ use crate::{
         membership::{Membership, Rung},
         name::{ObjectName, WorkerName},
         network::{Exposure, Network, Spread},
-        record::{Member, Record, Recorded, Stage},
+        record::{Homes, Member, Record, Recorded, Stage},
         seen::{Deletions, Ending, Pod, PodPhase, Readiness, Registry, Seen, Worker},
     },
     worker::{fault::call, pool::Wake},
@@ -39,7 +39,7 @@ impl<D: Dialect> Reconciler<D> {
     /// What the watches show, what the members say, and (for a deletion) what else goes. In the common case no
     /// request is sent.
     pub(super) async fn observe(&self, database: &Database, record: Option<&Recorded>) -> Seen {
-        let workers = self.pool.view(&database.id.key());
+        let workers = self.pool.view(&database.id.key(), &homes(database, record));
         let deletions = match database.intent {
             Intent::Run => Deletions::default(),
             Intent::Delete(_) => self.deletions(database, &self.shelf).await,
@@ -53,9 +53,15 @@ impl<D: Dialect> Reconciler<D> {
     }
 
     /// The same with live lists of these workers. All are asked at the same time.
-    pub(super) async fn look_again(&self, seen: &mut Seen, database: &Database, workers: &BTreeSet<WorkerName>) {
-        let key = database.id.key();
-        let live = workers.iter().map(async |name| (name.clone(), self.pool.live(name, &key).await));
+    pub(super) async fn look_again(
+        &self,
+        seen: &mut Seen,
+        database: &Database,
+        record: Option<&Recorded>,
+        workers: &BTreeSet<WorkerName>,
+    ) {
+        let (key, homes) = (database.id.key(), homes(database, record));
+        let live = workers.iter().map(async |name| (name.clone(), self.pool.live(name, &key, &homes).await));
         seen.workers.extend(join_all(live).await);
     }
 
@@ -147,22 +153,29 @@ impl<D: Dialect> Reconciler<D> {
         if let Some(client) = member.client.clone().filter(|_| leads_to_one_member(&database.network)) {
             routes.push(Route::Service(client));
         }
+        let home = member.home(&database.id);
         routes.push(Route::PortForward(PodRoute {
             worker: member.worker.clone(),
-            namespace: database.id.namespace.clone(),
+            namespace: home.clone(),
             pod: ObjectName::from(&member.name),
             port,
         }));
         routes.extend(address.map(|address| {
             Route::Job(JobRoute {
                 worker: member.worker.clone(),
-                namespace: database.id.namespace.clone(),
+                namespace: home.clone(),
                 address,
-                labels: labels::of_member(&self.master.uid, database, &member.name),
+                labels: labels::of_member(&self.master.uid, database, &member.name, home),
             })
         }));
         routes
     }
+}
+
+/// Where a database's objects are, as its own record says.
+fn homes(database: &Database, record: Option<&Recorded>) -> Homes {
+    let own = record.filter(|record| record.uid == database.id.uid);
+    own.map(|record| record.homes(&database.id)).unwrap_or_default()
 }
 
 /// Whether a member's client address can be dialled from the master: a name that only workers resolve cannot.

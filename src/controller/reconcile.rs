@@ -181,7 +181,7 @@ impl<D: Dialect> Reconciler<D> {
         let view = |seen: &_| decide(&View { master: &self.master.uid, database, record, seen, known });
         let decision = view(&seen);
         let Step::LookAgain(workers) = &decision.step else { return decision };
-        self.look_again(&mut seen, database, workers).await;
+        self.look_again(&mut seen, database, record, workers).await;
         view(&seen)
     }
 

@@ -87,13 +87,13 @@ fn address(database: &Database, member: &Member, seen: &Seen) -> Result<Address,
             "{}.{}.{}.svc.{}",
             member.name,
             database.names.headless(),
-            database.id.namespace,
+            member.home(&database.id),
             domain(worker)
         ))),
         Network::MemberServices(services) => {
             let name = database.names.member_service(&services.name, member.ordinal);
             match (services.exposure, services.spread) {
-                (Exposure::ClusterIp, Spread::Mirror) => Ok(host(&format!("{name}.{}.svc", database.id.namespace))),
+                (Exposure::ClusterIp, Spread::Mirror) => Ok(host(&format!("{name}.{}.svc", member.home(&database.id)))),
                 (Exposure::ClusterIp, Spread::Unique) => service(worker, member, name)?
                     .cluster_ip
                     .as_deref()
@@ -157,11 +157,12 @@ fn worker<'a>(seen: &'a Seen, name: &WorkerName) -> Result<&'a Worker, Wait> {
 
 /// The wait for a worker that cannot be seen.
 pub(super) fn unseen(name: &WorkerName, view: &WorkerView) -> Wait {
-    let why = match view {
-        WorkerView::Unseen { why, .. } => why.clone(),
-        WorkerView::Seen(_) => String::new(),
-    };
-    Wait::WorkerUnseen { worker: name.clone(), why }
+    let worker = name.clone();
+    match view {
+        WorkerView::Unseen { why, .. } => Wait::WorkerUnseen { worker, why: why.clone() },
+        WorkerView::Unavailable { since } => Wait::WorkerUnavailable { worker, since: *since },
+        WorkerView::Seen(_) => Wait::WorkerUnseen { worker, why: String::new() },
+    }
 }
 
 fn domain(worker: &Worker) -> &str {

@@ -115,7 +115,11 @@ pub fn rebuild(database: &Database, seen: &Seen, old: &Uid) -> Result<Record, St
         first.attempt,
         volumes
             .iter()
-            .map(|(part, name, worker, ..)| Member::placed(name.clone(), part.ordinal, (*worker).clone()))
+            .map(|(part, name, worker, _, claim)| {
+                let home = claim.meta.namespace.clone();
+                let elsewhere = (home != database.id.namespace).then_some(home);
+                Member::placed(name.clone(), part.ordinal, (*worker).clone()).inside(elsewhere)
+            })
             .collect(),
     );
     let addresses = address::addresses(database, &record, seen).map_err(|wait| wait.message())?;

@@ -7,8 +7,8 @@ use super::{
     adopt,
     database::Intent,
     delete, found, keep,
-    name::{MemberName, WorkerName},
-    place::{self, place},
+    name::MemberName,
+    place::{self, Spot, place},
     record::{Member, Record, Recorded, Stage},
     seen::Registry,
     step::{Decision, Step},
@@ -72,26 +72,29 @@ fn begin(view: &View, obstacles: &mut Vec<Obstacle>) -> (Step, Option<SignedDura
         obstacles.push(Obstacle::waiting("Placed", &Wait::WorkersUnread));
         return (Step::Act(Vec::new()), Some(SignedDuration::from_secs(1)));
     }
-    match place(view.database, view.seen, view.known).and_then(|workers| all_seen(view, workers)) {
+    match place(view.database, view.seen, view.known).and_then(|spots| all_seen(view, spots)) {
         Err(wait) => {
             let again = matches!(wait, Wait::WorkerConnecting { .. }).then_some(place::GRACE);
             obstacles.push(Obstacle::waiting("Placed", &wait));
             (Step::Act(Vec::new()), again)
         }
-        Ok(workers) => {
-            let members = workers.into_iter().zip(0..);
-            let members = members.map(|(worker, n)| Member::placed(view.database.names.member(n), n, worker)).collect();
+        Ok(spots) => {
+            let member = |(Spot { worker, namespace }, ordinal)| {
+                Member::placed(view.database.names.member(ordinal), ordinal, worker).inside(namespace)
+            };
+            let members = spots.into_iter().zip(0..).map(member).collect();
             (Step::Record(Record::placed(view.database, 1, members)), None)
         }
     }
 }
 
 /// A worker that cannot be seen may hold what an earlier resource of this name left there.
-fn all_seen(view: &View, workers: Vec<WorkerName>) -> Result<Vec<WorkerName>, Wait> {
-    let seen = |worker: &WorkerName| view.seen.workers.get(worker).is_some_and(|sight| sight.view.objects().is_some());
-    match workers.iter().find(|worker| !seen(worker)) {
-        Some(worker) => Err(view.unseen(worker)),
-        None => Ok(workers),
+fn all_seen(view: &View, spots: Vec<Spot>) -> Result<Vec<Spot>, Wait> {
+    let workers = &view.seen.workers;
+    let seen = |spot: &Spot| workers.get(&spot.worker).is_some_and(|sight| sight.view.objects().is_some());
+    match spots.iter().find(|spot| !seen(spot)) {
+        Some(spot) => Err(view.unseen(&spot.worker)),
+        None => Ok(spots),
     }
 }
 
@@ -160,7 +163,8 @@ fn acts(mut first: Vec<Act>, second: Vec<Act>) -> Step {
 }
 
 fn another_attempt(record: &Record, attempt: u32) -> Record {
-    let members = record.members.iter().map(|m| Member::placed(m.name.clone(), m.ordinal, m.worker.clone()));
+    let again = |m: &Member| Member::placed(m.name.clone(), m.ordinal, m.worker.clone()).inside(m.namespace.clone());
+    let members = record.members.iter().map(again);
     Record { stage: Stage::Placed { attempt }, members: members.collect(), ..record.clone() }
 }
 

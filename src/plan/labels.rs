@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::{
     database::{Database, DatabaseKey},
-    name::{MemberName, Uid},
+    name::{MemberName, Namespace, Uid},
 };
 
 /// `app.kubernetes.io/managed-by`, always [`MANAGER`].
@@ -24,6 +24,9 @@ pub const DATABASE_NAMESPACE: &str = "atoll.dev/namespace";
 pub const DATABASE_NAME: &str = "atoll.dev/name";
 /// The UID of the resource in the master.
 pub const DATABASE_UID: &str = "atoll.dev/uid";
+/// The namespace that the object was made in, where it is not the one of the resource's own name. A copy in another
+/// namespace (a restored backup, say) is told by it.
+pub const WORKER_NAMESPACE: &str = "atoll.dev/worker-namespace";
 /// The member that the object belongs to.
 pub const MEMBER: &str = "atoll.dev/member";
 /// What a pod is for: [`PART_MEMBER`] or [`PART_ADDRESS`]. Services select only the former.
@@ -55,10 +58,12 @@ pub fn database_selector(master: &Uid, key: &DatabaseKey) -> String {
     )
 }
 
-/// The labels that identify an object as ours and as this database's. A manifest's own labels never override them.
+/// The labels that identify an object in this namespace of a worker as ours and as this database's. A manifest's own
+/// labels never override them.
 #[must_use]
-pub fn owned(master: &Uid, database: &Database) -> BTreeMap<String, String> {
+pub fn owned(master: &Uid, database: &Database, home: &Namespace) -> BTreeMap<String, String> {
     let id = &database.id;
+    let elsewhere = (*home != id.namespace).then_some((WORKER_NAMESPACE, home.as_str()));
     [
         (MANAGED_BY, MANAGER),
         ("app.kubernetes.io/name", database.engine.kind.as_str()),
@@ -71,14 +76,15 @@ pub fn owned(master: &Uid, database: &Database) -> BTreeMap<String, String> {
         (DATABASE_UID, id.uid.as_str()),
     ]
     .into_iter()
+    .chain(elsewhere)
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .collect()
 }
 
 /// The labels of what belongs to one member: its pod, its volumes, its services.
 #[must_use]
-pub fn of_member(master: &Uid, database: &Database, member: &MemberName) -> BTreeMap<String, String> {
-    let mut labels = owned(master, database);
+pub fn of_member(master: &Uid, database: &Database, member: &MemberName, home: &Namespace) -> BTreeMap<String, String> {
+    let mut labels = owned(master, database, home);
     labels.insert(MEMBER.to_owned(), member.to_string());
     labels
 }

@@ -22,6 +22,7 @@ pub mod report;
 pub mod seen;
 pub mod step;
 pub mod tell;
+pub mod terms;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]

@@ -44,7 +44,7 @@ name! {
     WorkerName
 }
 name! {
-    /// A namespace, in the master and (until a mapping says otherwise) in the workers.
+    /// A namespace, in the master or in a worker.
     Namespace
 }
 name! {

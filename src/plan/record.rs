@@ -3,13 +3,15 @@
 //! It lives in `status.atoll` of the resource. Every step is re-derived from the record and from what is seen, so
 //! that a controller killed between any two writes goes on where it stood.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    database::Database,
+    database::{Database, DatabaseId},
     membership::EngineId,
-    name::{MemberName, Uid, WorkerName},
+    name::{MemberName, Namespace, Uid, WorkerName},
 };
 
 /// The durable part of one database's state.
@@ -80,6 +82,10 @@ pub struct Member {
     pub ordinal: u32,
     /// Its worker. Placement is recorded once and never recomputed.
     pub worker: WorkerName,
+    /// The namespace there that its objects are in; nothing where it is the one of the database's own name. Recorded with
+    /// the worker: a mapping that is edited later moves nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<Namespace>,
     /// The worker's identity when the member was founded there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_identity: Option<Uid>,
@@ -96,6 +102,9 @@ pub struct Member {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine_id: Option<EngineId>,
 }
+
+/// The namespace in each worker that a database's objects are in.
+pub type Homes = BTreeMap<WorkerName, Namespace>;
 
 /// A record as the master's API server holds it. Only such a record may be acted on: what is not yet written might
 /// never be (DECISIONS 5).
@@ -122,7 +131,29 @@ impl Member {
     /// A member that has its worker, and nothing else yet.
     #[must_use]
     pub fn placed(name: MemberName, ordinal: u32, worker: WorkerName) -> Self {
-        Self { name, ordinal, worker, worker_identity: None, volume: None, peer: None, client: None, engine_id: None }
+        Self {
+            name,
+            ordinal,
+            worker,
+            namespace: None,
+            worker_identity: None,
+            volume: None,
+            peer: None,
+            client: None,
+            engine_id: None,
+        }
+    }
+
+    /// The same, in this namespace of its worker; `None` for the one of the database's own name.
+    #[must_use]
+    pub fn inside(self, namespace: Option<Namespace>) -> Self {
+        Self { namespace, ..self }
+    }
+
+    /// The namespace in its worker that its objects are in.
+    #[must_use]
+    pub fn home<'a>(&'a self, database: &'a DatabaseId) -> &'a Namespace {
+        self.namespace.as_ref().unwrap_or(&database.namespace)
     }
 }
 
@@ -162,6 +193,13 @@ impl Record {
     /// The workers that hold members, each once.
     pub fn workers(&self) -> std::collections::BTreeSet<&WorkerName> {
         self.members.iter().map(|member| &member.worker).collect()
+    }
+
+    /// The namespace in each of its workers that its objects are in. Members in one worker share one.
+    #[must_use]
+    pub fn homes(&self, database: &DatabaseId) -> Homes {
+        let home = |member: &Member| (member.worker.clone(), member.home(database).clone());
+        self.members.iter().map(home).collect()
     }
 
     /// The member with this name.

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::{
     membership::Membership,
     name::{Namespace, ObjectName, ResourceVersion, Uid, WorkerName},
+    terms::Terms,
 };
 
 /// What is known of one thing in a worker.
@@ -89,6 +90,8 @@ pub struct Worker {
     pub aliases: Vec<String>,
     /// The DNS domain of its services, where its `K8sCluster` names one.
     pub domain: Option<String>,
+    /// On what terms it takes members.
+    pub terms: Terms,
     /// What can be seen of it.
     pub view: WorkerView,
 }
@@ -102,6 +105,11 @@ pub enum WorkerView {
         since: Option<Timestamp>,
         /// Why, in words for a person; never quotes credentials.
         why: String,
+    },
+    /// Nothing either, although it may well answer: a person has marked it unavailable.
+    Unavailable {
+        /// Since when, if the master knows.
+        since: Option<Timestamp>,
     },
     /// The objects of one database in it.
     Seen(Objects),
@@ -162,7 +170,7 @@ impl WorkerView {
     pub fn objects(&self) -> Option<&Objects> {
         match self {
             Self::Seen(objects) => Some(objects),
-            Self::Unseen { .. } => None,
+            Self::Unseen { .. } | Self::Unavailable { .. } => None,
         }
     }
 

@@ -20,8 +20,8 @@ pub fn report(view: &View, record: Option<&Record>, obstacles: Vec<Obstacle>) ->
         phase => phase,
     };
     let mut conditions = vec![accepted(view)];
-    if record.is_some() {
-        conditions.push(holds("Placed", "Recorded", placed(&members)));
+    if let Some(record) = record {
+        conditions.push(holds("Placed", "Recorded", placed(record)));
     }
     conditions.extend(starts(&members));
     conditions.extend(reachable(view, record));
@@ -67,7 +67,7 @@ fn member_report(view: &View, record: &Record, member: &Member) -> MemberReport 
 fn state(view: &View, member: &Member) -> (MemberState, Option<String>, Option<String>) {
     match view.worker(&member.worker) {
         None => return (MemberState::Unknown, None, Some(view.unseen(&member.worker).message())),
-        Some(WorkerView::Unseen { since, .. }) => {
+        Some(WorkerView::Unseen { since, .. } | WorkerView::Unavailable { since }) => {
             return (MemberState::Unknown, since.map(seconds), Some(view.unseen(&member.worker).message()));
         }
         Some(WorkerView::Seen(_)) => {}
@@ -120,8 +120,12 @@ fn accepted(view: &View) -> Condition {
     }
 }
 
-fn placed(members: &[MemberReport]) -> String {
-    members.iter().map(|member| format!("{} in {}", member.name, member.worker)).collect::<Vec<_>>().join(", ")
+fn placed(record: &Record) -> String {
+    let place = |member: &Member| match &member.namespace {
+        None => format!("{} in {}", member.name, member.worker),
+        Some(namespace) => format!("{} in {} (namespace {namespace} there)", member.name, member.worker),
+    };
+    record.members.iter().map(place).collect::<Vec<_>>().join(", ")
 }
 
 /// What keeps a pod from starting, where the worker's words for it are ones that a person can do something about.

@@ -17,6 +17,7 @@ use super::{
         Claim, ClaimPhase, Deletions, Meta, Objects, Pod, PodPhase, Readiness, Registry, Seen, Service, Source, Worker,
         WorkerView,
     },
+    terms::Terms,
 };
 use crate::engine::{EngineKind, Version};
 
@@ -84,6 +85,7 @@ pub fn workers(names: &[(&str, &[&str])]) -> BTreeMap<WorkerName, Worker> {
             let worker = Worker {
                 aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
                 domain: Some(format!("{name}.test")),
+                terms: Terms::default(),
                 view: WorkerView::Seen(Objects::none(Uid::new(format!("uid-{name}")), Source::Watch)),
             };
             (WorkerName::from(*name), worker)
@@ -105,7 +107,7 @@ pub fn empty_world() -> Seen {
 pub fn objects<'a>(seen: &'a mut Seen, worker: &str) -> &'a mut Objects {
     match &mut seen.workers.get_mut(&WorkerName::from(worker)).unwrap().view {
         WorkerView::Seen(objects) => objects,
-        WorkerView::Unseen { .. } => panic!("{worker} is not seen"),
+        WorkerView::Unseen { .. } | WorkerView::Unavailable { .. } => panic!("{worker} is not seen"),
     }
 }
 

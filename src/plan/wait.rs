@@ -1,8 +1,10 @@
 //! What a database waits for: each with a bounded reason, and words for a person.
 
+use jiff::Timestamp;
+
 use super::{
-    name::{MemberName, ObjectName, WorkerName},
-    report::{Condition, Truth},
+    name::{MemberName, Namespace, ObjectName, WorkerName},
+    report::{Condition, Truth, seconds},
 };
 
 /// Something that must happen before the next step. None of it is an error: it goes on by itself when it has happened.
@@ -33,6 +35,8 @@ pub enum Wait {
     NoWorkerReady {
         /// How many are registered.
         registered: usize,
+        /// How many of them would not take a new member of this database.
+        closed: usize,
     },
     /// A worker is registered and was never reached yet.
     WorkerConnecting {
@@ -45,6 +49,32 @@ pub enum Wait {
         worker: WorkerName,
         /// Why.
         why: String,
+    },
+    /// A worker that must take part is marked unavailable.
+    WorkerUnavailable {
+        /// Which.
+        worker: WorkerName,
+        /// Since when, if the master knows.
+        since: Option<Timestamp>,
+    },
+    /// A worker that must take part takes no new members.
+    WorkerUnschedulable {
+        /// Which.
+        worker: WorkerName,
+    },
+    /// A worker that must take part takes no members from the database's namespace.
+    NamespaceNotAllowed {
+        /// Which.
+        worker: WorkerName,
+        /// The database's namespace in the master.
+        namespace: Namespace,
+    },
+    /// Workers would put what must have one name everywhere into namespaces that differ.
+    NamespacesDiffer {
+        /// The database's namespace in the master.
+        namespace: Namespace,
+        /// Two workers that differ.
+        workers: Vec<WorkerName>,
     },
     /// A load balancer has no address yet.
     LoadBalancerAddress {
@@ -113,6 +143,10 @@ impl Wait {
             Self::NoWorkerReady { .. } => "NoWorkerReady",
             Self::WorkerConnecting { .. } => "WorkerConnecting",
             Self::WorkerUnseen { .. } => "WorkerUnseen",
+            Self::WorkerUnavailable { .. } => "WorkerUnavailable",
+            Self::WorkerUnschedulable { .. } => "WorkerUnschedulable",
+            Self::NamespaceNotAllowed { .. } => "NamespaceNotAllowed",
+            Self::NamespacesDiffer { .. } => "NamespacesDiffer",
             Self::LoadBalancerAddress { .. } => "WaitingForLoadBalancer",
             Self::ServiceAddress { .. } => "WaitingForServiceAddress",
             Self::NodeAddress { .. } => "WaitingForNodeAddress",
@@ -140,16 +174,42 @@ impl Wait {
             Self::WorkerAmbiguous { word, names } => {
                 format!("{word:?} fits several K8sClusters ({}); use the name of one of them", join(names))
             }
-            Self::NoWorkerReady { registered: 0 } => {
+            Self::NoWorkerReady { registered: 0, .. } => {
                 "no K8sCluster is registered; create one, and this goes on by itself".to_owned()
             }
-            Self::NoWorkerReady { registered } => format!(
+            Self::NoWorkerReady { registered, closed: 0 } => format!(
                 "none of the {registered} registered K8sClusters can be reached; kubectl get k8scluster -o wide says why"
+            ),
+            Self::NoWorkerReady { registered, closed } => format!(
+                "of the {registered} registered K8sClusters, {closed} take no new member of this database (spec.unavailable, \
+                 spec.unschedulable, or spec.allowedNamespaces without its namespace), and none of the others can be \
+                 reached; kubectl get k8scluster -o wide says why"
             ),
             Self::WorkerConnecting { worker } => {
                 format!("worker {worker} is being connected for the first time")
             }
             Self::WorkerUnseen { worker, why } => format!("worker {worker} cannot be seen: {why}"),
+            Self::WorkerUnavailable { worker, since } => {
+                let since = since.map(|since| format!(" since {}", seconds(since))).unwrap_or_default();
+                format!(
+                    "worker {worker} is marked unavailable{since}: nothing there is believed or changed. When it serves \
+                     again: atoll worker mark-available {worker}, and this goes on by itself"
+                )
+            }
+            Self::NamespacesDiffer { namespace, workers } => format!(
+                "workers {} put members from namespace {namespace} into namespaces that differ, but services that are the \
+                 same in every worker need one: make spec.namespaceMapping of their K8sClusters agree, name other workers, \
+                 or give each member a service of its own",
+                join(workers)
+            ),
+            Self::WorkerUnschedulable { worker } => format!(
+                "worker {worker} takes no new members (spec.unschedulable of its K8sCluster); name another one, or set that \
+                 to false, and this goes on by itself"
+            ),
+            Self::NamespaceNotAllowed { worker, namespace } => format!(
+                "worker {worker} takes no members from namespace {namespace}: spec.allowedNamespaces of its K8sCluster does \
+                 not list it. Name another worker, or ask whoever may edit K8sClusters to add it; this goes on by itself"
+            ),
             Self::LoadBalancerAddress { service, worker } => format!(
                 "service {service} in worker {worker} has no load balancer address yet; does that cluster have a load \
                  balancer controller, and addresses left?"

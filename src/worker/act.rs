@@ -13,7 +13,7 @@ use kube::{
 pub use super::outcome::{ActError, Done};
 use super::{
     fault::{Fault, call, clip},
-    gate::{Gate, LeaseLost},
+    gate::Gate,
     kept::Kept,
     outcome::{Named, Refusal},
     slot::Slot,
@@ -65,7 +65,7 @@ impl Writer<'_> {
         labels.insert(labels::DATABASE_UID.to_owned(), database.as_str().into());
         let patch = serde_json::json!({ "metadata": { "uid": target.uid.as_str(), "labels": labels } });
         let params = PatchParams { field_manager: Some(labels::MANAGER.to_owned()), ..PatchParams::default() };
-        self.gate.check()?;
+        self.may_write()?;
         let api = self.api::<K>(&target.namespace);
         let taken = call(api.patch(target.name.as_str(), &params, &Patch::Merge(&patch))).await;
         self.changed(named, &target.uid, taken.map_err(Into::into))
@@ -83,6 +83,15 @@ impl Writer<'_> {
                 Err(ActError::Replaced { worker: self.worker(), object: named })
             }
             Err(error) => Err(self.error(named, error)),
+        }
+    }
+
+    /// Asked before each write: what has begun does not go on when another leads, or when a person has marked the worker.
+    fn may_write(&self) -> Result<(), ActError> {
+        self.gate.check()?;
+        match self.slot.set_aside() {
+            None => Ok(()),
+            Some(why) => Err(ActError::Unseen { worker: self.worker(), why }),
         }
     }
 
@@ -119,13 +128,13 @@ impl Writer<'_> {
     }
 
     async fn post<K: Kept>(&self, named: &Named, object: &K) -> Result<K, ActErrorOrFault> {
-        self.gate.check()?;
+        self.may_write()?;
         let params = PostParams { field_manager: Some(labels::MANAGER.to_owned()), ..PostParams::default() };
         Ok(call(self.api::<K>(&named.namespace).create(&params, object)).await?)
     }
 
     async fn create_namespace(&self, named: &Named) -> Result<(), ActError> {
-        self.gate.check()?;
+        self.may_write()?;
         let namespace = core::Namespace {
             metadata: ObjectMeta {
                 name: Some(named.namespace.to_string()),
@@ -184,15 +193,15 @@ impl Writer<'_> {
             return Err(ActErrorOrFault::Replaced);
         }
         if let Some(patch) = owned_by_apply(there.metadata()) {
-            self.gate.check()?;
+            self.may_write()?;
             call(api.patch(name, &PatchParams::default(), &Patch::Merge(&patch))).await?;
         }
-        self.gate.check()?;
+        self.may_write()?;
         Ok(call(api.patch(name, &PatchParams::apply(labels::MANAGER).force(), &Patch::Apply(object))).await?)
     }
 
     async fn delete<K: Kept>(&self, target: &Target) -> Result<Done, ActError> {
-        self.gate.check()?;
+        self.may_write()?;
         let params = DeleteParams {
             preconditions: Some(Preconditions { uid: Some(target.uid.to_string()), resource_version: None }),
             propagation_policy: Some(PropagationPolicy::Background),
@@ -225,7 +234,7 @@ impl Writer<'_> {
     fn error(&self, object: Named, error: ActErrorOrFault) -> ActError {
         let worker = self.worker();
         let fault = match error {
-            ActErrorOrFault::Lease(lost) => return lost.into(),
+            ActErrorOrFault::Act(error) => return error,
             ActErrorOrFault::Replaced => return ActError::Replaced { worker, object },
             ActErrorOrFault::Fault(fault) => fault,
         };
@@ -242,14 +251,14 @@ impl Writer<'_> {
 
 /// What stands between a request and an [`ActError`]. Small, so that requests can use `?`.
 enum ActErrorOrFault {
-    Lease(LeaseLost),
+    Act(ActError),
     Replaced,
     Fault(Fault),
 }
 
-impl From<LeaseLost> for ActErrorOrFault {
-    fn from(lost: LeaseLost) -> Self {
-        Self::Lease(lost)
+impl From<ActError> for ActErrorOrFault {
+    fn from(error: ActError) -> Self {
+        Self::Act(error)
     }
 }
 
@@ -285,6 +294,7 @@ fn same_owner(there: &ObjectMeta, wanted: &ObjectMeta) -> bool {
         labels::DATABASE_NAMESPACE,
         labels::DATABASE_NAME,
         labels::DATABASE_UID,
+        labels::WORKER_NAMESPACE,
         labels::MEMBER,
     ]
     .into_iter()

@@ -17,6 +17,7 @@ use crate::{
     dialect::k8scluster::health::Health,
     plan::{
         name::{ObjectName, WorkerName},
+        record::Homes,
         seen::{Doubt, Sight, WorkerView},
     },
 };
@@ -40,7 +41,7 @@ async fn press(world: &World, how_long: Duration) {
         let asked = Instant::now();
         let done = world.pool.carry_out(&create("k8s-1", pod("etcd-0", "db"))).await;
         assert!(matches!(done, Err(ActError::Unseen { .. })), "{done:?}");
-        let looked = world.pool.live(&worker(), &key()).await;
+        let looked = world.pool.live(&worker(), &key(), &Homes::new()).await;
         assert!(matches!(looked.view, WorkerView::Unseen { .. }));
         assert_eq!(asked.elapsed(), Duration::ZERO, "nobody waits for a worker that is down");
         sleep(Duration::from_millis(100)).await;
@@ -79,8 +80,8 @@ async fn a_worker_that_answers_nothing_but_come_again_in_an_hour_is_told_within_
     let mut world = ready(&cluster).await;
     cluster.overload("GET namespaces", 3_600);
     let begun = Instant::now();
-    let health = world.until_health("k8s-1", |health| matches!(health, Health::NotReady(_))).await;
-    let Health::NotReady(trouble) = health else { panic!("{health:?}") };
+    let health = world.until_health("k8s-1", |health| matches!(health, Health::Down(_))).await;
+    let Health::Down(trouble) = health else { panic!("{health:?}") };
     assert!(trouble.to_string().contains("429"), "{trouble}");
     assert!(begun.elapsed() <= Duration::from_secs(15), "{:?}", begun.elapsed());
     cluster.requests();
@@ -96,16 +97,16 @@ async fn a_worker_that_wants_an_hour_to_itself_is_probed_after_fifteen_seconds()
     let cluster = Cluster::new("one");
     let world = ready(&cluster).await;
     cluster.overload("GET pods", 3_600);
-    let refused = world.pool.live(&worker(), &key()).await;
+    let refused = world.pool.live(&worker(), &key(), &Homes::new()).await;
     assert!(matches!(refused.view, WorkerView::Unseen { .. }));
     cluster.accept("GET pods");
     let begun = Instant::now();
-    let held = world.pool.live(&worker(), &key()).await;
+    let held = world.pool.live(&worker(), &key(), &Homes::new()).await;
     assert_eq!(begun.elapsed(), Duration::ZERO, "nobody sleeps who holds a turn");
     let WorkerView::Unseen { why, .. } = held.view else { panic!("{held:?}") };
     assert!(why.contains("asked to be left alone"), "{why}");
     sleep(timing::RETRY_AFTER_MOST).await;
-    assert!(world.pool.live(&worker(), &key()).await.view.objects().is_some());
+    assert!(world.pool.live(&worker(), &key(), &Homes::new()).await.view.objects().is_some());
     assert!(matches!(world.pool.health(&worker()), Some(Health::Up(_))), "its probes were answered all the time");
 }
 
@@ -127,13 +128,13 @@ async fn an_object_that_cannot_be_read_hides_no_other_and_is_never_proved_gone()
     world.until_ready("k8s-1").await;
 
     let other = crate::plan::database::DatabaseKey { name: ObjectName::from("other"), ..key() };
-    let view = |world: &World, key| world.pool.view(key).remove(&worker()).unwrap().view;
+    let view = |world: &World, key| world.pool.view(key, &Homes::new()).remove(&worker()).unwrap().view;
     assert!(in_view(&view(&world, &other), "other-0"), "its neighbour is seen");
     let WorkerView::Unseen { why, .. } = view(&world, &key()) else { panic!("a view that leaves something out") };
     assert!(why.contains("pods") && why.contains("default/etcd-0"), "{why}");
     let told = world.pool.incomplete(&worker()).expect("words for a condition");
     assert!(told.contains("pods default/etcd-0"), "{told}");
-    let live = world.pool.live(&worker(), &key()).await.view;
+    let live = world.pool.live(&worker(), &key(), &Homes::new()).await.view;
     assert!(matches!(live.pod(&ObjectName::from("etcd-0")), Sight::Unknown(Doubt::WorkerUnseen)), "{live:?}");
 
     // And so by a watch: it becomes readable, unreadable, and goes.

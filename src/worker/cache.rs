@@ -30,18 +30,18 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// One database's objects, or why they cannot be told: a watch that has not listed yet or is broken, or an object
-    /// of it that cannot be read.
-    pub fn objects(&self, identity: &Uid, key: &DatabaseKey) -> Result<Objects, String> {
+    /// One database's objects in this namespace, or in any, where its record does not name one; or why they cannot be
+    /// told: a watch that has not listed yet or is broken, or an object of it that cannot be read.
+    pub fn objects(&self, identity: &Uid, key: &DatabaseKey, home: Option<&Namespace>) -> Result<Objects, String> {
         self.check()?;
         if let Some((plural, place)) = self.unread().find(|(_, unread)| unread.owner.as_ref() == Some(key)) {
             return Err(format!("one of its {plural} cannot be read: {place}"));
         }
         let mut objects = Objects::none(identity.clone(), Source::Watch);
-        objects.pods = self.pods.of(key);
-        objects.claims = self.claims.of(key);
-        objects.services = self.services.of(key);
-        objects.jobs = self.jobs.of(key);
+        objects.pods = self.pods.of(key, home);
+        objects.claims = self.claims.of(key, home);
+        objects.services = self.services.of(key, home);
+        objects.jobs = self.jobs.of(key, home);
         Ok(objects)
     }
 
@@ -143,7 +143,7 @@ impl fmt::Display for Unread {
 pub struct Shelf<T> {
     /// What is there and cannot be read. A view that leaves it out would be wrong about its database.
     unread: BTreeSet<Unread>,
-    objects: BTreeMap<DatabaseKey, BTreeMap<ObjectName, T>>,
+    objects: BTreeMap<DatabaseKey, BTreeMap<(Namespace, ObjectName), T>>,
     /// How far the list and the watch have come, as a number; events up to here have been seen.
     seen_to: u64,
     /// Whether it may be believed.
@@ -166,10 +166,12 @@ fn older(one: &ResourceVersion, other: &ResourceVersion) -> bool {
 }
 
 impl<T: Projected> Shelf<T> {
-    /// The objects of one database.
+    /// The objects of one database in this namespace, or in any.
     #[must_use]
-    pub fn of(&self, key: &DatabaseKey) -> BTreeMap<ObjectName, T> {
-        self.objects.get(key).cloned().unwrap_or_default()
+    pub fn of(&self, key: &DatabaseKey, home: Option<&Namespace>) -> BTreeMap<ObjectName, T> {
+        let of = self.objects.get(key).into_iter().flatten();
+        let here = of.filter(|((namespace, _), _)| home.is_none_or(|home| home == namespace));
+        here.map(|((_, name), object)| (name.clone(), object.clone())).collect()
     }
 
     /// A watch shows an object as it now is. Answers which databases to wake.
@@ -181,7 +183,7 @@ impl<T: Projected> Shelf<T> {
     /// The answer to a write of ours shows an object as it now is.
     pub fn written(&mut self, key: DatabaseKey, object: T) -> BTreeSet<DatabaseKey> {
         let passed = number(&object.meta().version).is_some_and(|version| version <= self.seen_to);
-        let shown = self.objects.get(&key).is_some_and(|of| of.contains_key(&object.meta().name));
+        let shown = self.objects.get(&key).is_some_and(|of| of.contains_key(&place(&object)));
         if passed && !shown { BTreeSet::new() } else { self.put(key, object) }
     }
 
@@ -226,7 +228,8 @@ impl<T: Projected> Shelf<T> {
 
     fn with_owner(&self, unread: Unread) -> Unread {
         let (Some(namespace), Some(name)) = (&unread.namespace, &unread.name) else { return unread };
-        let held = || self.objects.iter().find(|(key, of)| key.namespace == *namespace && of.contains_key(name));
+        let at = (namespace.clone(), name.clone());
+        let held = || self.objects.iter().find(|(_, of)| of.contains_key(&at));
         let known =
             || self.unread.iter().find(|known| known.is_at(namespace, name)).and_then(|known| known.owner.clone());
         let owner = unread.owner.clone().or_else(|| held().map(|(key, _)| key.clone())).or_else(known);
@@ -269,9 +272,9 @@ impl<T: Projected> Shelf<T> {
     }
 
     fn put(&mut self, key: DatabaseKey, object: T) -> BTreeSet<DatabaseKey> {
-        let (namespace, name) = place(&object);
-        let mut woken = self.legible(&namespace, &name);
-        let held = self.objects.get(&key).and_then(|of| of.get(&name));
+        let at = place(&object);
+        let mut woken = self.legible(&at.0, &at.1);
+        let held = self.objects.get(&key).and_then(|of| of.get(&at));
         match held {
             Some(held) if older(&object.meta().version, &held.meta().version) => return woken,
             Some(held) if same(held, &object) => {}
@@ -280,24 +283,25 @@ impl<T: Projected> Shelf<T> {
             }
             None => {
                 // Its labels may have changed: then another database has lost it.
-                woken.append(&mut self.take(&namespace, &name, |_| true));
+                woken.append(&mut self.take(&at.0, &at.1, |_| true));
                 woken.insert(key.clone());
             }
         }
-        self.objects.entry(key).or_default().insert(name, object);
+        self.objects.entry(key).or_default().insert(at, object);
         woken
     }
 
     fn take(&mut self, namespace: &Namespace, name: &ObjectName, really: impl Fn(&T) -> bool) -> BTreeSet<DatabaseKey> {
+        let at = (namespace.clone(), name.clone());
         let keys: Vec<_> = self
             .objects
             .iter()
-            .filter(|(key, of)| &key.namespace == namespace && of.get(name).is_some_and(&really))
+            .filter(|(_, of)| of.get(&at).is_some_and(&really))
             .map(|(key, _)| key.clone())
             .collect();
         for key in &keys {
             if let Some(of) = self.objects.get_mut(key) {
-                of.remove(name);
+                of.remove(&at);
                 if of.is_empty() {
                     self.objects.remove(key);
                 }

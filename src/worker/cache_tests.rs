@@ -57,7 +57,7 @@ fn an_older_event_never_replaces_a_newer_answer() {
     let mut shelf = Shelf::default();
     shelf.written(key("a"), job("j", 9, JobOutcome::Failed));
     assert_eq!(shelf.watched(key("a"), job("j", 5, JobOutcome::Running)), woken(&[]));
-    assert_eq!(shelf.of(&key("a"))[&ObjectName::from("j")].outcome, JobOutcome::Failed);
+    assert_eq!(shelf.of(&key("a"), None)[&ObjectName::from("j")].outcome, JobOutcome::Failed);
     // Nine is a newer version than ten would be as text.
     assert_eq!(shelf.watched(key("a"), job("j", 10, JobOutcome::Running)), woken(&["a"]));
 }
@@ -68,7 +68,7 @@ fn a_late_answer_does_not_bring_back_what_the_watch_saw_go() {
     shelf.watched(key("a"), job("j", 5, JobOutcome::Running));
     assert_eq!(gone(&mut shelf, "j", 6), woken(&["a"]));
     assert_eq!(shelf.written(key("a"), job("j", 5, JobOutcome::Running)), woken(&[]));
-    assert!(shelf.of(&key("a")).is_empty());
+    assert!(shelf.of(&key("a"), None).is_empty());
     assert_eq!(shelf.written(key("a"), job("j", 7, JobOutcome::Running)), woken(&["a"]));
 }
 
@@ -77,7 +77,7 @@ fn an_older_deletion_does_not_remove_a_newer_object_of_the_same_name() {
     let mut shelf = Shelf::default();
     shelf.written(key("a"), job("j", 9, JobOutcome::Running));
     assert_eq!(gone(&mut shelf, "j", 8), woken(&[]));
-    assert_eq!(shelf.of(&key("a")).len(), 1);
+    assert_eq!(shelf.of(&key("a"), None).len(), 1);
 }
 
 #[test]
@@ -88,8 +88,8 @@ fn a_list_removes_what_it_does_not_show_but_not_what_was_written_since() {
     shelf.written(key("c"), job("new", 12, JobOutcome::Running));
     let listed = vec![(key("b"), job("kept", 6, JobOutcome::Running)), (key("d"), job("more", 8, JobOutcome::Running))];
     assert_eq!(shelf.listed(listed, &at(10)), woken(&["a", "d"]));
-    assert!(shelf.of(&key("a")).is_empty());
-    assert_eq!(shelf.of(&key("c")).len(), 1);
+    assert!(shelf.of(&key("a"), None).is_empty());
+    assert_eq!(shelf.of(&key("c"), None).len(), 1);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn an_object_whose_labels_change_leaves_one_database_for_another() {
     let mut shelf = Shelf::default();
     shelf.watched(key("a"), job("j", 5, JobOutcome::Running));
     assert_eq!(shelf.watched(key("b"), job("j", 6, JobOutcome::Running)), woken(&["a", "b"]));
-    assert!(shelf.of(&key("a")).is_empty());
+    assert!(shelf.of(&key("a"), None).is_empty());
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn cache(jobs: Shelf<Job>) -> Cache {
 }
 
 fn told(cache: &Cache, name: &str) -> Result<usize, String> {
-    cache.objects(&Uid::from("uid"), &key(name)).map(|objects| objects.jobs.len())
+    cache.objects(&Uid::from("uid"), &key(name), None).map(|objects| objects.jobs.len())
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn an_object_that_becomes_unreadable_stays_its_databases_even_without_labels() {
     let mut jobs = Shelf::default();
     jobs.watched(key("a"), job("j", 1, JobOutcome::Running));
     assert_eq!(jobs.watched_unread(unread("j", None)), woken(&["a"]));
-    assert!(jobs.of(&key("a")).is_empty(), "nothing of before is believed");
+    assert!(jobs.of(&key("a"), None).is_empty(), "nothing of before is believed");
     assert_eq!(jobs.listed_unread([unread("j", None)]), woken(&[]), "the next list changes nothing");
     assert!(told(&cache(jobs), "a").is_err());
 }
@@ -164,4 +164,24 @@ fn an_object_that_can_be_read_again_or_is_gone_wakes_its_database() {
         let cache = cache(jobs);
         assert_eq!((told(&cache, "a").is_ok(), cache.incomplete()), (true, None));
     }
+}
+
+#[test]
+fn objects_of_one_name_in_two_namespaces_do_not_stand_for_each_other() {
+    let elsewhere = |version| {
+        let mut job = job("j", version, JobOutcome::Failed);
+        job.meta.namespace = Namespace::from("tenant");
+        job
+    };
+    let mut shelf = Shelf::default();
+    shelf.listed(vec![(key("a"), job("j", 1, JobOutcome::Running)), (key("a"), elsewhere(2))], &at(2));
+    let outcome = |shelf: &Shelf<Job>, home: &str| {
+        shelf.of(&key("a"), Some(&Namespace::from(home))).values().map(|job| job.outcome).collect::<Vec<_>>()
+    };
+    assert_eq!(outcome(&shelf, "db"), [JobOutcome::Running]);
+    assert_eq!(outcome(&shelf, "tenant"), [JobOutcome::Failed]);
+    assert_eq!(outcome(&shelf, "nowhere"), []);
+    assert_eq!(gone(&mut shelf, "j", 3), woken(&["a"]));
+    assert_eq!((outcome(&shelf, "db"), outcome(&shelf, "tenant")), (vec![], vec![JobOutcome::Failed]));
+    assert_eq!(shelf.watched(key("a"), elsewhere(4)), woken(&[]), "it is known there");
 }

@@ -4,13 +4,17 @@ use super::{
     identity::{Claims, Verdict},
     registration::{Access, Registration},
 };
-use crate::plan::name::{Uid, WorkerName};
+use crate::plan::{
+    name::{Uid, WorkerName},
+    terms::Terms,
+};
 
 fn registration(name: &str, pinned: Option<&str>) -> Registration {
     Registration {
         name: WorkerName::from(name),
         aliases: Vec::new(),
         domain: None,
+        terms: Terms::default(),
         pinned: pinned.map(Uid::from),
         accepted: None,
         access: Access::Pending,

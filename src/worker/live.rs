@@ -7,30 +7,32 @@ use k8s_openapi::api::{
 };
 use kube::{Api, Client, Resource as _, api::ListParams};
 
-use super::{contact, fault::call, kept::Kept, legible::Legible, timing};
+use super::{contact, fault::call, kept::Kept, legible::Legible, projection, timing};
 use crate::plan::{
     database::DatabaseKey,
     labels,
-    name::Uid,
+    name::{Namespace, Uid},
     seen::{Objects, Source},
 };
 
-/// Lists everything, after the worker has shown that it is still the one of this identity.
+/// Lists everything, after the worker has shown that it is still the one of this identity: in the namespace of the record,
+/// or wherever it is, where no record says.
 pub(super) async fn objects(
     client: &Client,
     identity: &Uid,
     master: &Uid,
     key: &DatabaseKey,
+    home: Option<&Namespace>,
 ) -> Result<Objects, String> {
     let found = contact::identity(client, timing::CALL_DEADLINE).await.map_err(|fault| fault.to_string())?;
     if found != *identity {
         return Err(format!("it is another cluster now (kube-system UID {found}, was {identity})"));
     }
     let (pods, claims, services, jobs) = try_join!(
-        list::<Pod>(client, master, key),
-        list::<PersistentVolumeClaim>(client, master, key),
-        list::<Service>(client, master, key),
-        list::<Job>(client, master, key),
+        list::<Pod>(client, master, key, home),
+        list::<PersistentVolumeClaim>(client, master, key, home),
+        list::<Service>(client, master, key, home),
+        list::<Job>(client, master, key, home),
     )?;
     let mut objects = Objects::none(found, Source::Live);
     for seen in pods {
@@ -48,20 +50,29 @@ pub(super) async fn objects(
     Ok(objects)
 }
 
-async fn list<K: Kept>(client: &Client, master: &Uid, key: &DatabaseKey) -> Result<Vec<K::Seen>, String> {
-    let api: Api<Legible<K>> = Api::namespaced(client.clone(), key.namespace.as_str());
+async fn list<K: Kept>(
+    client: &Client,
+    master: &Uid,
+    key: &DatabaseKey,
+    home: Option<&Namespace>,
+) -> Result<Vec<K::Seen>, String> {
+    let api: Api<Legible<K>> = match home {
+        Some(home) => Api::namespaced(client.clone(), home.as_str()),
+        None => Api::all(client.clone()),
+    };
     let mut params = ListParams::default().labels(&labels::database_selector(master, key)).limit(timing::PAGE);
     let mut seen = Vec::new();
     loop {
         let page = call(api.list(&params)).await.map_err(|fault| format!("listing its {}: {fault}", K::PLURAL))?;
         for object in &page.items {
             // What cannot be read must not pass for absent.
-            let read = match object {
-                Legible::Read(object) => object.project(),
-                Legible::Unread(_) => None,
-            };
             let name = || object.meta().name.clone().unwrap_or_else(|| "(without a name)".to_owned());
-            seen.push(read.ok_or_else(|| format!("one of its {} cannot be read: {}", K::PLURAL, name()))?);
+            let unreadable = || format!("one of its {} cannot be read: {}", K::PLURAL, name());
+            let Legible::Read(object) = object else { return Err(unreadable()) };
+            // Copies that somebody made are not its own, here as in the watches.
+            if projection::owner(k8s_openapi::Metadata::metadata(object.as_ref())).as_ref() == Some(key) {
+                seen.push(object.project().ok_or_else(unreadable)?);
+            }
         }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params.continue_token = Some(token),

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::{
     fault::Fault,
-    registration::{SecretName, SecretState},
+    registration::{SecretName, SecretState, is_of_mark},
     watch::Sink,
 };
 use crate::{dialect::k8scluster::crd::K8sCluster, plan::name::WorkerName};
@@ -39,8 +39,10 @@ impl Sink<K8sCluster> for Clusters {
     type Item = K8sCluster;
 
     fn project(&self, mut cluster: K8sCluster) -> Option<K8sCluster> {
-        // The field managers' bookkeeping and kubectl's copy of the kubeconfig are of no use here.
-        cluster.metadata.managed_fields = None;
+        // Of the field managers' bookkeeping only the age of a mark is of use here, of kubectl's copy of the kubeconfig nothing.
+        if let Some(entries) = &mut cluster.metadata.managed_fields {
+            entries.retain(is_of_mark);
+        }
         cluster.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
         Some(cluster)
     }

@@ -31,7 +31,9 @@ use crate::{
         act::Act,
         database::DatabaseKey,
         name::{Namespace, Uid, WorkerName},
+        record::Homes,
         seen::{Worker, WorkerView},
+        terms::Terms,
     },
 };
 
@@ -97,11 +99,11 @@ impl Entry {
         (!recorded).then(|| "its identity is still being recorded in its K8sCluster".to_owned())
     }
 
-    fn view(&self, key: &DatabaseKey) -> Worker {
-        let worker = self.slot.view(key);
+    fn view(&self, key: &DatabaseKey, home: Option<&Namespace>) -> Worker {
+        let worker = self.slot.view(key, home);
         match self.unrecorded() {
             None => worker,
-            Some(why) => Worker { view: WorkerView::Unseen { since: None, why }, ..worker },
+            Some(why) => self.slot.with_view(WorkerView::Unseen { since: None, why }),
         }
     }
 }
@@ -185,6 +187,8 @@ impl Pool {
         self.shared.claims.lock().unwrap_or_else(PoisonError::into_inner).remember(&registration);
         let mut workers = self.shared.workers.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = workers.get(&registration.name) {
+            // Here and not in the worker's task, which may wait for an answer just now: a mark is in force at once.
+            entry.slot.describe(&registration);
             let mut pinned = false;
             entry.registration.send_if_modified(|known| {
                 let news = **known != registration;
@@ -201,10 +205,17 @@ impl Pool {
         }
         let name = registration.name.clone();
         let slot = Arc::new(Slot::new(name.clone(), self.shared.wake.clone(), self.shared.notices.clone()));
-        slot.describe(registration.aliases.clone(), registration.domain.clone());
+        slot.describe(&registration);
         let (sender, receiver) = watch::channel(Arc::new(registration));
         let task = tokio::spawn(task::live(self.shared.clone(), slot.clone(), receiver)).abort_handle();
         workers.insert(name, Entry { slot, registration: sender, task });
+    }
+
+    /// Takes over what a registration says of a worker that is known, but not how to get in: that is still being read.
+    pub fn describe(&self, registration: &Registration) {
+        if let Some(slot) = self.shared.slot(&registration.name) {
+            slot.describe(registration);
+        }
     }
 
     /// Whether anything may be written.
@@ -234,28 +245,32 @@ impl Pool {
         self.shared.registered.store(true, Ordering::Release);
     }
 
-    /// What the watches show of one database, in every registered worker. No request is sent.
+    /// What the watches show of one database, in every registered worker. No request is sent. In the workers of its
+    /// record that is what stands in the namespace that the record names.
     #[must_use]
-    pub fn view(&self, key: &DatabaseKey) -> BTreeMap<WorkerName, Worker> {
+    pub fn view(&self, key: &DatabaseKey, homes: &Homes) -> BTreeMap<WorkerName, Worker> {
         let workers = self.shared.workers.read().unwrap_or_else(PoisonError::into_inner);
-        workers.iter().map(|(name, entry)| (name.clone(), entry.view(key))).collect()
+        workers.iter().map(|(name, entry)| (name.clone(), entry.view(key, homes.get(name)))).collect()
     }
 
     /// What one worker holds of one database right now: the identity checked, then everything listed, at the most
     /// recent state. Ten seconds for each request at most; any failure is [`WorkerView::Unseen`].
-    pub async fn live(&self, name: &WorkerName, key: &DatabaseKey) -> Worker {
+    pub async fn live(&self, name: &WorkerName, key: &DatabaseKey, homes: &Homes) -> Worker {
         let unseen = |why: String| WorkerView::Unseen { since: None, why };
         let Some(slot) = self.shared.slot(name) else {
             let view = unseen("it is not registered".to_owned());
-            return Worker { aliases: Vec::new(), domain: None, view };
+            return Worker { aliases: Vec::new(), domain: None, terms: Terms::default(), view };
         };
+        if let Some(why) = slot.set_aside() {
+            return slot.with_view(unseen(why));
+        }
         if let Some(why) = self.shared.unrecorded(name) {
             return slot.with_view(unseen(why));
         }
         let view = match slot.link() {
-            Link::Down(_) => slot.view(key).view,
+            Link::Down(_) => slot.view(key, homes.get(name)).view,
             Link::Up { client, identity } => {
-                match live::objects(&client, &identity, &self.shared.master.uid, key).await {
+                match live::objects(&client, &identity, &self.shared.master.uid, key, homes.get(name)).await {
                     Ok(objects) => WorkerView::Seen(objects),
                     Err(why) => {
                         slot.suspicion.notify_one();
@@ -272,7 +287,7 @@ impl Pool {
     pub async fn carry_out(&self, act: &Act) -> Result<Done, ActError> {
         let worker = &act.worker;
         let slot = self.shared.slot(worker).ok_or_else(|| ActError::NotRegistered(worker.clone()))?;
-        if let Some(why) = self.shared.unrecorded(worker) {
+        if let Some(why) = slot.set_aside().or_else(|| self.shared.unrecorded(worker)) {
             return Err(ActError::Unseen { worker: worker.clone(), why });
         }
         let client = match slot.link() {
@@ -298,6 +313,12 @@ impl Pool {
             Link::Up { client, .. } => Some(client),
             Link::Down(_) => None,
         }
+    }
+
+    /// Whether a person has marked this worker unavailable.
+    #[must_use]
+    pub fn is_set_aside(&self, name: &WorkerName) -> bool {
+        self.shared.slot(name).is_some_and(|slot| slot.set_aside().is_some())
     }
 
     /// What people are told of one worker.

@@ -23,7 +23,9 @@ use crate::{
         database::{DatabaseKey, DatabaseKind},
         labels,
         name::{Namespace, ObjectName, Uid, WorkerName},
+        record::Homes,
         seen::{Doubt, Sight, WorkerView},
+        terms::{Duty, Terms},
     },
 };
 
@@ -73,7 +75,7 @@ impl World {
     }
 
     pub(super) fn view(&self, name: &str) -> WorkerView {
-        self.pool.view(&key()).remove(&WorkerName::from(name)).expect("a worker").view
+        self.pool.view(&key(), &Homes::new()).remove(&WorkerName::from(name)).expect("a worker").view
     }
 
     pub(super) async fn until_view(&mut self, name: &str, wanted: impl Fn(&WorkerView) -> bool) -> WorkerView {
@@ -95,6 +97,7 @@ fn registration(name: &str) -> Registration {
         name: WorkerName::from(name),
         aliases: vec![format!("{name}-alias")],
         domain: None,
+        terms: Terms::default(),
         pinned: None,
         accepted: None,
         access: Access::Credentials(Box::new(credentials(name))),
@@ -155,10 +158,42 @@ async fn a_worker_becomes_ready_and_shows_what_is_in_it_and_what_comes_and_goes(
     let view = world.until_view("k8s-1", |view| !in_view(view, "etcd-0")).await;
     // A watch does not prove absence.
     assert!(matches!(view.pod(&ObjectName::from("etcd-0")), Sight::Unknown(Doubt::NotInView)));
-    let live = world.pool.live(&WorkerName::from("k8s-1"), &key()).await;
+    let live = world.pool.live(&WorkerName::from("k8s-1"), &key(), &Homes::new()).await;
     assert!(matches!(live.view.pod(&ObjectName::from("etcd-0")), Sight::Absent));
     assert!(in_view(&live.view, "etcd-1"));
     assert_eq!(live.aliases, ["k8s-1-alias"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_marked_unavailable_shows_nothing_and_takes_nothing_from_that_moment_on() {
+    let (mut world, cluster) = (World::new(Arc::new(Open)), Cluster::new("one"));
+    cluster.put("pods", "default", "etcd-0", serde_json::to_value(pod("etcd-0", "db")).unwrap());
+    world.add("k8s-1", &cluster);
+    world.until_ready("k8s-1").await;
+    world.until_view("k8s-1", |view| in_view(view, "etcd-0")).await;
+    while world.wakes.try_recv().is_ok() {}
+    cluster.requests();
+    let marked = |duty| Registration {
+        pinned: Some(Uid::from("one")),
+        terms: Terms { duty, ..Terms::default() },
+        ..registration("k8s-1")
+    };
+    let name = WorkerName::from("k8s-1");
+    world.pool.apply(marked(Duty::Unavailable { since: None }));
+    assert!(matches!(world.view("k8s-1"), WorkerView::Unavailable { since: None }));
+    assert_eq!(world.wakes.try_recv(), Ok(Wake::Worker(name.clone())));
+    // It would answer, and nothing would be found there: neither is believed.
+    assert!(matches!(world.pool.live(&name, &key(), &Homes::new()).await.view, WorkerView::Unavailable { .. }));
+    let refused = world.pool.carry_out(&create("k8s-1", pod("etcd-1", "db"))).await.unwrap_err();
+    assert!(refused.to_string().contains("marked unavailable"), "{refused}");
+    assert_eq!(cluster.requests(), Vec::<String>::new());
+    // Its connection is kept, and its health is told.
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    assert_eq!(cluster.requests(), ["GET namespaces", "GET namespaces"]);
+    assert!(matches!(world.pool.health(&name), Some(Health::Up(_))));
+    world.pool.apply(marked(Duty::NoNewMembers));
+    assert!(in_view(&world.view("k8s-1"), "etcd-0"));
+    assert_eq!(world.wakes.try_recv(), Ok(Wake::Worker(name)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -360,7 +395,7 @@ async fn a_cluster_that_becomes_another_gets_no_write_and_shows_nothing() {
     world.until_ready("k8s-1").await;
     world.pool.apply(Registration { pinned: Some(Uid::from("one")), ..registration("k8s-1") });
     cluster.become_another("two");
-    let live = world.pool.live(&WorkerName::from("k8s-1"), &key()).await;
+    let live = world.pool.live(&WorkerName::from("k8s-1"), &key(), &Homes::new()).await;
     assert!(matches!(live.view, WorkerView::Unseen { .. }), "{live:?}");
     let health = world.until_health("k8s-1", |health| matches!(health, Health::Down(_))).await;
     let Health::Down(trouble) = health else { unreachable!() };

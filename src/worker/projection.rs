@@ -19,13 +19,14 @@ use crate::plan::{
     seen::{Claim, ClaimPhase, Job, JobOutcome, Meta, Pod, PodPhase, Readiness, Service},
 };
 
-/// The database that an object says it belongs to, by its labels. An object in another namespace than its database's
-/// is a copy that somebody made (a restored backup, say), and belongs to nobody.
+/// The database that an object says it belongs to, by its labels. An object in another namespace than the one that it was
+/// made in is a copy that somebody made (a restored backup, say), and belongs to nobody.
 #[must_use]
 pub fn owner(metadata: &ObjectMeta) -> Option<DatabaseKey> {
     let label = |name: &str| metadata.labels.as_ref().and_then(|labels| labels.get(name)).map(String::as_str);
     let namespace = label(labels::DATABASE_NAMESPACE)?;
-    if metadata.namespace.as_deref() != Some(namespace) {
+    let made_in = label(labels::WORKER_NAMESPACE).unwrap_or(namespace);
+    if metadata.namespace.as_deref() != Some(made_in) {
         return None;
     }
     Some(DatabaseKey {

@@ -1,5 +1,6 @@
 //! What is read from whole objects.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::projection::{claim, job, owner, pod, service};
@@ -132,7 +133,7 @@ fn a_job_says_how_it_ended() {
 }
 
 #[test]
-fn an_object_belongs_to_the_database_on_its_labels_and_only_in_that_ones_namespace() {
+fn an_object_belongs_to_the_database_on_its_labels_and_only_where_it_was_made() {
     let metadata = |namespace: &str, kind: &str| {
         serde_json::from_value(json!({ "namespace": namespace, "labels": {
             labels::DATABASE_KIND: kind, labels::DATABASE_NAMESPACE: "db", labels::DATABASE_NAME: "etcd" } }))
@@ -142,5 +143,15 @@ fn an_object_belongs_to_the_database_on_its_labels_and_only_in_that_ones_namespa
     assert_eq!(owner(&metadata("db", kind)).unwrap().to_string(), "db/etcd");
     assert!(owner(&metadata("restored", kind)).is_none());
     assert!(owner(&metadata("db", "statefulset.apps")).is_none());
+    let mapped = |namespace: &str| {
+        let mut metadata: ObjectMeta = metadata(namespace, kind);
+        let made_in = (labels::WORKER_NAMESPACE.to_owned(), "tenant".to_owned());
+        metadata.labels.get_or_insert_default().extend([made_in]);
+        metadata
+    };
+    assert_eq!(owner(&mapped("tenant")).unwrap().to_string(), "db/etcd");
+    for elsewhere in ["db", "restored"] {
+        assert!(owner(&mapped(elsewhere)).is_none(), "{elsewhere}");
+    }
     assert!(owner(&serde_json::from_value(json!({ "namespace": "db" })).unwrap()).is_none());
 }

@@ -232,6 +232,8 @@ impl Registrar {
         // One that is known already is better served by what it has than by nothing.
         if registration.access != Access::Pending || self.pool.health(name).is_none() {
             self.pool.apply(registration);
+        } else {
+            self.pool.describe(&registration);
         }
         self.dirty.insert(name.clone());
     }

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::ByteString;
+use jiff::Timestamp;
+use k8s_openapi::{ByteString, apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry};
 use kube::ResourceExt as _;
 
 use super::{
@@ -11,7 +12,10 @@ use super::{
 };
 use crate::{
     dialect::k8scluster::{crd::K8sCluster, health::Trouble},
-    plan::name::{Namespace, ObjectName, Uid, WorkerName},
+    plan::{
+        name::{Namespace, ObjectName, Uid, WorkerName},
+        terms::{Duty, Tenants, Terms},
+    },
 };
 
 /// One registered worker.
@@ -23,6 +27,8 @@ pub struct Registration {
     pub aliases: Vec<String>,
     /// The DNS domain of its services, where one is named.
     pub domain: Option<String>,
+    /// On what terms it takes members.
+    pub terms: Terms,
     /// The identity that was pinned at first contact.
     pub pinned: Option<Uid>,
     /// Another identity that a person has accepted since (annotation [`ACCEPT_IDENTITY`]).
@@ -125,10 +131,39 @@ pub fn registration(
         name,
         aliases,
         domain: cluster.spec.cluster_domain.clone().filter(|domain| !domain.is_empty()),
+        terms: terms(cluster),
         pinned: cluster.status.as_ref().and_then(|status| status.identity.as_deref()).map(Uid::from),
         accepted: cluster.annotations().get(ACCEPT_IDENTITY).map(|uid| Uid::from(uid.trim())),
         access,
     }
+}
+
+fn terms(cluster: &K8sCluster) -> Terms {
+    let spec = &cluster.spec;
+    let duty = match (spec.unavailable, spec.unschedulable) {
+        (true, _) => Duty::Unavailable { since: marked(cluster) },
+        (false, true) => Duty::NoNewMembers,
+        (false, false) => Duty::Serving,
+    };
+    let named = |namespaces: &Vec<String>| namespaces.iter().map(|name| Namespace::from(name.as_str())).collect();
+    let mapping = spec.namespace_mapping.iter().filter(|(_, there)| !there.is_empty());
+    Terms {
+        duty,
+        tenants: spec.allowed_namespaces.as_ref().map_or(Tenants::All, |namespaces| Tenants::Only(named(namespaces))),
+        namespaces: mapping.map(|(here, there)| (here.as_str().into(), there.as_str().into())).collect(),
+    }
+}
+
+/// When `spec.unavailable` was set, by the API server's own account of who set which field when. It outlives us, and is
+/// the same for whatever the mark was set with.
+fn marked(cluster: &K8sCluster) -> Option<Timestamp> {
+    let marks = cluster.metadata.managed_fields.iter().flatten().filter(|entry| is_of_mark(entry));
+    marks.filter_map(|entry| entry.time.as_ref()).map(|time| time.0).min()
+}
+
+/// Whether this account is of who set `spec.unavailable`.
+pub(super) fn is_of_mark(entry: &ManagedFieldsEntry) -> bool {
+    entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer("/f:spec/f:unavailable").is_some())
 }
 
 fn access(

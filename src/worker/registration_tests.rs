@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     dialect::k8scluster::crd::K8sCluster,
-    plan::name::{Namespace, ObjectName, Uid, WorkerName},
+    plan::{
+        name::{Namespace, ObjectName, Uid, WorkerName},
+        terms::{Duty, Tenants, Terms},
+    },
 };
 
 fn k8s_cluster(spec: Value) -> K8sCluster {
@@ -50,6 +53,45 @@ fn an_inline_kubeconfig_registers_by_name_and_by_context() {
     assert_eq!(read.domain.as_deref(), Some("one.local"));
     assert_eq!(read.pinned, Some(Uid::from("pinned")));
     assert_eq!(read.accepted, Some(Uid::from("new")));
+}
+
+#[test]
+fn a_spec_says_on_what_terms_members_are_taken() {
+    let read = |spec: Value| {
+        registration(&k8s_cluster(spec), &namespaces(), &SecretState::Unread, &Allowances::default()).terms
+    };
+    assert_eq!(read(json!({ "name": "w" })), Terms::default());
+    let unavailable = Duty::Unavailable { since: None };
+    for (spec, duty) in [
+        (json!({ "name": "w", "unschedulable": true }), Duty::NoNewMembers),
+        (json!({ "name": "w", "unavailable": true }), unavailable),
+        (json!({ "name": "w", "unavailable": true, "unschedulable": true }), unavailable),
+        (json!({ "name": "w", "unavailable": false, "unschedulable": false }), Duty::Serving),
+    ] {
+        assert_eq!(read(spec.clone()).duty, duty, "{spec}");
+    }
+    let only = |names: &[&str]| Tenants::Only(names.iter().map(|name| Namespace::from(*name)).collect());
+    for (allowed, tenants) in [(json!([]), only(&[])), (json!(["a", "b"]), only(&["a", "b"]))] {
+        assert_eq!(read(json!({ "name": "w", "allowedNamespaces": allowed })).tenants, tenants);
+    }
+    let mapped = read(json!({ "name": "w", "namespaceMapping": { "a": "tenant-a", "b": "" } })).namespaces;
+    assert_eq!(mapped, [(Namespace::from("a"), Namespace::from("tenant-a"))].into());
+}
+
+#[test]
+fn a_mark_is_as_old_as_the_api_server_says() {
+    let mut cluster = k8s_cluster(json!({ "name": "w", "unavailable": true }));
+    let entry = |manager: &str, time: &str, fields: Value| {
+        json!({ "manager": manager, "operation": "Update", "apiVersion": "v1", "time": time, "fieldsType": "FieldsV1",
+            "fieldsV1": fields })
+    };
+    let entries = json!([
+        entry("kubectl", "2026-01-01T00:00:00Z", json!({ "f:spec": { "f:name": {} } })),
+        entry("atoll-worker-mark", "2026-01-01T01:00:00Z", json!({ "f:spec": { "f:unavailable": {} } })),
+    ]);
+    cluster.metadata.managed_fields = serde_json::from_value(entries).unwrap();
+    let since = registration(&cluster, &namespaces(), &SecretState::Unread, &Allowances::default()).terms.duty;
+    assert_eq!(since, Duty::Unavailable { since: Some("2026-01-01T01:00:00Z".parse().unwrap()) });
 }
 
 #[test]

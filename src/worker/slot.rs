@@ -23,6 +23,7 @@ use super::{
     limits::Limits,
     pool::{Notice, Wake},
     projection,
+    registration::Registration,
 };
 use crate::{
     dialect::k8scluster::health::{Contact, Health, Rights, Trouble, lacking},
@@ -30,6 +31,7 @@ use crate::{
         database::DatabaseKey,
         name::{Namespace, ObjectName, ResourceVersion, Uid, WorkerName},
         seen::{Worker, WorkerView},
+        terms::{Duty, Terms},
     },
 };
 
@@ -52,6 +54,7 @@ pub(super) struct Slot {
 struct State {
     aliases: Vec<String>,
     domain: Option<String>,
+    terms: Terms,
     link: Link,
     /// Since when it cannot be seen; `None` while it was never seen, and while it is.
     unseen: Option<Timestamp>,
@@ -62,6 +65,12 @@ struct State {
 impl State {
     fn visible(&self) -> bool {
         matches!(self.link, Link::Up { .. }) && self.cache.check().is_ok()
+    }
+
+    /// The worker that shows this, as far as its terms let it be seen.
+    fn worker(&self, shown: WorkerView) -> Worker {
+        let (aliases, domain, terms) = (self.aliases.clone(), self.domain.clone(), self.terms.clone());
+        Worker { view: terms.applied(shown), aliases, domain, terms }
     }
 }
 
@@ -91,6 +100,7 @@ impl Slot {
             state: Mutex::new(State {
                 aliases: Vec::new(),
                 domain: None,
+                terms: Terms::default(),
                 link,
                 unseen: None,
                 cache: Cache::default(),
@@ -113,14 +123,24 @@ impl Slot {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What manifests may call it, and its domain.
-    pub fn describe(&self, aliases: Vec<String>, domain: Option<String>) {
+    /// What its registration says of it, besides how to get in. In force when this returns.
+    pub fn describe(&self, registration: &Registration) {
+        let Registration { aliases, domain, terms, .. } = registration;
         let mut state = self.state();
-        if state.aliases != aliases || state.domain != domain {
-            state.aliases = aliases;
-            state.domain = domain;
+        if (&state.aliases, &state.domain, &state.terms) != (aliases, domain, terms) {
+            state.aliases.clone_from(aliases);
+            state.domain.clone_from(domain);
+            state.terms.clone_from(terms);
             drop(state);
             self.wake_all();
+        }
+    }
+
+    /// Why nothing may be looked at or written there although it may be in contact: a person has marked it.
+    pub fn set_aside(&self) -> Option<String> {
+        match self.state().terms.duty {
+            Duty::Serving | Duty::NoNewMembers => None,
+            Duty::Unavailable { .. } => Some("it is marked unavailable".to_owned()),
         }
     }
 
@@ -146,23 +166,22 @@ impl Slot {
         self.state().gauge.failures(Part::Probe)
     }
 
-    /// One database's objects by the watches.
-    pub fn view(&self, key: &DatabaseKey) -> Worker {
+    /// One database's objects by the watches, in this namespace or in any.
+    pub fn view(&self, key: &DatabaseKey, home: Option<&Namespace>) -> Worker {
         let state = self.state();
-        let view = match &state.link {
+        let shown = match &state.link {
             Link::Down(why) => WorkerView::Unseen { since: state.unseen, why: why.clone() },
-            Link::Up { identity, .. } => match state.cache.objects(identity, key) {
+            Link::Up { identity, .. } => match state.cache.objects(identity, key, home) {
                 Ok(objects) => WorkerView::Seen(objects),
                 Err(why) => WorkerView::Unseen { since: state.unseen, why },
             },
         };
-        Worker { aliases: state.aliases.clone(), domain: state.domain.clone(), view }
+        state.worker(shown)
     }
 
     /// The same worker with another view.
     pub fn with_view(&self, view: WorkerView) -> Worker {
-        let state = self.state();
-        Worker { aliases: state.aliases.clone(), domain: state.domain.clone(), view }
+        self.state().worker(view)
     }
 
     /// Connected to the cluster of this identity.

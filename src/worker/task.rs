@@ -47,7 +47,6 @@ pub(super) async fn live(shared: Arc<Shared>, slot: Arc<Slot>, mut registered: w
     let mut proved = None;
     loop {
         let registration = registered.borrow_and_update().clone();
-        slot.describe(registration.aliases.clone(), registration.domain.clone());
         let session = match (proved.take(), &registration.access) {
             (Some(session), _) => Ok(session),
             // Time mends neither: only another registration does.
@@ -223,7 +222,6 @@ async fn renew(
             return End::Forgotten;
         }
         let next = registered.borrow_and_update().clone();
-        slot.describe(next.aliases.clone(), next.domain.clone());
         let doubt = if next.access == current.access {
             None
         } else {

@@ -156,6 +156,7 @@ mod tests {
                     name: "k8s-1".into(),
                     aliases: vec!["east".to_owned()],
                     domain: None,
+                    terms: crate::plan::terms::Terms::default(),
                     pinned: None,
                     accepted: None,
                     access: Access::Pending,

@@ -1,5 +1,7 @@
 //! `K8sCluster`: the registration of a worker, as ob-operator has it, with what is needed besides.
 
+use std::collections::BTreeMap;
+
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,6 +47,28 @@ pub struct K8sClusterSpec {
     /// The DNS domain of the cluster's services, if it is not `cluster.local`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_domain: Option<String>,
+    /// The cluster has failed, as far as you can tell (`atoll worker mark-unavailable NAME` sets this). Atoll then believes
+    /// nothing that is seen there and changes nothing there; databases say that their members there are gone, and new
+    /// ones go elsewhere. When this goes, all of that heals by itself.
+    #[serde(default, skip_serializing_if = "is_unset")]
+    pub unavailable: bool,
+    /// No new members are placed there. Those that are there live on, and are looked after as ever.
+    #[serde(default, skip_serializing_if = "is_unset")]
+    pub unschedulable: bool,
+    /// From which namespaces of the master databases may place new members there; from all where this is absent, from
+    /// none where it is empty. Members that are there already stay, whatever is listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_namespaces: Option<Vec<String>>,
+    /// Which namespace there takes the objects of databases from a namespace of the master, where it is not the one of the
+    /// same name. It is recorded for each member when it is placed: an edit moves nobody.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub namespace_mapping: BTreeMap<String, String>,
+}
+
+/// What is not set is not written either: manifests stay as short as people wrote them.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields by reference")]
+fn is_unset(mark: &bool) -> bool {
+    !mark
 }
 
 impl std::fmt::Debug for K8sClusterSpec {
@@ -55,6 +79,10 @@ impl std::fmt::Debug for K8sClusterSpec {
             .field("kube_config_secret_ref", &self.kube_config_secret_ref)
             .field("context", &self.context)
             .field("cluster_domain", &self.cluster_domain)
+            .field("unavailable", &self.unavailable)
+            .field("unschedulable", &self.unschedulable)
+            .field("allowed_namespaces", &self.allowed_namespaces)
+            .field("namespace_mapping", &self.namespace_mapping)
             .finish_non_exhaustive()
     }
 }

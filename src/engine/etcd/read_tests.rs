@@ -20,6 +20,7 @@ fn member(engine_id: Option<&str>) -> Member {
         name: "etcd-1".into(),
         ordinal: 1,
         worker: WorkerName::from("k8s-2"),
+        namespace: None,
         worker_identity: None,
         volume: None,
         peer: None,

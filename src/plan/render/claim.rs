@@ -18,8 +18,9 @@ use crate::plan::{
 #[must_use]
 pub fn claim(owner: Owner, record: &Recorded, member: &Member, volume: &Volume) -> PersistentVolumeClaim {
     let name = owner.database.names.claim(&volume.name, &member.name);
-    let mut metadata = owner.metadata(&name);
-    metadata.labels = Some(labels::of_member(owner.master, owner.database, &member.name));
+    let home = member.home(&owner.database.id);
+    let mut metadata = super::metadata(home, &name);
+    metadata.labels = Some(labels::of_member(owner.master, owner.database, &member.name, home));
     metadata.annotations = Some(BTreeMap::from([(
         labels::MEMBER_RECORD.to_owned(),
         ClaimRecord::of(owner.database, record, member).to_text(),

@@ -16,7 +16,7 @@ pub use service::{Rendered, services};
 
 use super::{
     database::Database,
-    name::{ObjectName, Uid},
+    name::{Namespace, ObjectName, Uid},
 };
 
 /// What rendering needs besides the database: whose objects these are.
@@ -28,12 +28,6 @@ pub struct Owner<'a> {
     pub database: &'a Database,
 }
 
-impl Owner<'_> {
-    fn metadata(self, name: &ObjectName) -> ObjectMeta {
-        ObjectMeta {
-            name: Some(name.to_string()),
-            namespace: Some(self.database.id.namespace.to_string()),
-            ..ObjectMeta::default()
-        }
-    }
+fn metadata(home: &Namespace, name: &ObjectName) -> ObjectMeta {
+    ObjectMeta { name: Some(name.to_string()), namespace: Some(home.to_string()), ..ObjectMeta::default() }
 }

@@ -62,8 +62,9 @@ pub fn scout(owner: Owner, member: &Member, volume: &Uid) -> Pod {
 /// `--force`, and garbage collection can only ever follow a volume that is truly gone (DESIGN section 4).
 fn shell(owner: Owner, member: &Member, name: &ObjectName, volume: &Uid, part: &str, spec: PodSpec) -> Pod {
     let data = &owner.database.volumes.data;
-    let mut metadata = owner.metadata(name);
-    let mut labels = labels::of_member(owner.master, owner.database, &member.name);
+    let home = member.home(&owner.database.id);
+    let mut metadata = super::metadata(home, name);
+    let mut labels = labels::of_member(owner.master, owner.database, &member.name, home);
     labels.insert(labels::PART.to_owned(), part.to_owned());
     metadata.labels = Some(labels);
     metadata.owner_references = Some(vec![OwnerReference {

@@ -1,6 +1,6 @@
 //! Services: which ones a network mode needs, in which workers, and what they look like.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::core::v1::{Service, ServicePort, ServiceSpec},
@@ -12,7 +12,7 @@ use crate::{
     engine::Port,
     plan::{
         labels,
-        name::{ObjectName, WorkerName},
+        name::{Namespace, ObjectName, WorkerName},
         network::{Exposure, MemberServices, Network, Spread},
         record::{Member, Record},
     },
@@ -31,17 +31,23 @@ pub struct Rendered {
     pub service: Service,
 }
 
+/// A worker, and the namespace in it.
+type Place<'a> = (&'a WorkerName, &'a Namespace);
+
 /// Every service of a database: the headless one in each of its workers, and those of its network mode.
 #[must_use]
 pub fn services(owner: Owner, record: &Record) -> Vec<Rendered> {
-    let workers: BTreeSet<_> = record.workers();
-    let mut rendered: Vec<_> = workers.iter().map(|worker| headless(owner, worker)).collect();
+    let homes = record.homes(&owner.database.id);
+    let mut rendered: Vec<_> = homes.iter().map(|place| headless(owner, place)).collect();
     if let Network::MemberServices(services) = &owner.database.network {
         for member in &record.members {
             match services.spread {
-                Spread::Unique => rendered.push(of_member(owner, services, member, &member.worker)),
+                Spread::Unique => {
+                    let place = (&member.worker, member.home(&owner.database.id));
+                    rendered.push(of_member(owner, services, member, place));
+                }
                 Spread::Mirror => {
-                    rendered.extend(workers.iter().map(|worker| of_member(owner, services, member, worker)));
+                    rendered.extend(homes.iter().map(|place| of_member(owner, services, member, place)));
                 }
             }
         }
@@ -50,10 +56,10 @@ pub fn services(owner: Owner, record: &Record) -> Vec<Rendered> {
 }
 
 /// The headless service: it gives each pod its DNS name. Peers must find each other before they are ready.
-fn headless(owner: Owner, worker: &WorkerName) -> Rendered {
+fn headless(owner: Owner, (worker, home): Place) -> Rendered {
     let database = owner.database;
-    let mut metadata = owner.metadata(&database.names.headless());
-    metadata.labels = Some(labels::owned(owner.master, database));
+    let mut metadata = super::metadata(home, &database.names.headless());
+    metadata.labels = Some(labels::owned(owner.master, database, home));
     finish(
         worker,
         Service {
@@ -72,10 +78,10 @@ fn headless(owner: Owner, worker: &WorkerName) -> Rendered {
 
 /// A member's own service. It routes to a member that is not ready as well: etcd becomes ready through its peers, and
 /// they reach it through this service.
-fn of_member(owner: Owner, services: &MemberServices, member: &Member, worker: &WorkerName) -> Rendered {
+fn of_member(owner: Owner, services: &MemberServices, member: &Member, (worker, home): Place) -> Rendered {
     let database = owner.database;
-    let mut metadata = owner.metadata(&database.names.member_service(&services.name, member.ordinal));
-    metadata.labels = Some(labels::of_member(owner.master, database, &member.name));
+    let mut metadata = super::metadata(home, &database.names.member_service(&services.name, member.ordinal));
+    metadata.labels = Some(labels::of_member(owner.master, database, &member.name, home));
     metadata.annotations = Some(services.annotations.clone()).filter(|annotations| !annotations.is_empty());
     let kind = match services.exposure {
         Exposure::LoadBalancer => "LoadBalancer",

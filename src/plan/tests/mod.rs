@@ -2,6 +2,7 @@
 
 mod deletion;
 mod founding;
+mod terms;
 mod upkeep;
 
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     Check, Truth,
-    look::{FINALIZER, HEARD, MASTER, all, annotation, called, owner, text, uid},
+    look::{FINALIZER, HEARD, MASTER, all, annotation, called, is_copy, owner, text, uid},
     request::{CLAIMS, DATABASES, PARTS, Request, body},
 };
 use crate::tape::{Event, Party};
@@ -85,7 +85,9 @@ impl Finalizer {
                 // One that has come a moment ago, nobody could know of yet.
                 let old =
                     |part: &Value| self.parts.get(uid(part)).is_none_or(|since| now.saturating_sub(*since) > HEARD);
-                let left = all(truth, site, resource).into_iter().find(|part| owner(part) == id && old(part));
+                let left = all(truth, site, resource)
+                    .into_iter()
+                    .find(|part| owner(part) == id && !is_copy(part) && old(part));
                 if let Some(part) = left {
                     return Err(format!("{resource} {} is still in {site}", called(&part)));
                 }

@@ -9,7 +9,7 @@ pub use super::durable::durable;
 use super::{
     Truth,
     look::{
-        MASTER, Stage, all, called, condition, condition_of, engine_id, foreign, identity, is_deleting, member,
+        MASTER, Stage, all, called, condition, condition_of, engine_id, foreign, home, identity, is_deleting, member,
         members, name, namespace, object, owner, record, site_of, stage, text, uid,
     },
     request::{CLAIMS, DATABASES, NAMESPACES, PARTS, SERVICES, WORKERS},
@@ -132,8 +132,9 @@ fn hurt(truth: &Truth, database: &Value, recorded: &Value) -> Option<String> {
     let Some(site) = site_of(truth, founded_in) else {
         return Some(format!("the cluster of {called} is no more"));
     };
-    if object(truth, site, NAMESPACES, "", namespace(database)).is_none_or(|namespace| is_deleting(&namespace)) {
-        return Some(format!("namespace {} of {called} in {site} is gone", namespace(database)));
+    let home = home(database, recorded);
+    if object(truth, site, NAMESPACES, "", home).is_none_or(|namespace| is_deleting(&namespace)) {
+        return Some(format!("namespace {home} of {called} in {site} is gone"));
     }
     let claims = all(truth, site, CLAIMS);
     let claim = claims.iter().find(|claim| uid(claim) == volume);

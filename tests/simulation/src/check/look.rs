@@ -130,6 +130,23 @@ pub fn foreign(object: &Value, master: &str) -> Option<String> {
     of_database.into_iter().find(|key| label(object, key).is_empty()).map(|key| format!("it has no label {key}"))
 }
 
+/// Whether somebody has copied it into another namespace than the one that it was made in: such a copy is nobody's.
+pub fn is_copy(object: &Value) -> bool {
+    let made_in = match label(object, labels::WORKER_NAMESPACE) {
+        "" => label(object, labels::DATABASE_NAMESPACE),
+        elsewhere => elsewhere,
+    };
+    namespace(object) != made_in
+}
+
+/// The namespace in its worker of a member of a database, by the record.
+pub fn home<'a>(database: &'a Value, recorded: &'a Value) -> &'a str {
+    match text(recorded, "/namespace") {
+        "" => namespace(database),
+        elsewhere => elsewhere,
+    }
+}
+
 /// The record of a database, if it is its own.
 pub fn record(database: &Value) -> Option<&Value> {
     let record = database.pointer("/status/atoll").filter(|record| record.is_object())?;

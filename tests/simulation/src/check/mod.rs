@@ -13,6 +13,7 @@ mod finalizer;
 mod founding;
 pub mod liveness;
 mod look;
+mod marks;
 mod namespaces;
 mod ownership;
 mod pace;
@@ -110,6 +111,7 @@ pub fn all() -> Vec<Box<dyn Check>> {
         Box::new(finalizer::Finalizer::default()),
         Box::new(place::OnePlace),
         Box::new(pace::Pace::default()),
+        Box::new(marks::Marks::default()),
     ]
 }
 

@@ -1,10 +1,12 @@
 //! S11: the controller deletes no namespace, and makes none again in which a database's data was.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use serde_json::Value;
 
 use super::{
     Check, Truth,
-    look::{MASTER, Stage, all, called, identity, members, name, namespace, record, stage, text},
+    look::{MASTER, Stage, all, called, home, identity, members, name, namespace, record, stage, text},
     ownership::made,
     request::{DATABASES, NAMESPACES, Request},
 };
@@ -29,13 +31,19 @@ impl Check for Namespaces {
         let site = truth.addresses.behind(&call.site);
         let here = identity(truth, &site).unwrap_or_default();
         let databases = all(truth, MASTER, DATABASES);
-        let inside = || databases.iter().filter(|database| namespace(database) == name(&wanted));
+        let inside = |database: &&Arc<Value>| {
+            let mut recorded = record(database).into_iter().flat_map(members);
+            namespace(database) == name(&wanted) || recorded.any(|member| home(database, member) == name(&wanted))
+        };
+        let inside = || databases.iter().filter(inside);
         // One that has no data yet may need it.
         if inside().any(|database| record(database).and_then(stage).is_none_or(|stage| stage == Stage::Placed)) {
             return Ok(());
         }
         let held = inside().find_map(|database| {
-            let member = members(record(database)?).find(|member| text(member, "/workerIdentity") == here)?;
+            let lives =
+                |member: &&Value| text(member, "/workerIdentity") == here && home(database, member) == name(&wanted);
+            let member = members(record(database)?).find(lives)?;
             Some((called(database), text(member, "/name").to_owned()))
         });
         match held {

@@ -302,6 +302,14 @@ async fn registration(stage: &Simulated, act: &Act, lasts: Duration) {
             stage.sleep(lasts).await;
             stage.register(&Site::from(name.as_str())).await;
         }
+        Act::Mark(name) => {
+            let clusters = stage.registrations();
+            let mark = |on| Patch::Merge(json!({ "spec": { "unavailable": on } }));
+            let params = PatchParams::default();
+            tried(stage, async || clusters.patch(name, &params, &mark(json!(true))).await).await;
+            stage.sleep(lasts).await;
+            tried(stage, async || clusters.patch(name, &params, &mark(json!(null))).await).await;
+        }
         Act::Rotate(name) => {
             let (site, former) = (Site::from(name.as_str()), stage.token(name));
             stage.renew_token(name);

@@ -10,12 +10,14 @@ mod edits;
 mod fleet;
 mod founding;
 mod identity;
+mod marks;
 mod names;
 mod namespaces;
 mod play;
 mod quorum;
 mod services;
 mod sick;
+mod tenancy;
 mod tools;
 mod volumes;
 
@@ -151,6 +153,14 @@ catalogue! {
         60 founding::a_worker_lost_while_a_database_is_founded_brings_no_second_founding,
         66 quorum::a_lost_majority_is_told_and_nothing_is_forced,
         67 edits::twenty_edits_in_ten_seconds_come_to_the_last_one,
+        69 marks::a_worker_that_is_marked_unavailable_is_told_of_and_left_alone,
+        69 marks::a_mark_on_a_worker_that_is_well_keeps_everybody_off_it,
+        69 marks::a_deletion_waits_for_a_marked_worker,
+        70 marks::a_worker_that_takes_no_new_members_keeps_those_it_has,
+        70 marks::a_list_of_namespaces_that_is_narrowed_hurts_no_member,
+        71 tenancy::members_live_in_the_namespace_that_their_worker_has_for_them,
+        71 tenancy::two_namespaces_in_one_do_not_share_a_name,
+        71 tenancy::a_copy_in_another_namespace_belongs_to_nobody,
     }
     simulated {
         3 connections::a_watch_that_falls_silent_is_not_believed_for_long,
@@ -195,4 +205,4 @@ pub const WAITING: &[Waiting] = &[
 ];
 
 /// How many rows the catalogue has.
-pub const ROWS: u8 = 68;
+pub const ROWS: u8 = 71;

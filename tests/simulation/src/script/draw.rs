@@ -159,7 +159,10 @@ impl Family {
                 2 => Act::DropSecret(worker),
                 _ => Act::Revoke(worker),
             },
-            Self::Registrations => Act::Unregister(worker),
+            Self::Registrations => match random.u8(..3) {
+                0 => Act::Mark(worker),
+                _ => Act::Unregister(worker),
+            },
         }
     }
 }

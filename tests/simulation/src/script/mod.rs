@@ -173,6 +173,8 @@ pub enum Act {
     Spoil(String),
     /// A worker's registration is deleted, and made again after that time.
     Unregister(String),
+    /// A worker is marked unavailable, and after that time available again.
+    Mark(String),
     /// A worker's Secret gets another token; the former one expires a little later.
     Rotate(String),
     /// A worker's Secret gets a token that is worth nothing, and after that time a good one again.
@@ -220,6 +222,7 @@ impl Act {
             Self::Edit(_) => "edited",
             Self::Spoil(_) => "manifest spoilt",
             Self::Unregister(_) => "registration",
+            Self::Mark(_) => "marked unavailable",
             Self::Rotate(_) | Self::BadSecret(_) | Self::DropSecret(_) | Self::Revoke(_) => "credentials",
         }
     }
@@ -269,6 +272,7 @@ impl Act {
             | Self::Edit(word)
             | Self::Spoil(word)
             | Self::Unregister(word)
+            | Self::Mark(word)
             | Self::Rotate(word)
             | Self::BadSecret(word)
             | Self::DropSecret(word)
