@@ -8,6 +8,7 @@ mod logs;
 mod master;
 mod plan;
 mod probe;
+mod release;
 mod run;
 mod status;
 mod stop;
@@ -53,6 +54,8 @@ enum Command {
     /// Show databases: which member is where, how it is, and what is waited for.
     Status(status::Args),
     Check(check::Args),
+    /// Let a deleted database go although a worker that holds members of it cannot be seen.
+    Release(release::Args),
     /// Put a question to a member (Atoll runs this in workers, as a job).
     #[command(hide = true)]
     Ask(ask::Args),
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
             Command::Plan(args) => plan::run(&args),
             Command::Status(args) => status::run(args).await,
             Command::Check(args) => check::run(args).await,
+            Command::Release(args) => release::run(args).await,
             Command::Ask(args) => ask::run(args).await,
             Command::Probe(args) => probe::run(args).await,
         }

@@ -201,6 +201,7 @@ pub fn events(standing: &[StatusCondition], told: &[Condition]) -> Vec<Event> {
             ("Ready", _) if was_ready() => Tone::Warning,
             ("Ready" | "AddressesKnown" | "Paused", _) => return None,
             ("Deletable", Truth::False) if condition.reason == "LookingForOthers" => return None,
+            ("WorkersReleased", Truth::True) => Tone::Normal,
             ("ExposedWithoutTLS", Truth::True) | (_, Truth::False) => Tone::Warning,
             _ => return None,
         };

@@ -39,6 +39,11 @@ pub enum Wait {
         /// Which.
         worker: WorkerName,
     },
+    /// The registration of a worker is being deleted: no new members go there.
+    WorkerLeaving {
+        /// Which.
+        worker: WorkerName,
+    },
     /// A worker that must take part cannot be seen.
     WorkerUnseen {
         /// Which.
@@ -111,6 +116,7 @@ impl Wait {
             Self::WorkerNotRegistered { .. } => "WorkerNotRegistered",
             Self::WorkerAmbiguous { .. } => "WorkerAmbiguous",
             Self::NoWorkerReady { .. } => "NoWorkerReady",
+            Self::WorkerLeaving { .. } => "WorkerBeingDeleted",
             Self::WorkerConnecting { .. } => "WorkerConnecting",
             Self::WorkerUnseen { .. } => "WorkerUnseen",
             Self::LoadBalancerAddress { .. } => "WaitingForLoadBalancer",
@@ -149,6 +155,10 @@ impl Wait {
             Self::WorkerConnecting { worker } => {
                 format!("worker {worker} is being connected for the first time")
             }
+            Self::WorkerLeaving { worker } => format!(
+                "K8sCluster {worker} is being deleted, so no new members are placed there; name another worker, or \
+                 register this one anew when it is gone"
+            ),
             Self::WorkerUnseen { worker, why } => format!("worker {worker} cannot be seen: {why}"),
             Self::LoadBalancerAddress { service, worker } => format!(
                 "service {service} in worker {worker} has no load balancer address yet; does that cluster have a load \

@@ -8,9 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::kept::Projected;
 use crate::plan::{
+    act::Kind,
     database::DatabaseKey,
     name::{Namespace, ObjectName, ResourceVersion, Uid},
     seen::{Claim, Job, Objects, Pod, Service, Source},
+    sweep::{Possessions, possess},
 };
 
 /// The projections of one worker.
@@ -36,6 +38,16 @@ impl Cache {
         objects.services = self.services.of(key);
         objects.jobs = self.jobs.of(key);
         Ok(objects)
+    }
+
+    /// Everything, by the database that it was made for.
+    pub fn possessions(&self) -> Possessions {
+        let mut possessions = Possessions::new();
+        self.pods.add_to(&mut possessions, Kind::Pod);
+        self.claims.add_to(&mut possessions, Kind::Claim);
+        self.services.add_to(&mut possessions, Kind::Service);
+        self.jobs.add_to(&mut possessions, Kind::Job);
+        possessions
     }
 
     /// `Ok` when all watches have listed once and none is broken.
@@ -107,6 +119,12 @@ impl<T: Projected> Shelf<T> {
     #[must_use]
     pub fn of(&self, key: &DatabaseKey) -> BTreeMap<ObjectName, T> {
         self.objects.get(key).cloned().unwrap_or_default()
+    }
+
+    fn add_to(&self, possessions: &mut Possessions, kind: Kind) {
+        for (key, object) in self.objects.iter().flat_map(|(key, of)| of.values().map(move |object| (key, object))) {
+            possess(possessions, key, kind, object.meta());
+        }
     }
 
     /// A watch shows an object as it now is. Answers which databases to wake.

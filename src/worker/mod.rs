@@ -23,6 +23,7 @@ pub mod kept;
 pub mod kubeconfig;
 #[cfg(test)]
 mod kubeconfig_tests;
+pub mod ledger;
 mod live;
 pub mod measured;
 mod news;

@@ -19,6 +19,7 @@ use super::{
     contexts::{self, Contexts, Step, Steps, steps},
     fault::{Fault, call},
     gate::Gate,
+    ledger::Ledger,
     news::{Clusters, Event, OneSecret},
     pool::{Notice, Pool},
     registration::{Access, SecretName, SecretNamespaces, SecretState, registration, secret_of},
@@ -28,8 +29,9 @@ use crate::{
     dialect::k8scluster::{
         crd::{K8sCluster, K8sClusterStatus},
         status::{Health, status},
+        usage::{self, Usage},
     },
-    plan::name::WorkerName,
+    plan::{name::WorkerName, usage::Users},
 };
 
 /// How long a watch in the master lasts.
@@ -39,8 +41,8 @@ const AGAIN: Duration = Duration::from_secs(3);
 /// How soon a `K8sCluster` that was kept because databases use it is looked at again.
 const HELD: Duration = Duration::from_mins(1);
 
-/// Says whether databases have members in a worker.
-pub type InUse = Arc<dyn Fn(&WorkerName) -> bool + Send + Sync>;
+/// Says which databases have members in a worker.
+pub type WhoUses = Arc<dyn Fn(&WorkerName) -> Users + Send + Sync>;
 
 /// How workers are registered.
 pub struct Settings {
@@ -48,8 +50,10 @@ pub struct Settings {
     pub namespaces: SecretNamespaces,
     /// The Secret of many contexts, if one is named.
     pub contexts: Option<Contexts>,
-    /// Whether a worker is in use: then its `K8sCluster` is not removed with its context.
-    pub in_use: InUse,
+    /// Who uses a worker: while anybody does, its `K8sCluster` is not removed with its context.
+    pub users: WhoUses,
+    /// What registrations hold besides the way into a worker.
+    pub ledger: Arc<Ledger>,
 }
 
 /// Keeps the pool in step with the master.
@@ -134,6 +138,7 @@ impl Registrar {
                 for name in gone {
                     self.forget(&name);
                 }
+                self.settings.ledger.listed(&clusters);
                 self.clusters = clusters;
                 self.listed = true;
                 self.watch_secrets();
@@ -145,6 +150,7 @@ impl Registrar {
                 if self.clusters.get(&name).is_some_and(|known| is_older(&cluster, known)) {
                     return;
                 }
+                self.settings.ledger.saw(&cluster);
                 self.clusters.insert(name.clone(), *cluster);
                 self.watch_secrets();
                 self.register(&name);
@@ -166,7 +172,7 @@ impl Registrar {
 
     fn notice(&mut self, notice: Notice) {
         match notice {
-            Notice::Health(name) => {
+            Notice::Health(name) | Notice::Usage(name) => {
                 self.dirty.insert(name);
             }
             Notice::Unauthorized(name) => {
@@ -182,6 +188,7 @@ impl Registrar {
 
     fn forget(&mut self, name: &WorkerName) {
         self.clusters.remove(name);
+        self.settings.ledger.gone(name);
         self.dirty.remove(name);
         self.pool.forget(name);
     }
@@ -250,7 +257,8 @@ impl Registrar {
         let (Some(cluster), Some(health)) = (self.clusters.get(name), self.pool.health(name)) else { return Ok(()) };
         let standing = cluster.status.clone().unwrap_or_default();
         let generation = cluster.metadata.generation.unwrap_or_default();
-        let wanted = told(&standing, &health, generation);
+        let usage = self.usage(name);
+        let wanted = told(&standing, &health, &usage, generation);
         if wanted == standing {
             return Ok(());
         }
@@ -259,9 +267,11 @@ impl Registrar {
         }
         let api: Api<K8sCluster> = Api::all(self.pool.master().client.clone());
         // With the UID, so that the status of one registration never lands on its successor of the same name.
+        let wanted = usage::patch(&wanted);
         let patch = serde_json::json!({ "metadata": { "uid": cluster.metadata.uid }, "status": wanted });
         match call(api.patch_status(name.as_str(), &PatchParams::default(), &Patch::Merge(patch))).await {
             Ok(written) => {
+                self.settings.ledger.saw(&written);
                 self.clusters.insert(name.clone(), written);
                 self.register(name);
                 self.dirty.remove(name);
@@ -274,6 +284,12 @@ impl Registrar {
                 Err(())
             }
         }
+    }
+
+    fn usage(&self, name: &WorkerName) -> Usage {
+        let Settings { users, ledger, .. } = &self.settings;
+        let (ending, debts) = ledger.holding(name).map(|holding| (holding.ending, holding.debts)).unwrap_or_default();
+        Usage { users: users(name), ending, debts, findings: ledger.findings(name) }
     }
 
     async fn write_contexts(&mut self) -> Option<Duration> {
@@ -289,7 +305,8 @@ impl Registrar {
         } else {
             SecretState::Unreadable("its namespace is not among secretNamespaces".to_owned())
         };
-        let steps = steps(contexts, &state, &self.clusters, &*self.settings.in_use);
+        let in_use = |worker: &WorkerName| !(self.settings.users)(worker).are_none();
+        let steps = steps(contexts, &state, &self.clusters, &in_use);
         let news = self.said.as_ref() != Some(&steps);
         if news {
             say(contexts, &steps);
@@ -354,8 +371,9 @@ fn is_older(cluster: &K8sCluster, known: &K8sCluster) -> bool {
     cluster.uid() == known.uid() && version(cluster) < version(known)
 }
 
-fn told(standing: &K8sClusterStatus, health: &Health, generation: i64) -> K8sClusterStatus {
-    status(standing, health, generation, Timestamp::now())
+fn told(standing: &K8sClusterStatus, health: &Health, usage: &Usage, generation: i64) -> K8sClusterStatus {
+    let now = Timestamp::now();
+    usage::tell(status(standing, health, generation, now), standing, usage, generation, now)
 }
 
 fn contexts_name(settings: &Settings) -> String {

@@ -23,6 +23,7 @@ use crate::{
         database::DatabaseKey,
         name::{Namespace, ObjectName, ResourceVersion, Uid, WorkerName},
         seen::{Worker, WorkerView},
+        sweep::Possessions,
     },
 };
 
@@ -134,6 +135,12 @@ impl Slot {
             },
         };
         Worker { aliases: state.aliases.clone(), domain: state.domain.clone(), view }
+    }
+
+    /// What stands there with our labels, by the watches; `None` where they cannot be believed.
+    pub fn possessions(&self) -> Option<Possessions> {
+        let state = self.state();
+        state.visible().then(|| state.cache.possessions())
     }
 
     /// The same worker with another view.

@@ -3,5 +3,6 @@
 pub mod crd;
 pub mod names;
 pub mod status;
+pub mod usage;
 
 pub use crd::{K8sCluster, K8sClusterSpec, K8sClusterStatus};
