@@ -48,9 +48,12 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
     let workers: Api<K8sCluster> = Api::all(client);
     let (cluster, worker) = futures::join!(call(clusters.get(&args.database)), call(workers.get_opt(&args.worker)));
     let called = format!("{}/{}", args.database_namespace, args.database);
-    let cluster = cluster.map_err(|fault| match fault.is_not_found() {
-        true => format!("there is no database {called}; `atoll status` lists those there are"),
-        false => format!("database {called} cannot be read: {fault}"),
+    let cluster = cluster.map_err(|fault| {
+        if fault.is_not_found() {
+            format!("there is no database {called}; `atoll status` lists those there are")
+        } else {
+            format!("database {called} cannot be read: {fault}")
+        }
     })?;
     let worker = worker.map_err(|fault| format!("K8sCluster {} cannot be read: {fault}", args.worker))?;
     let name = WorkerName::new(args.worker.as_str());

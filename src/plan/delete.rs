@@ -99,7 +99,7 @@ pub fn decide(view: &View) -> Decision {
     let keep_all = database.consent.keep_data.as_ref() == Some(&database.id.uid);
     if keep_all {
         // What is kept is owed by nobody.
-        let withdrawn: Vec<_> = release::withdrawn(view, &Consent::default()).collect();
+        let withdrawn = release::withdrawn(view, &Consent::default());
         let step = if withdrawn.is_empty() { Step::Release } else { Step::Book(withdrawn) };
         return told(view, step, Vec::new(), None);
     }

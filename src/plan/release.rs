@@ -53,13 +53,12 @@ pub fn standing<'a>(view: &View<'a>, worker: &WorkerName) -> Standing<'a> {
 }
 
 /// Debts that were written and are not due any more, because the person has taken the word back.
-pub fn withdrawn<'a>(view: &View<'a>, consent: &Consent) -> impl Iterator<Item = Entry> {
+#[must_use]
+pub fn withdrawn(view: &View, consent: &Consent) -> Vec<Entry> {
     let uid = &view.database.id.uid;
     let owed = view.seen.accounts.iter().filter(|(_, account)| account.owed.is_some());
-    owed.filter(|(worker, _)| !consent.lets_go(uid, worker))
-        .map(|(worker, _)| Entry::Withdraw(worker.clone(), uid.clone()))
-        .collect::<Vec<_>>()
-        .into_iter()
+    let withdrawn = owed.filter(|(worker, _)| !consent.lets_go(uid, worker));
+    withdrawn.map(|(worker, _)| Entry::Withdraw(worker.clone(), uid.clone())).collect()
 }
 
 /// What would be owed in this worker; `None` where its registration does not lead to the cluster of the members.

@@ -197,11 +197,10 @@ pub fn events(standing: &[StatusCondition], told: &[Condition]) -> Vec<Event> {
     news.filter_map(|condition| {
         let was_ready = || standing.iter().any(|c| c.kind == "Ready" && c.status == "True");
         let tone = match (condition.kind, condition.status) {
-            ("Ready", Truth::True) => Tone::Normal,
+            ("Ready" | "WorkersReleased", Truth::True) => Tone::Normal,
             ("Ready", _) if was_ready() => Tone::Warning,
             ("Ready" | "AddressesKnown" | "Paused", _) => return None,
             ("Deletable", Truth::False) if condition.reason == "LookingForOthers" => return None,
-            ("WorkersReleased", Truth::True) => Tone::Normal,
             ("ExposedWithoutTLS", Truth::True) | (_, Truth::False) => Tone::Warning,
             _ => return None,
         };
