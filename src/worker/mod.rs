@@ -24,6 +24,8 @@ pub mod kubeconfig;
 #[cfg(test)]
 mod kubeconfig_tests;
 pub mod ledger;
+#[cfg(test)]
+mod ledger_tests;
 mod live;
 pub mod measured;
 mod news;

@@ -181,3 +181,40 @@ impl Check for Services {
         why.map_err(|why| format!("{} deletes service {} in {site}: {why}", call.life, name(&service)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::check::{look::identity, testing::Scene};
+
+    #[test]
+    fn what_is_left_is_paid_for_a_debt_of_this_cluster_and_of_a_database_that_is_gone() {
+        let fine = ("w1", true, "Delete", What::Volumes);
+        for (owes, gone, volumes, what) in [
+            fine,
+            ("w1", true, "Keep", What::Rest),
+            ("w1", true, "Keep", What::Volumes),
+            ("w2", true, "Delete", What::Volumes),
+            ("", true, "Delete", What::Volumes),
+            ("w1", false, "Delete", What::Volumes),
+        ] {
+            let mut scene = Scene::new();
+            let database = scene.database("a", "established");
+            let debt = json!({ "kind": "cluster.apps.kubeblocks.io", "namespace": "default", "name": "a",
+                "uid": uid(&database), "volumes": volumes, "releasedAt": "2026-01-01T00:00:00Z",
+                "workerIdentity": identity(&scene.truth, owes).unwrap_or_default() });
+            if !owes.is_empty() {
+                let path = format!("/apis/k8s.oceanbase.com/v1alpha1/k8sclusters/{owes}/status");
+                scene.does(1, "master", "PATCH", &path, &json!({ "status": { "debts": [debt] } }));
+            }
+            if gone {
+                scene.forget(&database);
+            }
+            let verdict = may_be_paid(&scene.truth, "w1", uid(&database), what);
+            let allowed = (owes, gone, volumes, what) == fine || (volumes == "Keep" && what == What::Rest);
+            assert_eq!(verdict.is_ok(), allowed, "{owes} {gone} {volumes} {what:?}: {verdict:?}");
+        }
+    }
+}
