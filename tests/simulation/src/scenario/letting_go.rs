@@ -193,7 +193,7 @@ pub async fn a_debt_outlives_every_crash_and_every_answer_that_is_lost(stage: &S
         stage.crash_after(writes).await;
         let_go(stage, &name, &w2).await;
         stage.until_gone(&name).await;
-        assert_eq!(debts(stage, &w2).await, [name.clone()]);
+        assert_eq!(debts(stage, &w2).await, [name.as_str()]);
         stage.crash_after(writes).await;
         stage.way(&w2, Way::Open).await;
         until_paid(stage, &w2, &name).await;
