@@ -20,9 +20,11 @@ use crate::{
     admin::{Ask, Clients, Ladder, Patience},
     controller::{
         Reconciler, Shelf,
+        census::Census,
         guests::while_ours,
         lease::{Ended, Identity, Lease, Times},
         run::rounds,
+        sweep::{self, Sweeper},
     },
     dialect::{self, Dialect, kubeblocks::Cluster},
     metrics::Metrics,
@@ -33,6 +35,7 @@ use crate::{
         connect::Connect,
         contexts::Contexts,
         gate::Gate,
+        ledger::Ledger,
         pool::{Master, Pool},
         registrar,
         registration::SecretNamespaces,
@@ -117,6 +120,7 @@ async fn lead(
     let Surroundings { connect, ask, metrics, .. } = surroundings;
     let (wake, wakes) = mpsc::unbounded_channel();
     let (notices, noticed) = mpsc::unbounded_channel();
+    let ledger = Arc::new(Ledger::new(master.client.clone(), gate.clone(), notices.clone()));
     let pool = Pool::new(connect, master.clone(), gate.clone(), wake.clone(), notices);
     let _ended_with_this = pool.tasks();
     let ask = ask(Arc::new(PoolClients(pool.clone())));
@@ -134,15 +138,19 @@ async fn lead(
         wake: wake.clone(),
         started: Instant::now(),
         known: Mutex::default(),
+        ledger: ledger.clone(),
+        used: Mutex::default(),
         unsettled: Mutex::default(),
     });
-    let used = clusters.clone();
+    let census = Census(vec![clusters.clone()]);
+    let sweeping = sweep::run(Sweeper { pool: pool.clone(), ledger: ledger.clone(), census: census.clone() });
     let registering = registrar::Settings {
         namespaces: settings.secrets,
         kubeconfigs: settings.kubeconfigs,
         metrics: metrics.clone(),
         contexts: settings.contexts,
-        in_use: Arc::new(move |worker: &WorkerName| used.shelf.may_have_member_in(worker)),
+        users: Arc::new(move |worker: &WorkerName| census.users(worker)),
+        ledger,
     };
     let registering = registrar::run(pool, gate, registering, noticed);
     let kubeblocks = async {
@@ -157,6 +165,7 @@ async fn lead(
     tokio::select! {
         () = registering => {}
         () = kubeblocks => {}
+        () = sweeping => {}
         () = rounds => {}
     }
 }

@@ -9,6 +9,7 @@ mod logs;
 mod master;
 mod plan;
 mod probe;
+mod release;
 mod run;
 mod status;
 mod stop;
@@ -58,6 +59,8 @@ enum Command {
     Check(Box<check::Args>),
     /// Mark a worker as failed, or as serving again.
     Worker(worker::Args),
+    /// Let a deleted database go although a worker that holds members of it cannot be seen.
+    Release(release::Args),
     /// Put a question to a member (Atoll runs this in workers, as a job).
     #[command(hide = true)]
     Ask(ask::Args),
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
             Command::Status(args) => status::run(args).await,
             Command::Check(args) => check::run(*args).await,
             Command::Worker(args) => worker::run(args).await,
+            Command::Release(args) => release::run(args).await,
             Command::Ask(args) => ask::run(args).await,
             Command::Probe(args) => probe::run(args).await,
         }

@@ -1,6 +1,7 @@
 //! The controller: it wakes for what has changed, and goes round once for each database that is concerned.
 
 mod answers;
+pub mod census;
 pub mod claim;
 pub mod guests;
 pub mod lease;
@@ -9,6 +10,7 @@ pub mod queue;
 mod reconcile;
 pub mod run;
 mod shelf;
+pub mod sweep;
 mod write;
 
 pub use answers::Answers;

@@ -49,7 +49,8 @@ impl<D: Dialect> Reconciler<D> {
             _ => None,
         };
         let registry = if self.pool.is_complete() { Registry::Read } else { Registry::Unread };
-        Seen { workers, registry, membership, deletions }
+        let accounts = self.ledger.accounts(&database.id.uid);
+        Seen { workers, registry, membership, deletions, accounts }
     }
 
     /// The same with live lists of these workers. All are asked at the same time.

@@ -1,7 +1,7 @@
 //! One round for one database: fetch, compile, observe, decide, record, act, report.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -24,7 +24,7 @@ use crate::{
         act::Act,
         database::{Database, DatabaseKey, Intent},
         decide::decide,
-        name::Uid,
+        name::{Uid, WorkerName},
         record::{Record, Recorded},
         report::{Condition, Report, Truth, events},
         seen::Seen,
@@ -34,6 +34,7 @@ use crate::{
     worker::{
         act::ActError,
         gate::Gate,
+        ledger::{Ledger, Reserved},
         pool::{Master, Pool, Wake},
     },
 };
@@ -73,6 +74,10 @@ pub struct Reconciler<D> {
     pub started: Instant,
     /// Since when each database is known to run, or to go.
     pub known: Mutex<BTreeMap<DatabaseKey, (Uid, Intent, Instant)>>,
+    /// What registrations hold besides the way into a worker.
+    pub ledger: Arc<Ledger>,
+    /// Which workers each database was last known to have members in.
+    pub used: Mutex<BTreeMap<DatabaseKey, BTreeSet<WorkerName>>>,
     /// Since when details of a status wait to be written.
     pub unsettled: Mutex<BTreeMap<DatabaseKey, Instant>>,
 }
@@ -109,6 +114,7 @@ impl<D: Dialect> Reconciler<D> {
 
     /// One step; `None` to go on with the next one at once.
     async fn step(&self, key: &DatabaseKey) -> Result<Option<Round>, WriteError> {
+        self.uses(key);
         let Some(resource) = self.shelf.get(key) else { return Ok(Some(self.forget(key))) };
         let database = resource.compile(&self.settings);
         if let Some(turn) = self.claim(&resource, &database).await? {
@@ -123,7 +129,13 @@ impl<D: Dialect> Reconciler<D> {
         let record = recorded.as_deref();
         match decision.step {
             Step::Record(next) => {
+                // Kept first: a crash in between leaves a registration that is kept for nobody, which is soon seen.
+                let _kept = self.keep_registrations(record, &next).await?;
                 self.write(&resource, &database, Some(&next), &decision.report).await?;
+                Ok(None)
+            }
+            Step::Book(entries) => {
+                self.ledger.book(&entries).await?;
                 Ok(None)
             }
             Step::Act(acts) if acts.is_empty() => {
@@ -148,11 +160,22 @@ impl<D: Dialect> Reconciler<D> {
                 Ok(Some(Round::Again(Duration::from_secs(5))))
             }
             Step::Release => {
+                let released = decision.report.conditions.iter().filter(|c| c.kind == "WorkersReleased").cloned();
+                let told = events(resource.conditions(), &released.collect::<Vec<_>>());
+                self.writer().events(&*resource, told).await;
                 self.writer().release(&*resource).await?;
                 self.shelf.released(key);
+                self.uses(key);
                 Ok(Some(self.gone(key, &database)))
             }
         }
+    }
+
+    /// The registrations of workers that a record is about to name for the first time stay while it does.
+    async fn keep_registrations(&self, record: Option<&Record>, next: &Record) -> Result<Reserved, WriteError> {
+        let named = record.map(Record::workers).unwrap_or_default();
+        let new = next.workers().into_iter().filter(|worker| !named.contains(*worker)).cloned();
+        Ok(self.ledger.reserve(new.collect()).await?)
     }
 
     /// Our finalizer goes on before anything is made, and a resource that goes without it is none of ours.
@@ -252,9 +275,24 @@ impl<D: Dialect> Reconciler<D> {
         tracing::debug!(database = %database.id.key(), message = report.message, "telling");
         let written = self.writer().status(&told).await?;
         self.shelf.written(written);
+        self.uses(&database.id.key());
         self.settled(&database.id.key());
         self.writer().events(resource, events(resource.conditions(), &report.conditions)).await;
         Ok(())
+    }
+
+    /// Says which workers the record of a database names otherwise than before.
+    fn uses(&self, key: &DatabaseKey) {
+        let now = self.shelf.workers_of(key);
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = used.remove(key).unwrap_or_default();
+        if !now.is_empty() {
+            used.insert(key.clone(), now.clone());
+        }
+        drop(used);
+        if now != before {
+            self.ledger.changed(now.symmetric_difference(&before).cloned());
+        }
     }
 
     fn writer(&self) -> Writer<'_> {

@@ -19,7 +19,8 @@ use crate::{
     dialect::Dialect,
     plan::{
         database::DatabaseKey,
-        name::{Namespace, ObjectName, WorkerName},
+        name::{Namespace, ObjectName, Uid, WorkerName},
+        usage::{Known, User, Users},
     },
     worker::{
         fault::Fault,
@@ -38,11 +39,18 @@ pub struct Shelf<D> {
     seen_to: AtomicU64,
     /// Whether they have all been listed since the process began.
     listed: AtomicBool,
+    /// Those that are there and were never read: nobody knows what their records say.
+    unreadable: Mutex<BTreeSet<DatabaseKey>>,
 }
 
 impl<D> Default for Shelf<D> {
     fn default() -> Self {
-        Self { resources: Mutex::default(), seen_to: AtomicU64::new(0), listed: AtomicBool::new(false) }
+        Self {
+            resources: Mutex::default(),
+            seen_to: AtomicU64::new(0),
+            listed: AtomicBool::new(false),
+            unreadable: Mutex::default(),
+        }
     }
 }
 
@@ -77,14 +85,36 @@ impl<D: Dialect> Shelf<D> {
         phases
     }
 
-    /// Whether any of these databases may have a member in this worker. While they have not been listed, any may.
+    /// Whether all of them have been read, so that what is not here is not there.
+    fn is_whole(&self) -> bool {
+        self.listed.load(Ordering::Acquire) && self.unreadable().is_empty()
+    }
+
+    /// Which of these databases have members in this worker, by their records. While one of them could not be read,
+    /// nobody can tell.
     #[must_use]
-    pub fn may_have_member_in(&self, worker: &WorkerName) -> bool {
-        if !self.listed.load(Ordering::Acquire) {
-            return true;
+    pub fn users(&self, worker: &WorkerName) -> Users {
+        if !self.is_whole() {
+            return Users::Unread;
         }
-        let holds = |resource: &Arc<D>| resource.record().is_some_and(|record| record.workers().contains(worker));
-        self.lock().values().any(holds)
+        let resources = self.lock();
+        let users = resources.iter().filter_map(|(key, resource)| User::of(key, resource.record()?, worker));
+        Users::Known(users.collect())
+    }
+
+    /// Whether the database of this UID is among these.
+    #[must_use]
+    pub fn knows(&self, uid: &Uid) -> Known {
+        let is_it = |resource: &Arc<D>| resource.meta().uid.as_deref() == Some(uid.as_str());
+        if !self.is_whole() || self.lock().values().any(is_it) { Known::Perhaps } else { Known::No }
+    }
+
+    /// The workers that the record of a database names.
+    #[must_use]
+    pub fn workers_of(&self, key: &DatabaseKey) -> BTreeSet<WorkerName> {
+        let resource = self.get(key);
+        let record = resource.as_deref().and_then(Dialect::record);
+        record.map(|record| record.workers().into_iter().cloned().collect()).unwrap_or_default()
     }
 
     /// Takes in what a write of ours returned, so that the next decision sees it.
@@ -102,7 +132,12 @@ impl<D: Dialect> Shelf<D> {
     }
 
     fn gone(&self, key: &DatabaseKey) {
+        self.unreadable().remove(key);
         self.lock().remove(key);
+    }
+
+    fn unreadable(&self) -> std::sync::MutexGuard<'_, BTreeSet<DatabaseKey>> {
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Watches until dropped. A watch that fails goes on after a pause; what is known stays known.
@@ -126,10 +161,14 @@ impl<D: Dialect> Shelf<D> {
                         && known.meta().resource_version == resource.meta().resource_version
                 };
                 let news = !self.get(&key).as_ref().is_some_and(same);
+                self.unreadable().remove(&key);
                 self.written(resource);
                 news.then_some(key)
             }
             Err(error) => {
+                if self.get(&key).is_none() {
+                    self.unreadable().insert(key.clone());
+                }
                 tracing::error!(resource = %key, %error, "the resource cannot be read; it is left alone until it is edited");
                 None
             }
@@ -175,6 +214,7 @@ impl<D: Dialect> Sink<DeserializeGuard<D>> for OnShelf<'_, D> {
         let shelf = self.shelf;
         // A resource that cannot be read is there all the same, as it was when it last could.
         let there: BTreeSet<_> = resources.iter().map(|resource| key_of::<D>(resource.meta())).collect();
+        shelf.unreadable().retain(|key| there.contains(key));
         let vanished: Vec<_> = shelf.keys().into_iter().filter(|key| !there.contains(key)).collect();
         for key in &vanished {
             shelf.gone(key);

@@ -17,6 +17,7 @@ use crate::{
     worker::{
         fault::{Fault, call},
         gate::{Gate, LeaseLost},
+        ledger::LedgerError,
     },
 };
 
@@ -34,13 +35,20 @@ pub enum WriteError {
     /// The master's API server does not answer, or refuses.
     #[error("the master's API server: {0}")]
     Fault(#[from] Fault),
+    /// A registration could not be written.
+    #[error(transparent)]
+    Registration(#[from] LedgerError),
 }
 
 impl WriteError {
     /// Whether the resource has changed meanwhile: look again, it is no failure.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Fault(fault) if fault.status().is_some_and(|status| status.code == 409))
+        match self {
+            Self::Fault(fault) => fault.status().is_some_and(|status| status.code == 409),
+            Self::Registration(error) => error.is_conflict(),
+            Self::Lease(_) => false,
+        }
     }
 
     /// Whether the resource is not there any more.

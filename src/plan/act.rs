@@ -100,6 +100,8 @@ pub enum Reason {
     DatabaseDeleted,
     /// A person had a new resource take over what an old one left.
     Adopted,
+    /// A deleted database left this in a worker that could not be seen then.
+    DebtPaid,
 }
 
 impl Reason {
@@ -116,6 +118,7 @@ impl Reason {
             Self::AddressKnown => "AddressKnown",
             Self::DatabaseDeleted => "DatabaseDeleted",
             Self::Adopted => "Adopted",
+            Self::DebtPaid => "DebtPaid",
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Every dialect compiles to a [`Database`]; everything after it (placement, rendering, decisions, reports) knows
 //! only this.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -14,7 +14,7 @@ use k8s_openapi::{
 };
 
 use super::{
-    name::{MemberName, Namespace, ObjectName, Uid},
+    name::{MemberName, Namespace, ObjectName, Uid, WorkerName},
     network::Network,
 };
 use crate::engine::EngineKind;
@@ -78,6 +78,14 @@ impl DatabaseKind {
     pub fn plural(self) -> &'static str {
         match self {
             Self::KubeBlocksCluster => "clusters.apps.kubeblocks.io",
+        }
+    }
+
+    /// The kind as a manifest names it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::KubeBlocksCluster => "Cluster",
         }
     }
 
@@ -281,7 +289,12 @@ pub struct Consent {
     pub adopt: Option<Uid>,
     /// `atoll.dev/paused: "true"`: observe and report, change nothing.
     pub paused: bool,
+    /// `atoll.dev/release-worker: <UID>/<worker>[,…]`: go although something may be left in these workers.
+    pub released: BTreeSet<(Uid, WorkerName)>,
 }
+
+/// The annotation by which a person lets go of a worker that cannot be seen.
+pub const RELEASE_WORKER: &str = "atoll.dev/release-worker";
 
 impl Consent {
     /// Reads the annotations of a resource.
@@ -295,7 +308,14 @@ impl Consent {
             keep_data: uid("atoll.dev/keep-data"),
             adopt: uid("atoll.dev/adopt"),
             paused: set("atoll.dev/paused"),
+            released: annotations.get(RELEASE_WORKER).map(|words| released(words)).unwrap_or_default(),
         }
+    }
+
+    /// Whether the database of this UID may go although something of it may be left in this worker.
+    #[must_use]
+    pub fn lets_go(&self, uid: &Uid, worker: &WorkerName) -> bool {
+        self.released.iter().any(|(whose, which)| (whose, which) == (uid, worker))
     }
 }
 
@@ -306,4 +326,9 @@ pub struct Problem {
     pub reason: &'static str,
     /// What is wrong, where, and what to do.
     pub message: String,
+}
+
+fn released(words: &str) -> BTreeSet<(Uid, WorkerName)> {
+    let words = words.split(',').filter_map(|word| word.trim().split_once('/'));
+    words.map(|(uid, worker)| (Uid::from(uid), WorkerName::from(worker))).collect()
 }

@@ -5,12 +5,12 @@ use jiff::SignedDuration;
 use super::{
     act::Act,
     adopt,
-    database::Intent,
+    database::{Intent, PlacementRequest},
     delete, found, keep,
-    name::MemberName,
+    name::{MemberName, WorkerName},
     place::{self, Spot, place},
     record::{Member, Record, Recorded, Stage},
-    seen::Registry,
+    seen::{Ending, Registry, Seen},
     step::{Decision, Step},
     tell,
     view::View,
@@ -54,7 +54,7 @@ fn run(view: &View, held: Option<Obstacle>) -> Decision {
     // What is told stands beside what is recorded, in one write: so it is about the record as it will be.
     let record = match &step {
         Step::Record(next) => Some(next),
-        Step::LookAgain(_) | Step::Act(_) | Step::Release => record.map(|record| &**record),
+        Step::Book(_) | Step::LookAgain(_) | Step::Act(_) | Step::Release => record.map(|record| &**record),
     };
     let report = tell::report(view, record, obstacles);
     Decision { step, report, again }
@@ -72,7 +72,10 @@ fn begin(view: &View, obstacles: &mut Vec<Obstacle>) -> (Step, Option<SignedDura
         obstacles.push(Obstacle::waiting("Placed", &Wait::WorkersUnread));
         return (Step::Act(Vec::new()), Some(SignedDuration::from_secs(1)));
     }
-    match place(view.database, view.seen, view.known).and_then(|spots| all_seen(view, spots)) {
+    let staying = staying(view);
+    let seen = staying.as_ref().unwrap_or(view.seen);
+    let placed = place(view.database, seen, view.known).and_then(|spots| none_leaves(view, spots));
+    match placed.and_then(|spots| all_seen(view, spots)) {
         Err(wait) => {
             let again = matches!(wait, Wait::WorkerConnecting { .. }).then_some(place::GRACE);
             obstacles.push(Obstacle::waiting("Placed", &wait));
@@ -85,6 +88,29 @@ fn begin(view: &View, obstacles: &mut Vec<Obstacle>) -> (Step, Option<SignedDura
             let members = spots.into_iter().zip(0..).map(member).collect();
             (Step::Record(Record::placed(view.database, 1, members)), None)
         }
+    }
+}
+
+/// What is seen but for the workers whose registrations are being deleted, where members may go anywhere and there are
+/// such workers.
+fn staying(view: &View) -> Option<Seen> {
+    let anywhere = view.database.placement == PlacementRequest::Spread;
+    if !anywhere || !view.seen.accounts.values().any(|account| account.ending == Ending::Going) {
+        return None;
+    }
+    let mut seen = view.seen.clone();
+    seen.workers.retain(|worker, _| !leaves(view, worker));
+    Some(seen)
+}
+
+fn leaves(view: &View, worker: &WorkerName) -> bool {
+    view.seen.accounts.get(worker).is_some_and(|account| account.ending == Ending::Going)
+}
+
+fn none_leaves(view: &View, spots: Vec<Spot>) -> Result<Vec<Spot>, Wait> {
+    match spots.iter().find(|spot| leaves(view, &spot.worker)) {
+        Some(spot) => Err(Wait::WorkerLeaving { worker: spot.worker.clone() }),
+        None => Ok(spots),
     }
 }
 

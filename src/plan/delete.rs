@@ -3,17 +3,19 @@
 //! It ends, or says why not: what is left in which worker (DESIGN 5.7). Nothing is believed gone but by a live list of
 //! a verified worker.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
 use super::{
     act::{Act, Change, Kind, Reason},
     brake,
-    database::{Intent, OnDelete},
+    database::{Consent, Intent, OnDelete},
+    debt::{Entry, Volumes},
     keep::{ours, target},
     name::WorkerName,
     record::Record,
+    release::{self, LetGo, Standing},
     report::{Phase, Report},
     seen::{Meta, Objects, Source, WorkerView},
     step::{Decision, Step},
@@ -96,7 +98,10 @@ pub fn decide(view: &View) -> Decision {
     let confirmed = database.consent.confirm_delete.as_ref() == Some(&database.id.uid);
     let keep_all = database.consent.keep_data.as_ref() == Some(&database.id.uid);
     if keep_all {
-        return told(view, Step::Release, Vec::new(), None);
+        // What is kept is owed by nobody.
+        let withdrawn = release::withdrawn(view, &Consent::default());
+        let step = if withdrawn.is_empty() { Step::Release } else { Step::Book(withdrawn) };
+        return told(view, step, Vec::new(), None);
     }
     let age = view.known;
     if !confirmed && age < NEIGHBOURS {
@@ -115,6 +120,7 @@ pub fn decide(view: &View) -> Decision {
     }
     let mut acts = Vec::new();
     let mut left = Vec::new();
+    let (mut entries, mut released) = (Vec::new(), BTreeMap::new());
     for name in &workers {
         match objects(view, name) {
             Some(objects) => {
@@ -122,15 +128,29 @@ pub fn decide(view: &View) -> Decision {
                 acts.extend(next);
                 left.extend(remaining);
             }
-            None => left.push(unseen(view, name)),
+            None => match release::standing(view, name) {
+                Standing::Holds => left.push(release::unseen(view, name)),
+                Standing::Owes(due) => entries.push(Entry::Owe(name.clone(), due)),
+                Standing::LetGo(how) => drop(released.insert(name.clone(), how)),
+            },
         }
     }
+    entries.extend(release::withdrawn(view, &view.database.consent));
+    if !entries.is_empty() {
+        return told(view, Step::Book(entries), Vec::new(), None);
+    }
     if left.is_empty() {
-        return told(view, Step::Release, Vec::new(), None);
+        return released_to(told(view, Step::Release, Vec::new(), None), &released);
     }
     let obstacle = Obstacle::new("Deletable", "ObjectsLeft", format!("still there: {}", left.join("; ")));
     // A worker that returns wakes this up; the timer only catches an object that goes without an event.
-    told(view, Step::Act(acts), vec![obstacle], Some(SignedDuration::from_secs(15)))
+    released_to(told(view, Step::Act(acts), vec![obstacle], Some(SignedDuration::from_secs(15))), &released)
+}
+
+/// Tells of workers that were let go of as well.
+fn released_to(mut decision: Decision, released: &BTreeMap<WorkerName, LetGo>) -> Decision {
+    decision.report.conditions.extend(release::told(released));
+    decision
 }
 
 /// The workers that may hold something: those of the record, and those in which something is seen.
@@ -146,7 +166,8 @@ fn objects<'a>(view: &View<'a>, name: &WorkerName) -> Option<&'a Objects> {
     view.worker(name).and_then(WorkerView::objects)
 }
 
-fn all(objects: &Objects) -> impl Iterator<Item = (Kind, &Meta)> {
+/// All objects, whatever their kinds.
+pub(super) fn all(objects: &Objects) -> impl Iterator<Item = (Kind, &Meta)> {
     let pods = objects.pods.values().map(|pod| (Kind::Pod, &pod.meta));
     let jobs = objects.jobs.values().map(|job| (Kind::Job, &job.meta));
     let services = objects.services.values().map(|service| (Kind::Service, &service.meta));
@@ -156,21 +177,24 @@ fn all(objects: &Objects) -> impl Iterator<Item = (Kind, &Meta)> {
 
 /// What to delete now in one worker, and what is left there.
 fn take_down(view: &View, worker: &WorkerName, objects: &Objects) -> (Vec<Act>, Vec<String>) {
-    let volumes_go = match view.database.on_delete {
-        OnDelete::Refuse | OnDelete::KeepVolumes => false,
-        OnDelete::RemoveVolumes | OnDelete::Wipe => true,
-    };
     let mine: Vec<_> = all(objects).filter(|(_, meta)| ours(view, meta)).collect();
+    clear(worker, Reason::DatabaseDeleted, Volumes::from(view.database.on_delete), &mine)
+}
+
+/// What to delete now of one database's objects in one worker, and which of them are left.
+pub(super) fn clear(
+    worker: &WorkerName,
+    reason: Reason,
+    volumes: Volumes,
+    mine: &[(Kind, &Meta)],
+) -> (Vec<Act>, Vec<String>) {
+    let volumes_go = volumes == Volumes::Delete;
     let pods_left = mine.iter().any(|(kind, _)| *kind == Kind::Pod);
     let going = mine.iter().filter(|(kind, _)| *kind != Kind::Claim || volumes_go);
     let left = going.clone().map(|(kind, meta)| remaining(worker, *kind, meta)).collect();
     let acts = going
         .filter(|(kind, meta)| meta.deleting.is_none() && (*kind != Kind::Claim || !pods_left))
-        .map(|(kind, meta)| Act {
-            worker: worker.clone(),
-            reason: Reason::DatabaseDeleted,
-            change: Change::Delete(target(*kind, meta)),
-        })
+        .map(|(kind, meta)| Act { worker: worker.clone(), reason, change: Change::Delete(target(*kind, meta)) })
         .collect();
     (acts, left)
 }
@@ -182,12 +206,6 @@ fn remaining(worker: &WorkerName, kind: Kind, meta: &Meta) -> String {
         holders => format!(" (held by {})", holders.join(", ")),
     };
     format!("{} {} in worker {worker}{held}", kind.as_str(), meta.name)
-}
-
-fn unseen(view: &View, name: &WorkerName) -> String {
-    let members = view.record.iter().flat_map(|record| &record.members).filter(|member| &member.worker == name);
-    let names = members.map(|member| member.name.as_str()).collect::<Vec<_>>().join(", ");
-    format!("{names} ({})", view.unseen(name).message())
 }
 
 fn told(view: &View, step: Step, obstacles: Vec<Obstacle>, again: Option<SignedDuration>) -> Decision {

@@ -6,6 +6,7 @@ pub mod adopt;
 pub mod brake;
 pub mod change;
 pub mod database;
+pub mod debt;
 pub mod decide;
 pub mod delete;
 pub mod exposure;
@@ -17,15 +18,18 @@ pub mod name;
 pub mod network;
 pub mod place;
 pub mod record;
+pub mod release;
 pub mod render;
 pub mod report;
 pub mod seen;
 pub mod step;
+pub mod sweep;
 pub mod tell;
 pub mod terms;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
 mod tests;
+pub mod usage;
 pub mod view;
 pub mod wait;

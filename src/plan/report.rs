@@ -197,7 +197,7 @@ pub fn events(standing: &[StatusCondition], told: &[Condition]) -> Vec<Event> {
     news.filter_map(|condition| {
         let was_ready = || standing.iter().any(|c| c.kind == "Ready" && c.status == "True");
         let tone = match (condition.kind, condition.status) {
-            ("Ready", Truth::True) => Tone::Normal,
+            ("Ready" | "WorkersReleased", Truth::True) => Tone::Normal,
             ("Ready", _) if was_ready() => Tone::Warning,
             ("Ready" | "AddressesKnown" | "Paused", _) => return None,
             ("Deletable", Truth::False) if condition.reason == "LookingForOthers" => return None,

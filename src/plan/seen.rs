@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
+    debt::Account,
     membership::Membership,
     name::{Namespace, ObjectName, ResourceVersion, Uid, WorkerName},
     terms::Terms,
@@ -61,6 +62,8 @@ pub struct Seen {
     pub membership: Option<Membership>,
     /// The databases of the whole master that are being deleted, for the brake on mass deletion.
     pub deletions: Deletions,
+    /// What the registrations say, besides how to reach the workers.
+    pub accounts: BTreeMap<WorkerName, Account>,
 }
 
 /// Whether the registrations of workers have been read.

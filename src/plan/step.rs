@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 
-use super::{act::Act, name::WorkerName, record::Record, report::Report};
+use super::{act::Act, debt::Entry, name::WorkerName, record::Record, report::Report};
 
 /// What is to be done next, and what is to be told.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,8 @@ pub struct Decision {
 pub enum Step {
     /// Write this record, and do nothing else until it stands.
     Record(Record),
+    /// Write this into the status of workers' registrations, and do nothing else until it stands.
+    Book(Vec<Entry>),
     /// Decide again with live lists of these workers: something is about to be believed gone.
     LookAgain(BTreeSet<WorkerName>),
     /// Carry these out, in any order; often there are none.

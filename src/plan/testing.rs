@@ -100,6 +100,7 @@ pub fn empty_world() -> Seen {
         workers: workers(&[("a", &[]), ("b", &[]), ("c", &[])]),
         membership: None,
         deletions: Deletions { databases: 1, ..Deletions::default() },
+        accounts: BTreeMap::new(),
     }
 }
 

@@ -43,6 +43,11 @@ pub enum Wait {
         /// Which.
         worker: WorkerName,
     },
+    /// The registration of a worker is being deleted: no new members go there.
+    WorkerLeaving {
+        /// Which.
+        worker: WorkerName,
+    },
     /// A worker that must take part cannot be seen.
     WorkerUnseen {
         /// Which.
@@ -141,6 +146,7 @@ impl Wait {
             Self::WorkerNotRegistered { .. } => "WorkerNotRegistered",
             Self::WorkerAmbiguous { .. } => "WorkerAmbiguous",
             Self::NoWorkerReady { .. } => "NoWorkerReady",
+            Self::WorkerLeaving { .. } => "WorkerBeingDeleted",
             Self::WorkerConnecting { .. } => "WorkerConnecting",
             Self::WorkerUnseen { .. } => "WorkerUnseen",
             Self::WorkerUnavailable { .. } => "WorkerUnavailable",
@@ -188,6 +194,10 @@ impl Wait {
             Self::WorkerConnecting { worker } => {
                 format!("worker {worker} is being connected for the first time")
             }
+            Self::WorkerLeaving { worker } => format!(
+                "K8sCluster {worker} is being deleted, so no new members are placed there; name another worker, or \
+                 register this one anew when it is gone"
+            ),
             Self::WorkerUnseen { worker, why } => format!("worker {worker} cannot be seen: {why}"),
             Self::WorkerUnavailable { worker, since } => {
                 let since = since.map(|since| format!(" since {}", seconds(since))).unwrap_or_default();

@@ -11,9 +11,11 @@ use std::{
 
 use super::kept::Projected;
 use crate::plan::{
+    act::Kind,
     database::DatabaseKey,
     name::{Namespace, ObjectName, ResourceVersion, Uid},
     seen::{Claim, Job, Objects, Pod, Service, Source},
+    sweep::{Possessions, possess},
 };
 
 /// The projections of one worker.
@@ -43,6 +45,16 @@ impl Cache {
         objects.services = self.services.of(key, home);
         objects.jobs = self.jobs.of(key, home);
         Ok(objects)
+    }
+
+    /// Everything, by the database that it was made for.
+    pub fn possessions(&self) -> Possessions {
+        let mut possessions = Possessions::new();
+        self.pods.add_to(&mut possessions, Kind::Pod);
+        self.claims.add_to(&mut possessions, Kind::Claim);
+        self.services.add_to(&mut possessions, Kind::Service);
+        self.jobs.add_to(&mut possessions, Kind::Job);
+        possessions
     }
 
     /// `Ok` when all watches have listed once and none is broken.
@@ -172,6 +184,12 @@ impl<T: Projected> Shelf<T> {
         let of = self.objects.get(key).into_iter().flatten();
         let here = of.filter(|((namespace, _), _)| home.is_none_or(|home| home == namespace));
         here.map(|((_, name), object)| (name.clone(), object.clone())).collect()
+    }
+
+    fn add_to(&self, possessions: &mut Possessions, kind: Kind) {
+        for (key, object) in self.objects.iter().flat_map(|(key, of)| of.values().map(move |object| (key, object))) {
+            possess(possessions, key, kind, object.meta());
+        }
     }
 
     /// A watch shows an object as it now is. Answers which databases to wake.

@@ -7,12 +7,20 @@ use k8s_openapi::api::{
 };
 use kube::{Api, Client, Resource as _, api::ListParams};
 
-use super::{contact, fault::call, kept::Kept, legible::Legible, projection, timing};
+use super::{
+    contact,
+    fault::call,
+    kept::{Kept, Projected as _},
+    legible::Legible,
+    projection, timing,
+};
 use crate::plan::{
+    act::Kind,
     database::DatabaseKey,
     labels,
     name::{Namespace, Uid},
-    seen::{Objects, Source},
+    seen::{Meta, Objects, Source},
+    sweep::{Possessions, possess},
 };
 
 /// Lists everything, after the worker has shown that it is still the one of this identity: in the namespace of the record,
@@ -24,17 +32,14 @@ pub(super) async fn objects(
     key: &DatabaseKey,
     home: Option<&Namespace>,
 ) -> Result<Objects, String> {
-    let found = contact::identity(client, timing::CALL_DEADLINE).await.map_err(|fault| fault.to_string())?;
-    if found != *identity {
-        return Err(format!("it is another cluster now (kube-system UID {found}, was {identity})"));
-    }
+    same(client, identity).await?;
     let (pods, claims, services, jobs) = try_join!(
         list::<Pod>(client, master, key, home),
         list::<PersistentVolumeClaim>(client, master, key, home),
         list::<Service>(client, master, key, home),
         list::<Job>(client, master, key, home),
     )?;
-    let mut objects = Objects::none(found, Source::Live);
+    let mut objects = Objects::none(identity.clone(), Source::Live);
     for seen in pods {
         Pod::put(&mut objects, seen);
     }
@@ -50,29 +55,73 @@ pub(super) async fn objects(
     Ok(objects)
 }
 
+/// Everything in the worker with our labels, after it has shown that it is still the one of this identity.
+pub(super) async fn possessions(client: &Client, identity: &Uid, master: &Uid) -> Result<Possessions, String> {
+    same(client, identity).await?;
+    let (pods, claims, services, jobs) = try_join!(
+        owned::<Pod>(client, master),
+        owned::<PersistentVolumeClaim>(client, master),
+        owned::<Service>(client, master),
+        owned::<Job>(client, master),
+    )?;
+    let mut possessions = Possessions::new();
+    for (key, kind, meta) in pods.into_iter().chain(claims).chain(services).chain(jobs) {
+        possess(&mut possessions, &key, kind, &meta);
+    }
+    Ok(possessions)
+}
+
+async fn owned<K: Kept>(client: &Client, master: &Uid) -> Result<Vec<(DatabaseKey, Kind, Meta)>, String> {
+    // An object that does not say whose it is is nobody's.
+    let read = |object: &K| Ok(object.owned().map(|(key, seen)| (key, <K as Kept>::KIND, seen.meta().clone())));
+    pages(Api::all(client.clone()), &labels::selector(master), read).await
+}
+
+/// Proves that the worker is still the one of this identity.
+async fn same(client: &Client, identity: &Uid) -> Result<(), String> {
+    let found = contact::identity(client, timing::CALL_DEADLINE).await.map_err(|fault| fault.to_string())?;
+    if found != *identity {
+        return Err(format!("it is another cluster now (kube-system UID {found}, was {identity})"));
+    }
+    Ok(())
+}
+
 async fn list<K: Kept>(
     client: &Client,
     master: &Uid,
     key: &DatabaseKey,
     home: Option<&Namespace>,
 ) -> Result<Vec<K::Seen>, String> {
-    let api: Api<Legible<K>> = match home {
+    let api = match home {
         Some(home) => Api::namespaced(client.clone(), home.as_str()),
         None => Api::all(client.clone()),
     };
-    let mut params = ListParams::default().labels(&labels::database_selector(master, key)).limit(timing::PAGE);
+    // Copies that somebody made are not its own, here as in the watches.
+    let own = |object: &K| projection::owner(k8s_openapi::Metadata::metadata(object)).as_ref() == Some(key);
+    let read = |object: &K| match object.project() {
+        _ if !own(object) => Ok(None),
+        Some(seen) => Ok(Some(seen)),
+        None => Err(format!("one of its {} has no name or UID", K::PLURAL)),
+    };
+    pages(api, &labels::database_selector(master, key), read).await
+}
+
+async fn pages<K: Kept, T>(
+    api: Api<Legible<K>>,
+    selector: &str,
+    read: impl Fn(&K) -> Result<Option<T>, String>,
+) -> Result<Vec<T>, String> {
+    let mut params = ListParams::default().labels(selector).limit(timing::PAGE);
     let mut seen = Vec::new();
     loop {
         let page = call(api.list(&params)).await.map_err(|fault| format!("listing its {}: {fault}", K::PLURAL))?;
         for object in &page.items {
             // What cannot be read must not pass for absent.
-            let name = || object.meta().name.clone().unwrap_or_else(|| "(without a name)".to_owned());
-            let unreadable = || format!("one of its {} cannot be read: {}", K::PLURAL, name());
-            let Legible::Read(object) = object else { return Err(unreadable()) };
-            // Copies that somebody made are not its own, here as in the watches.
-            if projection::owner(k8s_openapi::Metadata::metadata(object.as_ref())).as_ref() == Some(key) {
-                seen.push(object.project().ok_or_else(unreadable)?);
-            }
+            let Legible::Read(object) = object else {
+                let name = object.meta().name.as_deref().unwrap_or("(without a name)");
+                return Err(format!("one of its {} cannot be read: {name}", K::PLURAL));
+            };
+            seen.extend(read(object)?);
         }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params.continue_token = Some(token),

@@ -36,6 +36,9 @@ pub mod kept;
 pub mod kubeconfig;
 #[cfg(test)]
 mod kubeconfig_tests;
+pub mod ledger;
+#[cfg(test)]
+mod ledger_tests;
 pub mod legible;
 pub mod limits;
 mod live;

@@ -33,6 +33,7 @@ use crate::{
         name::{Namespace, Uid, WorkerName},
         record::Homes,
         seen::{Worker, WorkerView},
+        sweep::Possessions,
         terms::Terms,
     },
 };
@@ -64,6 +65,8 @@ pub enum Notice {
     Health(WorkerName),
     /// The worker does not accept its credentials: there may be newer ones.
     Unauthorized(WorkerName),
+    /// Who uses this worker, or what is owed there, may be something else than before.
+    Usage(WorkerName),
 }
 
 /// All workers.
@@ -280,6 +283,23 @@ impl Pool {
             }
         };
         slot.with_view(view)
+    }
+
+    /// What stands in one worker with our labels, by the watches; `None` where it cannot be seen. No request is sent.
+    #[must_use]
+    pub fn possessions(&self, name: &WorkerName) -> Option<Possessions> {
+        self.seen(name).and_then(|slot| slot.possessions())
+    }
+
+    /// The same by live lists, after the identity was checked; `None` where it is known that it cannot be seen.
+    pub async fn live_possessions(&self, name: &WorkerName) -> Option<Result<Possessions, String>> {
+        let slot = self.seen(name)?;
+        let Link::Up { client, identity } = slot.link() else { return None };
+        Some(live::possessions(&client, &identity, &self.shared.master.uid).await)
+    }
+
+    fn seen(&self, name: &WorkerName) -> Option<Arc<Slot>> {
+        self.shared.slot(name).filter(|_| self.shared.unrecorded(name).is_none())
     }
 
     /// Carries out one act: at most four requests, ten seconds each. The answers are in [`Pool::view`] when this

@@ -27,6 +27,7 @@ use super::{
     expiry,
     fault::{Fault, call},
     gate::Gate,
+    ledger::Ledger,
     news::{Clusters, Event, OneSecret},
     pool::{Notice, Pool},
     registration::{Access, SecretName, SecretNamespaces, SecretState, registration, secret_of},
@@ -34,9 +35,14 @@ use super::{
     watch::{Scope, follow},
 };
 use crate::{
-    dialect::k8scluster::{self, crd::K8sCluster, status::status},
+    dialect::k8scluster::{
+        self,
+        crd::K8sCluster,
+        status::status,
+        usage::{self, Usage},
+    },
     metrics::Metrics,
-    plan::{labels::MANAGER, name::WorkerName, report},
+    plan::{labels::MANAGER, name::WorkerName, report, usage::Users},
 };
 
 /// How long a watch in the master lasts.
@@ -46,8 +52,8 @@ const AGAIN: Duration = Duration::from_secs(3);
 /// How soon a `K8sCluster` that was kept because databases use it is looked at again.
 const HELD: Duration = Duration::from_mins(1);
 
-/// Says whether databases have members in a worker.
-pub type InUse = Arc<dyn Fn(&WorkerName) -> bool + Send + Sync>;
+/// Says which databases have members in a worker.
+pub type WhoUses = Arc<dyn Fn(&WorkerName) -> Users + Send + Sync>;
 
 /// How workers are registered.
 pub struct Settings {
@@ -59,8 +65,10 @@ pub struct Settings {
     pub contexts: Option<Contexts>,
     /// Where the end of credentials is told.
     pub metrics: Metrics,
-    /// Whether a worker is in use: then its `K8sCluster` is not removed with its context.
-    pub in_use: InUse,
+    /// Who uses a worker: while anybody does, its `K8sCluster` is not removed with its context.
+    pub users: WhoUses,
+    /// What registrations hold besides the way into a worker.
+    pub ledger: Arc<Ledger>,
 }
 
 /// Keeps the pool in step with the master.
@@ -154,6 +162,7 @@ impl Registrar {
                 for name in gone {
                     self.forget(&name);
                 }
+                self.settings.ledger.listed(&clusters);
                 self.clusters = clusters;
                 self.listed = true;
                 self.watch_secrets();
@@ -165,6 +174,7 @@ impl Registrar {
                 if self.clusters.get(&name).is_some_and(|known| is_older(&cluster, known)) {
                     return;
                 }
+                self.settings.ledger.saw(&cluster);
                 self.clusters.insert(name.clone(), *cluster);
                 self.watch_secrets();
                 self.register(&name);
@@ -186,7 +196,7 @@ impl Registrar {
 
     fn notice(&mut self, notice: Notice) {
         match notice {
-            Notice::Health(name) => {
+            Notice::Health(name) | Notice::Usage(name) => {
                 self.dirty.insert(name);
             }
             Notice::Unauthorized(name) => {
@@ -203,6 +213,7 @@ impl Registrar {
     fn forget(&mut self, name: &WorkerName) {
         self.clusters.remove(name);
         self.endings.forget(name);
+        self.settings.ledger.gone(name);
         self.dirty.remove(name);
         self.pool.forget(name);
     }
@@ -284,7 +295,7 @@ impl Registrar {
         let (Some(cluster), Some(health)) = (self.clusters.get(name), self.pool.health(name)) else { return Ok(()) };
         let standing = cluster.status.clone().unwrap_or_default();
         let generation = cluster.metadata.generation.unwrap_or_default();
-        let now = Timestamp::now();
+        let (now, usage) = (Timestamp::now(), self.usage(name));
         let unreadable = self.pool.incomplete(name);
         let mut wanted = status(&standing, &health, unreadable.as_deref(), generation, now);
         let mut tell = |ending| k8scluster::expiry::tell(&mut wanted, &standing, ending, generation, now);
@@ -293,6 +304,7 @@ impl Registrar {
             End::Unsaid => tell(None),
             End::Said(ending) => tell(Some(&ending)),
         }
+        let wanted = usage::tell(wanted, &standing, &usage, generation, now);
         if wanted == standing {
             return Ok(());
         }
@@ -301,12 +313,13 @@ impl Registrar {
         }
         let api: Api<K8sCluster> = Api::all(self.pool.master().client.clone());
         // With the UID, so that the status of one registration never lands on its successor of the same name.
-        let patch = serde_json::json!({ "metadata": { "uid": cluster.metadata.uid }, "status": wanted });
+        let patch = serde_json::json!({ "metadata": { "uid": cluster.metadata.uid }, "status": usage::patch(&wanted) });
         match call(api.patch_status(name.as_str(), &PatchParams::default(), &Patch::Merge(patch))).await {
             Ok(written) => {
                 if let Some(event) = k8scluster::expiry::event(&standing, &wanted) {
                     self.publish(&written, event).await;
                 }
+                self.settings.ledger.saw(&written);
                 self.clusters.insert(name.clone(), written);
                 self.register(name);
                 self.dirty.remove(name);
@@ -340,6 +353,12 @@ impl Registrar {
         }
     }
 
+    fn usage(&self, name: &WorkerName) -> Usage {
+        let Settings { users, ledger, .. } = &self.settings;
+        let (ending, debts) = ledger.holding(name).map(|holding| (holding.ending, holding.debts)).unwrap_or_default();
+        Usage { users: users(name), ending, debts, findings: ledger.findings(name) }
+    }
+
     async fn write_contexts(&mut self) -> Option<Duration> {
         let contexts = self.settings.contexts.as_ref()?;
         if !self.listed {
@@ -353,7 +372,8 @@ impl Registrar {
         } else {
             SecretState::Unreadable("its namespace is not among secretNamespaces".to_owned())
         };
-        let steps = steps(contexts, &state, &self.clusters, &*self.settings.in_use);
+        let in_use = |worker: &WorkerName| !(self.settings.users)(worker).are_none();
+        let steps = steps(contexts, &state, &self.clusters, &in_use);
         let news = self.said.as_ref() != Some(&steps);
         if news {
             say(contexts, &steps);

@@ -10,6 +10,7 @@ use super::{
     allowances::Allowances,
     contexts::Contexts,
     gate::Open,
+    ledger::Ledger,
     pool::{Master, Pool},
     registrar::{self, Settings},
     registration::SecretNamespaces,
@@ -17,7 +18,10 @@ use super::{
 };
 use crate::{
     metrics::Metrics,
-    plan::name::{Namespace, Uid, WorkerName},
+    plan::{
+        name::{Namespace, Uid, WorkerName},
+        usage::{User, Users},
+    },
 };
 
 struct World {
@@ -39,6 +43,7 @@ impl World {
         let (wake, _) = mpsc::unbounded_channel();
         let (notice, notices) = mpsc::unbounded_channel();
         let namespace = Namespace::from("default");
+        let ledger = Arc::new(Ledger::new(master.client(), Arc::new(Open), notice.clone()));
         let known = Master { uid: Uid::from("master-uid"), client: master.client(), namespace: namespace.clone() };
         let pool = Pool::new(Arc::new(clusters.clone()), known, Arc::new(Open), wake, notice);
         let settings = Settings {
@@ -46,7 +51,8 @@ impl World {
             kubeconfigs: Allowances::default(),
             metrics: Metrics::new(),
             contexts,
-            in_use: Arc::new(|name| used.contains(&name.as_str())),
+            users: Arc::new(|name| used_by(used, name)),
+            ledger,
         };
         let task = tokio::spawn(registrar::run(pool.clone(), Arc::new(Open), settings, notices));
         Self { master, clusters, pool, task }
@@ -78,6 +84,12 @@ impl World {
         let condition = cluster["status"]["conditions"].as_array()?.iter().find(|one| one["type"] == kind)?;
         Some(format!("{} {}", condition["status"].as_str()?, condition["reason"].as_str()?))
     }
+}
+
+fn used_by(used: &[&str], name: &WorkerName) -> Users {
+    let database = crate::plan::testing::database();
+    let user = User { database: database.id.key(), members: vec!["db-etcd-0".into()] };
+    Users::Known(if used.contains(&name.as_str()) { vec![user] } else { Vec::new() })
 }
 
 fn contexts() -> Contexts {

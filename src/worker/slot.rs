@@ -31,6 +31,7 @@ use crate::{
         database::DatabaseKey,
         name::{Namespace, ObjectName, ResourceVersion, Uid, WorkerName},
         seen::{Worker, WorkerView},
+        sweep::Possessions,
         terms::{Duty, Terms},
     },
 };
@@ -177,6 +178,12 @@ impl Slot {
             },
         };
         state.worker(shown)
+    }
+
+    /// What stands there with our labels, by the watches; `None` where they cannot be believed.
+    pub fn possessions(&self) -> Option<Possessions> {
+        let state = self.state();
+        state.visible().then(|| state.cache.possessions())
     }
 
     /// The same worker with another view.

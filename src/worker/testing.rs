@@ -260,6 +260,10 @@ impl State {
                     let causes = json!({ "causes": [{ "reason": "FieldValueInvalid", "field": "metadata.uid", "message": "" }] });
                     return refusal(422, "Invalid", "metadata.uid: field is immutable", causes);
                 }
+                let version = &body["metadata"]["resourceVersion"];
+                if !version.is_null() && *version != there["metadata"]["resourceVersion"] {
+                    return refusal(409, "Conflict", "the object has been modified", json!({}));
+                }
                 let mut merged = there;
                 merge(&mut merged, body);
                 answer(200, self.put(&plural, &namespace, &name, merged))

@@ -6,7 +6,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::plan::report::StatusCondition;
+use crate::plan::{debt::Debt, report::StatusCondition};
 
 /// A Kubernetes cluster in which Atoll may run members of databases.
 #[derive(CustomResource, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -141,6 +141,17 @@ pub struct K8sClusterStatus {
     // Written as null where it is unknown: the status is merged, and what is left out would stay.
     #[serde(default)]
     pub credentials_expire: Option<String>,
+    /// How many databases have members there. While there are any, or debts, finalizer `atoll.dev/in-use` keeps this
+    /// object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<u32>,
+    /// These databases and their members: the first twenty of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub used_by: Vec<String>,
+    /// What databases that were deleted while this worker could not be seen may still have there (`atoll release`). It
+    /// is deleted when the worker returns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub debts: Vec<Debt>,
 }
 
 #[cfg(test)]

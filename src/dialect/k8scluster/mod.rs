@@ -6,5 +6,6 @@ pub mod health;
 pub mod names;
 pub mod permission;
 pub mod status;
+pub mod usage;
 
 pub use crd::{K8sCluster, K8sClusterSpec, K8sClusterStatus};

@@ -168,3 +168,134 @@ fn a_deletion_names_what_is_left_and_whose_finalizer_holds_it() {
     let told = decision.report.conditions.iter().find(|c| c.kind == "Deletable").unwrap();
     assert!(told.message.contains("data-db-etcd-1 in worker b (held by example.com/backup)"), "{}", told.message);
 }
+
+/// A database that runs in three registered workers, of which `b` cannot be seen, and that is being deleted.
+fn without_b() -> World {
+    let mut world = World::running(testing::database());
+    for worker in ["a", "b", "c"] {
+        let account = Account { pinned: Some(Uid::new(format!("uid-{worker}"))), ending: Ending::Staying, owed: None };
+        world.seen.accounts.insert(WorkerName::from(worker), account);
+    }
+    cut_b(&mut world);
+    world.delete();
+    world
+}
+
+fn cut_b(world: &mut World) {
+    world.seen.workers.get_mut(&WorkerName::from("b")).unwrap().view =
+        WorkerView::Unseen { since: Some(testing::now()), why: "timed out".into() };
+}
+
+fn let_go(world: &mut World, uid: &str, worker: &str) {
+    world.database.consent.released = [(Uid::from(uid), WorkerName::from(worker))].into();
+}
+
+fn owed(world: &World) -> Option<&Owed> {
+    world.seen.accounts[&WorkerName::from("b")].owed.as_ref()
+}
+
+#[test]
+fn a_deletion_that_is_held_by_a_worker_names_members_volumes_since_when_and_the_way_out() {
+    let mut world = without_b();
+    let decision = world.settle();
+    let told = decision.report.conditions.iter().find(|c| c.kind == "Deletable").unwrap();
+    for words in [
+        "db-etcd-1 with volume claim data-db-etcd-1",
+        "since 2026-01-01T00:01:00Z",
+        "atoll release db -n default --worker b",
+    ] {
+        assert!(told.message.contains(words), "{words}: {}", told.message);
+    }
+}
+
+#[test]
+fn a_worker_that_a_person_lets_go_of_holds_nothing_once_the_debt_is_written() {
+    for (policy, volumes) in [(OnDelete::Wipe, Volumes::Delete), (OnDelete::KeepVolumes, Volumes::Keep)] {
+        let mut world = without_b();
+        world.database.on_delete = policy;
+        assert_ne!(world.settle().step, Step::Release);
+        let_go(&mut world, "uid-db", "b");
+        let decision = world.settle();
+        assert_eq!(decision.step, Step::Release);
+        let debt = owed(&world).expect("it is written before the resource goes");
+        assert_eq!((debt.uid.as_str(), debt.volumes, debt.worker_identity.as_str()), ("uid-db", volumes, "uid-b"));
+        assert_eq!(debt.members, ["db-etcd-1".into()]);
+        assert_eq!(condition(&decision, "WorkersReleased"), Some((Truth::True, "DebtRecorded")));
+    }
+}
+
+#[test]
+fn a_word_for_another_database_another_worker_or_a_worker_that_can_be_seen_lets_go_of_nothing() {
+    for (uid, worker) in [("uid-of-another", "b"), ("uid-db", "c"), ("uid-db", "a")] {
+        let mut world = without_b();
+        let_go(&mut world, uid, worker);
+        assert_ne!(world.settle().step, Step::Release, "{uid}/{worker}");
+        assert!(world.seen.accounts.values().all(|account| account.owed.is_none()), "{uid}/{worker}");
+    }
+}
+
+#[test]
+fn a_debt_is_taken_back_with_the_word_and_when_the_data_is_to_be_kept() {
+    let take_back: [fn(&mut World); 2] = [
+        |world| world.database.consent.released.clear(),
+        |world| world.database.consent.keep_data = Some(Uid::from("uid-db")),
+    ];
+    for take_back in take_back {
+        let mut world = without_b();
+        let_go(&mut world, "uid-db", "b");
+        world.settle();
+        assert!(owed(&world).is_some());
+        take_back(&mut world);
+        world.settle();
+        assert_eq!(owed(&world), None);
+    }
+}
+
+#[test]
+fn a_debt_says_what_the_policy_says_when_the_resource_goes() {
+    let mut world = without_b();
+    let_go(&mut world, "uid-db", "b");
+    world.settle();
+    world.database.on_delete = OnDelete::KeepVolumes;
+    world.settle();
+    assert_eq!(owed(&world).unwrap().volumes, Volumes::Keep);
+}
+
+#[test]
+fn a_worker_without_a_registration_that_leads_to_the_members_is_let_go_of_without_a_debt() {
+    let unrecorded: [fn(&mut World); 3] = [
+        |world| drop(world.seen.accounts.remove(&WorkerName::from("b"))),
+        |world| world.seen.accounts.get_mut(&WorkerName::from("b")).unwrap().pinned = None,
+        |world| world.seen.accounts.get_mut(&WorkerName::from("b")).unwrap().pinned = Some(Uid::from("another")),
+    ];
+    for spoil in unrecorded {
+        let mut world = without_b();
+        spoil(&mut world);
+        assert_ne!(world.settle().step, Step::Release, "not without a person's word");
+        let_go(&mut world, "uid-db", "b");
+        let decision = world.settle();
+        assert_eq!(decision.step, Step::Release);
+        assert_eq!(condition(&decision, "WorkersReleased"), Some((Truth::True, "Unrecorded")));
+    }
+}
+
+#[test]
+fn while_the_registrations_have_not_been_read_nobody_is_let_go_of() {
+    let mut world = without_b();
+    world.seen.accounts.clear();
+    world.seen.registry = Registry::Unread;
+    let_go(&mut world, "uid-db", "b");
+    assert_ne!(world.settle().step, Step::Release);
+}
+
+#[test]
+fn no_new_members_go_to_a_worker_whose_registration_is_being_deleted() {
+    let mut world = World::new(testing::database());
+    let account = Account { pinned: Some(Uid::from("uid-b")), ending: Ending::Going, owed: None };
+    world.seen.accounts.insert(WorkerName::from("b"), account);
+    let Step::Record(record) = world.decide().step else { panic!("two workers are left") };
+    assert!(!record.workers().contains(&WorkerName::from("b")), "{record:?}");
+    world.database.placement = PlacementRequest::Listed(vec!["a".into(), "b".into()]);
+    let decision = world.settle();
+    assert_eq!(condition(&decision, "Placed"), Some((Truth::False, "WorkerBeingDeleted")));
+}

@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     act::{Act, Change, Kind, Object},
     database::{Database, Intent, OnDelete, PlacementRequest, Volume},
+    debt::{Account, Entry, Owed, Volumes},
     decide::decide,
     labels,
     name::{ObjectName, ResourceVersion, Uid, WorkerName},
@@ -110,11 +111,22 @@ impl World {
                 }
                 Step::Act(acts) if acts.is_empty() => return (decision, End::Settled),
                 Step::Act(acts) => acts.clone().iter().for_each(|act| self.carry_out(act)),
+                Step::Book(entries) => entries.clone().iter().for_each(|entry| self.book(entry)),
                 Step::Release => return (decision, End::Settled),
             }
             self.rest();
         }
         (self.decide(), End::Restless)
+    }
+
+    fn book(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Owe(worker, due) => {
+                let account = self.seen.accounts.get_mut(worker).unwrap();
+                account.owed = Some(Owed::from_status(due.at(self.now)));
+            }
+            Entry::Withdraw(worker, _) => self.seen.accounts.get_mut(worker).unwrap().owed = None,
+        }
     }
 
     /// A step later, what was read live is only watched again.

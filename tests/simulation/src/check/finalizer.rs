@@ -7,8 +7,11 @@ use serde_json::Value;
 
 use super::{
     Check, Truth,
-    look::{FINALIZER, HEARD, MASTER, all, annotation, called, is_copy, owner, text, uid},
-    request::{CLAIMS, DATABASES, PARTS, Request, body},
+    look::{
+        FINALIZER, HEARD, MASTER, all, annotation, called, debts, identity, is_copy, lets_go, members, owner, record,
+        text, uid,
+    },
+    request::{CLAIMS, DATABASES, PARTS, Request, WORKERS, body},
 };
 use crate::tape::{Event, Party};
 
@@ -80,7 +83,7 @@ impl Finalizer {
             return Ok(());
         }
         let volumes_go = matches!(text(database, "/spec/terminationPolicy"), "Delete" | "WipeOut");
-        for site in truth.servers.keys() {
+        for site in truth.servers.keys().filter(|site| !let_go(database, site, truth)) {
             for resource in PARTS.into_iter().filter(|resource| volumes_go || *resource != CLAIMS) {
                 // One that has come a moment ago, nobody could know of yet.
                 let old =
@@ -95,6 +98,19 @@ impl Finalizer {
         }
         Ok(())
     }
+}
+
+/// Whether a cluster was let go of: a debt stands, or there is nowhere to write one and a person has said so.
+fn let_go(database: &Value, site: &str, truth: &Truth) -> bool {
+    let here = identity(truth, site).unwrap_or_default();
+    if debts(truth, site).iter().any(|debt| text(debt, "/uid") == uid(database)) {
+        return true;
+    }
+    let registered = all(truth, MASTER, WORKERS).iter().any(|worker| text(worker, "/status/identity") == here);
+    let Some(record) = record(database).filter(|_| !registered) else { return false };
+    let lived = |member: &&Value| text(member, "/workerIdentity") == here;
+    let mut there = members(record).filter(lived).peekable();
+    there.peek().is_some() && there.all(|member| lets_go(database, text(member, "/worker")))
 }
 
 #[cfg(test)]

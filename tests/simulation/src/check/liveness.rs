@@ -51,6 +51,7 @@ pub fn settled_as(truth: &Truth, expected: &Expectation) -> Result<(), String> {
             ));
         }
     }
+    registrations(truth, expected)?;
     let databases = all(truth, MASTER, DATABASES);
     let views = truth.etcds.inspect();
     for database in databases.iter().filter(|database| !expected.excused.contains(&called(database))) {
@@ -71,6 +72,31 @@ pub fn settled_as(truth: &Truth, expected: &Expectation) -> Result<(), String> {
                     owner(&part)
                 ));
             }
+        }
+    }
+    Ok(())
+}
+
+/// L4: debts of workers that can be seen are paid; and whoever is in use is kept, and nobody else.
+fn registrations(truth: &Truth, expected: &Expectation) -> Result<(), String> {
+    let databases = all(truth, MASTER, DATABASES);
+    for worker in all(truth, MASTER, WORKERS).into_iter().filter(|worker| !is_deleting(worker)) {
+        let called = name(&worker);
+        let site = site_of(truth, text(&worker, "/status/identity"));
+        let debts = worker["status"]["debts"].as_array().map_or(0, Vec::len);
+        if debts > 0 && !site.is_some_and(|site| expected.unreachable.contains(site)) {
+            return Err(format!("worker {called} can be seen, and still has {debts} debts"));
+        }
+        let uses = |database: &Value| {
+            record(database).is_some_and(|record| members(record).any(|member| text(member, "/worker") == called))
+        };
+        let used = debts > 0 || databases.iter().any(|database| uses(database));
+        let finalizers = worker["metadata"]["finalizers"].as_array();
+        let kept = finalizers.into_iter().flatten().any(|finalizer| finalizer == "atoll.dev/in-use");
+        match (used, kept) {
+            (true, false) => return Err(format!("worker {called} is in use, and nobody keeps its registration")),
+            (false, true) => return Err(format!("worker {called} is not in use, and its registration is kept")),
+            (true, true) | (false, false) => {}
         }
     }
     Ok(())

@@ -54,6 +54,21 @@ pub fn worker(truth: &Truth, name: &str) -> Option<Arc<Value>> {
     object(truth, MASTER, WORKERS, "", name)
 }
 
+/// The debts of every registration that is pinned to this cluster.
+pub fn debts(truth: &Truth, site: &str) -> Vec<Value> {
+    let Some(here) = identity(truth, site) else { return Vec::new() };
+    let workers = all(truth, MASTER, WORKERS);
+    let pinned = workers.iter().filter(|worker| text(worker, "/status/identity") == here);
+    let debts = pinned.flat_map(|worker| worker["status"]["debts"].as_array().cloned().unwrap_or_default());
+    debts.filter(|debt| text(debt, "/workerIdentity") == here).collect()
+}
+
+/// Whether a person has let go of a worker for this database.
+pub fn lets_go(database: &Value, worker: &str) -> bool {
+    let wanted = format!("{}/{worker}", uid(database));
+    annotation(database, "atoll.dev/release-worker").split(',').any(|word| word.trim() == wanted)
+}
+
 /// A text in an object, empty where there is none.
 pub fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()

@@ -11,6 +11,7 @@ mod exclusive;
 mod fencing;
 mod finalizer;
 mod founding;
+mod in_use;
 pub mod liveness;
 mod look;
 mod marks;
@@ -109,6 +110,7 @@ pub fn all() -> Vec<Box<dyn Check>> {
         Box::new(record::RecordStays),
         Box::new(volumes::OwnVolume::default()),
         Box::new(finalizer::Finalizer::default()),
+        Box::new(in_use::InUse::default()),
         Box::new(place::OnePlace),
         Box::new(pace::Pace::default()),
         Box::new(marks::Marks::default()),

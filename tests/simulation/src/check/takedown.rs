@@ -136,6 +136,22 @@ fn wishes(database: &Value) -> [&Value; 3] {
     [&metadata["annotations"], &metadata["deletionTimestamp"], &database["spec"]["terminationPolicy"]]
 }
 
+/// Whether something that a database left in a cluster may go for a debt: the database is gone, and a registration that is
+/// pinned to this very cluster owes it, as a person has said. The words say why not.
+pub fn may_be_paid(truth: &Truth, site: &str, database: &str, what: What) -> Result<(), String> {
+    if super::look::database(truth, database).is_some() {
+        return Err("its database is still there, so it is not for a debt".to_owned());
+    }
+    let debt = super::look::debts(truth, site).into_iter().find(|debt| text(debt, "/uid") == database);
+    match debt {
+        None => Err(format!("no K8sCluster owes anything to a database with the UID {database} here")),
+        Some(debt) if what == What::Volumes && text(&debt, "/volumes") != "Delete" => {
+            Err(format!("the debt of database {database} keeps volumes"))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
 /// `S4 services`: a service goes with its database, and for no other reason.
 #[derive(Default)]
 pub struct Services {
@@ -158,7 +174,47 @@ impl Check for Services {
         };
         let site = truth.addresses.behind(&call.site);
         let Some(service) = object(truth, &site, SERVICES, request.namespace, request.name) else { return Ok(()) };
-        let why = self.deletions.may_take_down(now, truth, owner(&service), What::Rest);
+        let why = self
+            .deletions
+            .may_take_down(now, truth, owner(&service), What::Rest)
+            .or_else(|why| may_be_paid(truth, &site, owner(&service), What::Rest).map_err(|no| format!("{why}; {no}")));
         why.map_err(|why| format!("{} deletes service {} in {site}: {why}", call.life, name(&service)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::check::{look::identity, testing::Scene};
+
+    #[test]
+    fn what_is_left_is_paid_for_a_debt_of_this_cluster_and_of_a_database_that_is_gone() {
+        let fine = ("w1", true, "Delete", What::Volumes);
+        for (owes, gone, volumes, what) in [
+            fine,
+            ("w1", true, "Keep", What::Rest),
+            ("w1", true, "Keep", What::Volumes),
+            ("w2", true, "Delete", What::Volumes),
+            ("", true, "Delete", What::Volumes),
+            ("w1", false, "Delete", What::Volumes),
+        ] {
+            let mut scene = Scene::new();
+            let database = scene.database("a", "established");
+            let debt = json!({ "kind": "cluster.apps.kubeblocks.io", "namespace": "default", "name": "a",
+                "uid": uid(&database), "volumes": volumes, "releasedAt": "2026-01-01T00:00:00Z",
+                "workerIdentity": identity(&scene.truth, owes).unwrap_or_default() });
+            if !owes.is_empty() {
+                let path = format!("/apis/k8s.oceanbase.com/v1alpha1/k8sclusters/{owes}/status");
+                scene.does(1, "master", "PATCH", &path, &json!({ "status": { "debts": [debt] } }));
+            }
+            if gone {
+                scene.forget(&database);
+            }
+            let verdict = may_be_paid(&scene.truth, "w1", uid(&database), what);
+            let allowed = (owes, gone, volumes, what) == fine || (volumes == "Keep" && what == What::Rest);
+            assert_eq!(verdict.is_ok(), allowed, "{owes} {gone} {volumes} {what:?}: {verdict:?}");
+        }
     }
 }

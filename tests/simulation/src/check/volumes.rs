@@ -13,7 +13,7 @@ use super::{
     },
     ownership::{made, named_uid},
     request::{CLAIMS, DATABASES, PODS, Request},
-    takedown::{Deletions, What},
+    takedown::{Deletions, What, may_be_paid},
 };
 use crate::tape::{Call, Event};
 
@@ -46,7 +46,11 @@ impl Volumes {
         if owner(&claim).is_empty() {
             return Err("it does not say which database it belongs to".to_owned());
         }
-        self.deletions.may_take_down(now, truth, owner(&claim), What::Volumes)?;
+        let paid = |why| {
+            let paid = may_be_paid(truth, site, owner(&claim), What::Volumes);
+            paid.map_err(|no| format!("{why}; {no}"))
+        };
+        self.deletions.may_take_down(now, truth, owner(&claim), What::Volumes).or_else(paid)?;
         for database in all(truth, MASTER, DATABASES).iter().filter(|database| uid(database) != owner(&claim)) {
             if record(database).is_some_and(|record| members(record).any(|member| text(member, "/volume") == meant)) {
                 return Err(format!("it holds the data of database {}, which has taken it over", called(database)));

@@ -218,6 +218,7 @@ async fn person(stage: &Simulated, act: &Act, lasts: Duration) {
             let api = stage.databases();
             tried(stage, async || api.delete(name, &DeleteParams::default()).await).await;
         }
+        Act::Release(name) => release(stage, name, lasts).await,
         Act::Recreate(name) => recreate(stage, name, |_| BTreeMap::new()).await,
         Act::HandOver(name) => {
             let consent = |former: &str| BTreeMap::from([("atoll.dev/adopt".to_owned(), former.to_owned())]);
@@ -230,6 +231,31 @@ async fn person(stage: &Simulated, act: &Act, lasts: Duration) {
         Act::Spoil(name) => edit(stage, name, "serviceVersion", json!(NO_VERSION), lasts).await,
         act => registration(stage, act, lasts).await,
     }
+}
+
+/// Deletes a database, and lets go of every worker that it still waits for after a while.
+async fn release(stage: &Simulated, name: &str, lasts: Duration) {
+    let api = stage.databases();
+    tried(stage, async || api.delete(name, &DeleteParams::default()).await).await;
+    stage.sleep(lasts).await;
+    let found = stage.resource(name).await;
+    if !found["metadata"]["deletionTimestamp"].is_string() {
+        return;
+    }
+    let uid = found["metadata"]["uid"].as_str().unwrap_or_default();
+    let mut words = Vec::new();
+    for member in found["status"]["atoll"]["members"].as_array().into_iter().flatten() {
+        let worker = member["worker"].as_str().unwrap_or_default();
+        if stage.worker_condition(worker, "Ready").await.0 != "True" {
+            words.push(format!("{uid}/{worker}"));
+        }
+    }
+    if words.is_empty() {
+        return;
+    }
+    let word = json!({ "metadata": { "uid": uid, "annotations": { "atoll.dev/release-worker": words.join(",") } } });
+    let params = PatchParams::default();
+    tried(stage, async || api.patch(name, &params, &Patch::Merge(&word)).await).await;
 }
 
 /// Creates a database, unless there is one of its name.
@@ -300,6 +326,10 @@ async fn registration(stage: &Simulated, act: &Act, lasts: Duration) {
             let clusters = stage.registrations();
             tried(stage, async || clusters.delete(name, &delete).await).await;
             stage.sleep(lasts).await;
+            // One that is in use is kept; a person without patience takes off what keeps it.
+            let off = json!({ "metadata": { "finalizers": null } });
+            let params = PatchParams::default();
+            tried(stage, async || clusters.patch(name, &params, &Patch::Merge(&off)).await).await;
             stage.register(&Site::from(name.as_str())).await;
         }
         Act::Mark(name) => {

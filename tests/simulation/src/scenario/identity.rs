@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::tools::{
     A_WHILE, annotate, annotate_worker, api, begin, done, make, nothing_is_left, pod, remove, says, standing, state,
-    things, three, uid_of, unregister, until_ready, until_state, until_told, until_worker, untouched, why, within,
-    worker_identity,
+    things, three, uid_of, unregister, unregister_by_force, until_ready, until_state, until_told, until_worker,
+    untouched, why, within, worker_identity,
 };
 use crate::{
     lives::Replica,
@@ -80,7 +80,7 @@ pub async fn a_cluster_that_is_registered_twice_is_served_once(stage: &impl Stag
 pub async fn a_registration_made_anew_for_another_cluster_shows_nothing_of_the_former_one(stage: &impl Stage) {
     let [w1, _, w3] = three(stage);
     let before = begin_beside_the_third(stage).await;
-    unregister(stage, &w1).await;
+    unregister_by_force(stage, &w1).await;
     stage.register_as(&w3, &w1).await;
     until_ready(stage, &w1).await;
     until_state(stage, "a", 0, "Unknown").await;
@@ -88,19 +88,19 @@ pub async fn a_registration_made_anew_for_another_cluster_shows_nothing_of_the_f
     assert_eq!(stage.phase("a").await, "Abnormal");
     let nothing = async || things(stage, &w3, "a").await.is_empty();
     stage.stays("its member is not made in the other cluster", A_WHILE, nothing).await;
-    unregister(stage, &w1).await;
+    unregister_by_force(stage, &w1).await;
     stage.register(&w1).await;
     stage.until_phase("a", "Running").await;
     untouched(stage, "a", &before).await;
 }
 
-/// Row 19.
+/// Row 19, where somebody takes off by hand what keeps the registration.
 pub async fn a_registration_deleted_in_use_loses_no_member(stage: &impl Stage) {
     begin(stage).await;
     stage.run(&Wanted::named("a")).await;
     let before = standing(stage, "a").await;
     let [_, w2, _] = three(stage);
-    unregister(stage, &w2).await;
+    unregister_by_force(stage, &w2).await;
     until_state(stage, "a", 1, "Unknown").await;
     says(&why(stage, "a", 1).await, &w2);
     assert_eq!(stage.phase("a").await, "Abnormal");

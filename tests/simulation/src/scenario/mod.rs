@@ -10,6 +10,7 @@ mod edits;
 mod fleet;
 mod founding;
 mod identity;
+mod letting_go;
 mod marks;
 mod names;
 mod namespaces;
@@ -114,9 +115,13 @@ catalogue! {
         17 identity::a_cluster_that_is_registered_twice_is_served_once,
         18 identity::a_registration_made_anew_for_another_cluster_shows_nothing_of_the_former_one,
         19 identity::a_registration_deleted_in_use_loses_no_member,
+        19 letting_go::a_registration_in_use_names_its_databases_and_goes_when_they_are_gone,
+        19 letting_go::a_registration_that_leads_nowhere_can_be_deleted_at_once,
         20 deletion::a_worker_restored_from_a_backup_is_seen_as_it_is_now,
         20 deletion::what_a_backup_brings_back_of_a_deleted_database_is_not_taken_for_a_new_one,
+        20 letting_go::what_nobody_recorded_is_reported_and_never_deleted,
         21 identity::a_cluster_rebuilt_empty_is_not_taken_for_the_former_one,
+        21 letting_go::debts_in_a_cluster_that_was_rebuilt_are_struck_when_a_person_accepts_it,
         22 identity::what_another_master_has_made_is_neither_changed_nor_taken_over,
         23 credentials::a_kubeconfig_that_makes_no_sense_is_refused_in_words,
         23 sick::a_kubeconfig_that_cannot_be_used_is_told_within_fifteen_seconds,
@@ -130,6 +135,8 @@ catalogue! {
         32 controller::a_master_restored_under_a_running_controller_is_believed_as_it_is_now,
         33 volumes::a_volume_made_anew_by_hand_between_two_looks_is_not_taken_for_the_former_one,
         34 deletion::a_database_of_the_same_name_does_not_inherit_from_a_worker_that_was_away,
+        34 letting_go::a_deletion_held_by_a_dead_worker_is_released_and_cleaned_up_later,
+        34 letting_go::a_new_database_of_the_name_is_not_touched_for_what_the_former_one_owes,
         35 controller::a_rival_writer_of_the_same_resource_holds_up_nothing,
         36 controller::manifests_that_cannot_be_served_stop_nobody_else,
         38 controller::what_a_newer_version_has_written_is_left_alone_and_stops_nobody,
@@ -177,6 +184,7 @@ catalogue! {
         26 credentials::rights_that_were_taken_away_prove_nothing_gone,
         26 credentials::a_token_that_is_worth_nothing_is_told_and_replaced_while_all_runs,
         28 identity::members_with_the_same_address_are_not_mistaken_for_each_other,
+        29 letting_go::a_debt_outlives_every_crash_and_every_answer_that_is_lost,
         30 controller::a_leader_cut_off_from_the_master_writes_nothing_after_its_time,
         31 controller::a_watch_that_lags_makes_nobody_create_twice,
         32 controller::an_old_deletion_that_a_lagging_master_shows_again_deletes_nothing,

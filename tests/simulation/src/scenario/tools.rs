@@ -278,14 +278,52 @@ pub async fn untouched(stage: &impl Stage, name: &str, before: &BTreeMap<String,
     assert_eq!(&standing(stage, name).await, before, "the pods and volumes of {name} are those from before");
 }
 
-/// A person deletes a worker's registration.
+/// A person deletes a worker's registration, and waits until it is gone.
 pub async fn unregister(stage: &impl Stage, name: &str) {
+    ask_to_unregister(stage, name).await;
+    until_unregistered(stage, name).await;
+}
+
+/// A person deletes a worker's registration.
+pub async fn ask_to_unregister(stage: &impl Stage, name: &str) {
     stage.say(&format!("deletes the registration {name}"));
     let clusters = stage.registrations();
     done(stage, "a registration is deleted", async || clusters.delete(name, &DeleteParams::default()).await).await;
-    stage
-        .until(&format!("registration {name} is gone"), async || matches!(clusters.get_opt(name).await, Ok(None)))
-        .await;
+}
+
+/// Waits until a worker's registration is gone.
+pub async fn until_unregistered(stage: &impl Stage, name: &str) {
+    let clusters = stage.registrations();
+    let gone = async || matches!(clusters.get_opt(name).await, Ok(None));
+    stage.until(&format!("registration {name} is gone"), gone).await;
+}
+
+/// A person deletes a worker's registration, has no patience, and takes off what keeps it.
+pub async fn unregister_by_force(stage: &impl Stage, name: &str) {
+    ask_to_unregister(stage, name).await;
+    let clusters = stage.registrations();
+    let off = json!({ "metadata": { "finalizers": null } });
+    let params = PatchParams::default();
+    let gone = async || match clusters.patch(name, &params, &Patch::Merge(&off)).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        other => other.map(|_| ()),
+    };
+    done(stage, "its finalizers go", gone).await;
+    until_unregistered(stage, name).await;
+}
+
+/// What a worker owes: the names of databases that were let go of.
+pub async fn debts(stage: &impl Stage, name: &str) -> Vec<String> {
+    let clusters = stage.registrations();
+    let found = done(stage, "looking at a registration", async || clusters.get_opt(name).await).await;
+    let debts = found.and_then(|cluster| cluster.status).map(|status| status.debts).unwrap_or_default();
+    debts.into_iter().map(|debt| debt.name.to_string()).collect()
+}
+
+/// A person lets go of a worker that a database's deletion waits for.
+pub async fn let_go(stage: &impl Stage, name: &str, worker: &str) {
+    let word = format!("{}/{worker}", uid(stage, name).await);
+    annotate(stage, name, "atoll.dev/release-worker", word).await;
 }
 
 /// Registers a worker with this kubeconfig, whatever it is worth.

@@ -144,6 +144,7 @@ impl Family {
                 0 => Act::Create(Base { name: format!("late{}", random.u8(..3)), ..super::Base::clone(base) }),
                 1 if base.policy == Policy::Halt && random.bool() => Act::HandOver(database),
                 1 => Act::Recreate(database),
+                2 => Act::Release(database),
                 _ => Act::Delete(database),
             },
             Self::Edits => {
@@ -184,7 +185,7 @@ fn shot(random: &mut Rng, which: &[Which]) -> Shot {
 /// What destroys data is let happen once, to one member: a database that has lost its majority has nothing to show. And
 /// a backup brings nothing back of a database that is gone by then: nobody sweeps that up in this version.
 fn limit(script: &mut Script) {
-    let goes = |step: &Step| matches!(step.act, Act::Delete(_) | Act::Recreate(_) | Act::HandOver(_));
+    let goes = |step: &Step| matches!(step.act, Act::Delete(_) | Act::Release(_) | Act::Recreate(_) | Act::HandOver(_));
     if script.steps.iter().any(goes) {
         for step in &mut script.steps {
             if let Act::Restore(site, _) = &step.act {

@@ -162,6 +162,8 @@ pub enum Act {
     Create(Base),
     /// A database is deleted.
     Delete(String),
+    /// A database is deleted, and after that time a person lets go of the workers that cannot be seen.
+    Release(String),
     /// A database is deleted, and created again as soon as it is gone.
     Recreate(String),
     /// The same, and the new one takes over what the former one leaves, as the person says in an annotation.
@@ -218,7 +220,9 @@ impl Act {
             Self::Second => "two leaders",
             Self::Isolate => "controller isolated",
             Self::Clock(_) => "clock jump",
-            Self::Create(_) | Self::Delete(_) | Self::Recreate(_) | Self::HandOver(_) => "created and deleted",
+            Self::Create(_) | Self::Delete(_) | Self::Release(_) | Self::Recreate(_) | Self::HandOver(_) => {
+                "created and deleted"
+            }
             Self::Edit(_) => "edited",
             Self::Spoil(_) => "manifest spoilt",
             Self::Unregister(_) => "registration",
@@ -267,6 +271,7 @@ impl Act {
             | Self::WithholdLoadBalancers(word)
             | Self::WithholdScheduling(word)
             | Self::Delete(word)
+            | Self::Release(word)
             | Self::Recreate(word)
             | Self::HandOver(word)
             | Self::Edit(word)
