@@ -39,7 +39,7 @@ const EVERY: Duration = Duration::from_secs(10);
 /// How soon it looks round again after something stirred: several things stir at once.
 const SOON: Duration = Duration::from_millis(500);
 /// How long something must have belonged to nobody before that is told: what is just being deleted goes by itself.
-const STANDS: Duration = Duration::from_secs(30);
+const STANDS: Duration = Duration::from_secs(10);
 
 /// How soon the same is tried again for a worker; each time after twice as long.
 const AGAIN: Duration = Duration::from_secs(3);
