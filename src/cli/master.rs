@@ -13,6 +13,13 @@ use crate::{
     worker::{connect::agent, contact::identity, failpoint::Failpoint, fault::root_of, pool::Master, timing},
 };
 
+/// Where kube looks for a proxy.
+const PROXIES: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
+
+fn is_named_by(variable: &str, proxy: &http::Uri) -> bool {
+    std::env::var(variable).is_ok_and(|value| value.parse::<http::Uri>().is_ok_and(|named| named == *proxy))
+}
+
 /// Which cluster is the master.
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
@@ -32,6 +39,8 @@ impl Args {
     /// Connects to the master.
     pub async fn client(&self, failpoint: &Failpoint) -> Result<(Client, Namespace), String> {
         let mut config = self.config().await?;
+        // kube takes a proxy from the environment too, and then fails, because it is built without any here.
+        config.proxy_url = config.proxy_url.filter(|proxy| !PROXIES.iter().any(|name| is_named_by(name, proxy)));
         config.connect_timeout = Some(timing::CONNECT_DEADLINE);
         config.read_timeout = None;
         config.default_retry = false;
