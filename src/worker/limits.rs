@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use super::{bounded::Bound, timing};
+use crate::plan::labels;
 
 /// Requests that a worker answers at the same time, watches aside.
 const IN_FLIGHT: usize = 32;
@@ -61,7 +62,7 @@ impl Lane {
             Self::Call
         } else if path == "/api/v1/namespaces/kube-system" {
             Self::Probe
-        } else if watches(query) || query.contains("limit=") && !path.contains("/namespaces/") {
+        } else if watches(query) || query.contains("limit=") && !path.contains("/namespaces/") && !is_of_one(query) {
             Self::View
         } else {
             Self::Call
@@ -77,6 +78,11 @@ impl Lane {
             Self::Probe | Self::View | Self::Call => Bound::ANSWER,
         }
     }
+}
+
+/// Whether it looks for one database's objects, in whichever namespace.
+fn is_of_one(query: &str) -> bool {
+    query.contains(&labels::DATABASE_NAME.replace('/', "%2F"))
 }
 
 fn watches(query: &str) -> bool {

@@ -19,6 +19,7 @@ fn what_sight_hangs_on_is_told_from_work() {
         ("/api/v1/namespaces/kube-system/pods?limit=250", Lane::Call),
         ("/api/v1/pods?labelSelector=a&limit=250", Lane::View),
         ("/api/v1/pods?labelSelector=a&watch=true", Lane::View),
+        ("/api/v1/pods?labelSelector=a%2Catoll.dev%2Fname%3Detcd&limit=250", Lane::Call),
         ("/apis/batch/v1/jobs?watch=true", Lane::View),
         ("/api/v1/namespaces/default/pods?limit=250", Lane::Call),
         ("/version", Lane::Call),

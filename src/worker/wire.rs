@@ -15,7 +15,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use http::{Request, Response, Uri, header};
+use http::{Request, Response, Uri, header, uri::Scheme};
 use hyper::{
     body::Incoming,
     client::conn::http2::{self, SendRequest},
@@ -234,6 +234,10 @@ impl Inner {
 
     /// Opens a connection. `None`: it is one that speaks HTTP/1.1.
     async fn open(&self) -> Result<Option<SendRequest<Body>>, BoxError> {
+        // Without TLS nobody says what is spoken.
+        if self.server.scheme() == Some(&Scheme::HTTP) {
+            return Ok(None);
+        }
         let io = self.either.clone().oneshot(self.server.clone()).await?;
         if !io.connected().is_negotiated_h2() {
             return Ok(None);
