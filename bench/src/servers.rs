@@ -92,7 +92,7 @@ impl Fleet {
             let conditions = cluster["status"]["conditions"].as_array();
             conditions.is_some_and(|all| all.iter().any(|one| one["type"] == "Ready" && one["status"] == "True"))
         };
-        self.master.list("k8sclusters").iter().filter(|cluster| ready(cluster)).count()
+        self.master.list("k8sclusters.k8s.oceanbase.com").iter().filter(|cluster| ready(cluster)).count()
     }
 
     /// What selects our objects.
