@@ -73,6 +73,8 @@ impl Fleet {
         prepare(&master);
         for number in 1..=workers {
             let worker = server(format!("00000000-0000-4000-8000-{number:012}"), number as u64);
+            let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "default" } });
+            create(&worker, "/api/v1/namespaces/default/serviceaccounts", &account);
             (0..objects).for_each(|object| populate(&worker, object));
             let text = kubeconfig(listen(&mut serving, &worker, &acceptor).await, &ca);
             write(&folder.join(format!("worker-{number}")), &text);
@@ -90,7 +92,7 @@ impl Fleet {
             let conditions = cluster["status"]["conditions"].as_array();
             conditions.is_some_and(|all| all.iter().any(|one| one["type"] == "Ready" && one["status"] == "True"))
         };
-        self.master.list("k8sclusters").iter().filter(|cluster| ready(cluster)).count()
+        self.master.list("k8sclusters.k8s.oceanbase.com").iter().filter(|cluster| ready(cluster)).count()
     }
 
     /// What selects our objects.

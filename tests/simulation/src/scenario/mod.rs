@@ -179,7 +179,7 @@ catalogue! {
         10 connections::garbage_from_one_worker_is_its_own_trouble,
         11 connections::a_worker_at_the_edge_of_its_deadline_does_not_flap,
         13 connections::twenty_databases_answer_within_a_second_beside_a_dead_worker,
-        15 fleet::two_hundred_workers_of_which_twenty_come_and_go_delay_nobody,
+        15 fleet::a_hundred_and_fifty_workers_of_which_fifteen_come_and_go_delay_nobody,
         26 credentials::credentials_that_expired_are_told_and_new_ones_are_taken_without_a_restart,
         26 credentials::rights_that_were_taken_away_prove_nothing_gone,
         26 credentials::a_token_that_is_worth_nothing_is_told_and_replaced_while_all_runs,
