@@ -377,7 +377,7 @@ pub(super) fn trouble(fault: &Fault, doing: &str) -> Trouble {
         Fault::Unauthorized(_) => Trouble::Unauthorized(text),
         Fault::AddressRefused(refused) => Trouble::AddressRefused(refused.to_string()),
         Fault::Api(status) if status.is_forbidden() => Trouble::Forbidden(text),
-        Fault::Api(_) => Trouble::Overloaded(text),
+        Fault::Api(_) | Fault::Held(_) => Trouble::Overloaded(text),
         _ => Trouble::Unreachable(text),
     }
 }

@@ -1,18 +1,22 @@
 //! The seam to workers: credentials lead to the simulated cluster at their address.
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use apiserver::Who;
 use atoll::{
     plan::name::WorkerName,
     worker::{
+        addresses::Addresses,
         connect::{Connect, ConnectError, Connection},
         kubeconfig::Credentials,
         limits::Limits,
         wire::{Protocol, Spoken},
     },
 };
+use http::{Request, Response};
+use kube::{Client, client::Body};
 use secrecy::ExposeSecret as _;
+use tower::{BoxError, service_fn};
 
 use crate::{
     link::Links,
@@ -38,6 +42,13 @@ impl Connect for Simulated {
         limits: &Arc<Limits>,
     ) -> Result<Connection, ConnectError> {
         let host = credentials.server().host().unwrap_or_default();
+        // Names are not resolved here. Addresses that are written as such are judged as real connections judge them.
+        let literal = host.trim_matches(['[', ']']).parse().map(|address| Addresses::default().check(address));
+        if let Ok(Err(refused)) = literal {
+            let service = service_fn(move |_: Request<Body>| ready(Err::<Response<Body>, BoxError>(refused.into())));
+            let client = Client::new(service, "default");
+            return Ok(Connection { client, spoken: Spoken::from_the_start(Protocol::Http1) });
+        }
         let site = Site::from(host.strip_suffix(DOMAIN).unwrap_or(host));
         let token = credentials.token().map(|token| token.expose_secret().to_owned()).unwrap_or_default();
         let client = self.links.limited(Party::Controller(self.life), &site, Who::Token(token), limits);

@@ -95,6 +95,27 @@ pub async fn a_kubeconfig_that_would_run_or_read_something_is_refused(stage: &im
     assert_eq!(stage.phase("a").await, "Running");
 }
 
+/// Row 25.
+pub async fn a_kubeconfig_that_leads_into_the_operators_own_network_is_not_dialled(stage: &impl Stage) {
+    begin(stage).await;
+    stage.run(&Wanted::named("a")).await;
+    for (number, address) in
+        ["169.254.169.254", "[fe80::1]", "0.0.0.0", "[::ffff:169.254.169.254]"].into_iter().enumerate()
+    {
+        let name = format!("inward-{number}");
+        let kubeconfig = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters:\n- name: c\n  cluster: {{server: \
+             \"https://{address}\", {CERTIFICATE}}}\nusers:\n- name: u\n  user: {{token: do-not-quote-me}}\ncontexts:\n- \
+             name: c\n  context: {{cluster: c, user: u}}\n"
+        );
+        register_with(stage, &name, &kubeconfig).await;
+        let message = until_worker(stage, &name, "Ready", "False", "AddressRefused").await;
+        says(&message, "is not dialled");
+        assert!(!message.contains(SECRET), "the content is quoted: {message}");
+    }
+    assert_eq!(stage.phase("a").await, "Running");
+}
+
 /// A certificate that nobody checks, for a kubeconfig that is refused for something else.
 const CERTIFICATE: &str = "certificate-authority-data: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1BTUNBUUU9Ci0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K, ";
 

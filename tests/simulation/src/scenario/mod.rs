@@ -126,6 +126,7 @@ catalogue! {
         23 credentials::a_kubeconfig_that_makes_no_sense_is_refused_in_words,
         23 sick::a_kubeconfig_that_cannot_be_used_is_told_within_fifteen_seconds,
         24 credentials::a_kubeconfig_that_would_run_or_read_something_is_refused,
+        25 credentials::a_kubeconfig_that_leads_into_the_operators_own_network_is_not_dialled,
         27 credentials::a_secret_that_is_gone_or_empty_cuts_nobody_off,
         28 identity::the_master_may_be_a_worker_as_well,
         29 controller::a_crash_between_two_writes_leaves_nothing_half_done,
@@ -202,7 +203,6 @@ catalogue! {
 
 /// Rows that wait for features which this version does not have.
 pub const WAITING: &[Waiting] = &[
-    Waiting { row: 25, issue: 5 },
     Waiting { row: 46, issue: 6 },
     Waiting { row: 59, issue: 7 },
     Waiting { row: 61, issue: 6 },
