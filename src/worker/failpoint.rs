@@ -78,5 +78,5 @@ where
 fn counts<B>(request: &Request<B>) -> bool {
     let read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let path = request.uri().path();
-    !(read || path.contains("/leases") || path.contains("/events") || path.contains("accessreviews"))
+    !(read || path.contains("/leases") || path.contains("/events") || path.contains("/authorization.k8s.io/"))
 }

@@ -76,7 +76,7 @@ impl Call {
 
     /// Whether it changes anything.
     pub fn is_write(&self) -> bool {
-        !matches!(self.verb, "GET" | "WATCH") && !self.path.contains("accessreviews")
+        !matches!(self.verb, "GET" | "WATCH") && !self.path.contains("/authorization.k8s.io/")
     }
 
     /// Whether it is a step of a database's or a worker's life: neither a lease nor an event.

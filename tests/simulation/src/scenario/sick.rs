@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::tools::{
-    begin, drop_secret, observed, resize, says, standing, state, things, three, until_ready, untouched, within,
+    A_WHILE, begin, drop_secret, observed, resize, says, standing, state, three, until_ready, untouched, within,
 };
 use crate::{
     link::{Power, Way},
@@ -84,7 +84,9 @@ pub async fn a_worker_that_does_not_answer_is_told_within_fifteen_seconds(stage:
     Sick::unreachable("the API server is dead").is_told(stage, &w2, "120m").await;
     // Dead before the start.
     stage.crash(Replica(0)).await;
-    Sick::unreachable("the API server was dead before the start").is_told(stage, &w2, "121m").await;
+    resize(stage, "b", "121m").await;
+    stage.until("the next life has begun", async || observed(stage, "b").await).await;
+    Sick::unreachable("the API server was dead before the start").is_told(stage, &w2, "122m").await;
     stage.power(&w2, Power::On).await;
     until_well(stage, &w2).await;
     stage.until_phase("a", "Running").await;
@@ -161,8 +163,7 @@ pub async fn a_worker_that_is_another_cluster_is_told_within_fifteen_seconds(sta
     says(&another.is_told(stage, &w2, "112m").await, "atoll.dev/accept-identity=");
     let unknown = async || state(stage, "a", 1).await == "Unknown";
     within(stage, SOON, "its member is unknown", unknown).await;
-    let nothing = async || things(stage, &w2, "a").await.is_empty();
-    stage.stays("nothing is made in the new cluster", Duration::from_secs(20), nothing).await;
+    stage.stays("what is not there is not proved gone", A_WHILE, unknown).await;
 }
 
 /// A kubeconfig with another user.
