@@ -110,6 +110,10 @@ fn judge(truth: &Truth, database: &Value, views: &[View]) -> Result<(), String> 
     let damage = damage(truth, database);
     let hurt: BTreeSet<_> = damage.iter().map(|(member, _)| member.as_str()).collect();
     let runs = phase == "Running" && ready == "True";
+    // What was refused is tried again, later each time: until then it is not at rest, however well it looks.
+    if damage.is_empty() && condition(database, "WorkersAccept").0 == "False" {
+        return Err(text(condition_of(database, "WorkersAccept"), "/message").to_owned());
+    }
     if runs || !damage.is_empty() {
         serves(truth, database, views, &hurt)?;
     }

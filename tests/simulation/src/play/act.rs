@@ -326,6 +326,14 @@ async fn registration(stage: &Simulated, act: &Act, lasts: Duration) {
             let clusters = stage.registrations();
             tried(stage, async || clusters.delete(name, &delete).await).await;
             stage.sleep(lasts).await;
+            // What is owed there would be nobody's any more: even a person without patience waits for that.
+            for _ in 0..60 {
+                let found = clusters.get_opt(name).await.ok().flatten();
+                if found.and_then(|cluster| cluster.status).is_none_or(|status| status.debts.is_empty()) {
+                    break;
+                }
+                stage.sleep(Duration::from_secs(5)).await;
+            }
             // One that is in use is kept; a person without patience takes off what keeps it.
             let off = json!({ "metadata": { "finalizers": null } });
             let params = PatchParams::default();
