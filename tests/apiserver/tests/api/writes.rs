@@ -178,29 +178,6 @@ fn nothing_is_made_in_a_namespace_on_its_way_out() {
     assert_eq!(answer.1["details"]["causes"][0]["reason"], "NamespaceTerminating");
 }
 
-#[test]
-fn services_get_addresses_and_ports_of_their_own() {
-    let server = Server::with(&[]);
-    let service = |name: &str, port: u32| {
-        json!({ "kind": "Service", "apiVersion": "v1", "metadata": { "name": name }, "spec": {
-            "type": "NodePort", "selector": { "a": "b" }, "ports": [{ "port": 80, "nodePort": port }] } })
-    };
-    let path = "/api/v1/namespaces/ns/services";
-    let (_, one) = server.post(path, &service("one", 30_001));
-    assert_eq!(one["spec"]["ipFamilies"], json!(["IPv4"]));
-    let (code, status) = server.post(path, &service("two", 30_001));
-    assert_eq!(code, 422);
-    assert_eq!(status["details"]["causes"][0]["message"], "Invalid value: 30001: provided port is already allocated");
-    let mut third = service("three", 0);
-    third["spec"]["ports"][0].as_object_mut().unwrap().remove("nodePort");
-    let (_, three) = server.post(path, &third);
-    assert_ne!(three["spec"]["clusterIP"], one["spec"]["clusterIP"]);
-    assert!(three["spec"]["ports"][0]["nodePort"].as_u64().unwrap() >= 30_000);
-    let (code, _) = server.delete(&format!("{path}/one"), &Value::Null);
-    assert_eq!(code, 200);
-    assert_eq!(server.post(path, &service("two", 30_001)).0, 201);
-}
-
 fn crd() -> Value {
     json!({
         "kind": "CustomResourceDefinition", "apiVersion": "apiextensions.k8s.io/v1",
