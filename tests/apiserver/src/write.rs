@@ -293,7 +293,7 @@ impl State {
             return Err(Failure::internal("Object 'apiVersion' is missing in 'object has no apiVersion field'"));
         }
         let called = ["apiVersion", "kind"].map(|name| text(&object, &[name]).to_owned());
-        content::admit_update(ask.kind(), ask.endpoint(), &live, &mut object)
+        content::admit_update(ask.kind(), ask.endpoint(), &live, &mut object, self.now())
             .map_err(|refusal| ask.refusal(refusal).called(ask.kind(), &called[0], &called[1]))?;
         keep_times(&live, &mut object);
         self.judge(ask, Operation::Update, Some(&live), &object)?;
