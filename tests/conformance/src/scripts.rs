@@ -1,8 +1,13 @@
 //! Sequences that chance does not write: what needs waiting, an order, or many objects.
 
+mod names;
+mod nonsense;
+mod ports;
+mod surprises;
+
 use serde_json::{Value, json};
 
-use crate::generate::{APPLY, JSON, MERGE, Sequence};
+use crate::generate::{APPLY, JSON, MERGE, STRATEGIC, Sequence};
 use crate::step::{Body, COMPACT, Step, Verb, WAIT, Who};
 
 /// A sequence that somebody wrote.
@@ -24,6 +29,10 @@ pub fn scripts() -> Vec<Script> {
         watches_end(),
         versions_of_the_future(),
         taken_over_by_apply(),
+        ports::script(),
+        names::script(),
+        nonsense::script(),
+        surprises::script(),
     ]
 }
 
@@ -94,12 +103,25 @@ impl Author {
         self.add(Verb::MergePatch, "PATCH", uri, Some(MERGE), Body::Json(body))
     }
 
+    fn strategic(&mut self, uri: &str, body: Value) -> usize {
+        self.add(Verb::StrategicPatch, "PATCH", uri, Some(STRATEGIC), Body::Json(body))
+    }
+
     fn apply(&mut self, uri: &str, body: Value) -> usize {
         self.add(Verb::Apply, "PATCH", uri, Some(APPLY), Body::Json(body))
     }
 
+    /// An object that is put as it is here.
+    fn put_whole(&mut self, uri: &str, body: Value) -> usize {
+        self.add(Verb::Update, "PUT", uri, Some(JSON), Body::Json(body))
+    }
+
     fn delete(&mut self, uri: &str) -> usize {
         self.add(Verb::Delete, "DELETE", uri, None, Body::Nothing)
+    }
+
+    fn delete_so(&mut self, uri: &str, options: Value) -> usize {
+        self.add(Verb::Delete, "DELETE", uri, Some(JSON), Body::Json(options))
     }
 
     fn wait(&mut self) {
@@ -129,6 +151,8 @@ const QUERY: &[&str] = &[
     "fieldManager",
     "force",
     "gracePeriodSeconds",
+    "dryRun",
+    "fieldValidation",
 ];
 
 fn map(name: &str) -> Value {
