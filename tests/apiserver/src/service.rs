@@ -84,7 +84,12 @@ impl State {
             let words = format!("Invalid value: [{wanted:?}]: failed to allocate IP {wanted}: {words}");
             Err(refuse(&name, "spec.clusterIPs", &words))
         };
-        if !(FIRST_ADDRESS..FIRST_ADDRESS + ADDRESSES).contains(&u32::from(address)) {
+        // The first address names the network, the last one means all of it.
+        if !(FIRST_ADDRESS + 1..FIRST_ADDRESS + ADDRESSES - 1).contains(&u32::from(address)) {
+            if dry_run {
+                let range = "The range of valid IPs is 10.96.0.0/16";
+                return refusal(&format!("the provided IP ({address}) is not in the valid range. {range}"));
+            }
             return refusal("the provided network does not match the current range");
         }
         if taken.contains(&wanted) && !dry_run {

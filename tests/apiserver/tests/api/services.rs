@@ -46,6 +46,20 @@ fn services_get_addresses_and_ports_of_their_own() {
 }
 
 #[test]
+fn nobody_is_given_the_first_or_the_last_address() {
+    let server = Server::with(&[]);
+    for (address, code) in [("10.96.0.0", 422), ("10.96.255.255", 422), ("10.97.0.1", 422), ("10.96.255.254", 201)] {
+        let spec = json!({ "clusterIP": address, "ports": [{ "port": 80 }] });
+        let (answered, status) = server.post(SERVICES, &service("one", &spec));
+        assert_eq!(answered, code, "{status}");
+        if code == 422 {
+            let told = status["details"]["causes"][0]["message"].as_str().unwrap();
+            assert!(told.ends_with("the provided network does not match the current range"), "{told}");
+        }
+    }
+}
+
+#[test]
 fn a_new_service_s_ports_share_a_node_port_only_if_they_are_the_same_port() {
     for (first, second, code) in [
         ((80, "TCP", 30_001), (80, "UDP", 30_001), 201),
