@@ -1,4 +1,4 @@
-//! Node ports: who is given which, and what is refused. Chance seldom asks for the same port twice.
+//! Node ports and addresses: who is given which, and what is refused. Chance seldom asks for the same one twice.
 
 use serde_json::{Value, json};
 
@@ -27,7 +27,8 @@ pub(super) fn script() -> Script {
     }
     changed_ones(&mut author);
     through_the_status(&mut author);
-    author.script("node ports")
+    edges(&mut author);
+    author.script("node ports and addresses")
 }
 
 fn new_ones(author: &mut Author, dry: &str) {
@@ -95,4 +96,16 @@ fn through_the_status(author: &mut Author) {
     }
     author.merge(&format!("{SERVICES}/d"), json!({ "spec": { "healthCheckNodePort": 30107 } }));
     author.merge(&format!("{SERVICES}/d"), json!({ "spec": { "selector": { "a": "b" } } }));
+}
+
+/// The first and the last address are nobody's.
+fn edges(author: &mut Author) {
+    for dry in ["?dryRun=All", ""] {
+        for address in ["10.96.0.0", "10.96.255.255", "10.95.255.255", "10.96.200.7", "10.96.200.7", "10.96.0"] {
+            let spec = json!({ "clusterIP": address, "ports": [{ "port": 80 }] });
+            author.post(&format!("{SERVICES}{dry}"), service("e", spec.clone()));
+            author.post(&format!("{SERVICES}{dry}"), service("f", spec));
+        }
+        author.delete(&format!("{SERVICES}/e"));
+    }
 }
