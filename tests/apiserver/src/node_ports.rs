@@ -89,15 +89,16 @@ impl State {
         service: &mut Value,
         dry_run: bool,
     ) -> Result<(), Failure> {
+        if !has_ports(service) {
+            return Ok(());
+        }
         let name = text(service, &["metadata", "name"]).to_owned();
         let taken = self.objects("services", "").iter().flat_map(|service| all_of(service)).collect();
         let asked = all_of(service).collect();
         let mut grant = Grant { name: &name, taken, asked, given: Vec::new(), dry_run };
-        if has_ports(service) {
-            match live {
-                None => self.give_new_ports(&mut grant, service)?,
-                Some(live) => self.give_changed_ports(&mut grant, live, service)?,
-            }
+        match live {
+            None => self.give_new_ports(&mut grant, service)?,
+            Some(live) => self.give_changed_ports(&mut grant, live, service)?,
         }
         if is_asked_for_health(service) && !live.is_some_and(is_asked_for_health) {
             grant.health(self, service)?;
