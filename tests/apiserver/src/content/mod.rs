@@ -144,6 +144,11 @@ pub enum Force {
     No,
 }
 
+/// Whether this can be a piece of a path.
+pub(crate) fn is_path_segment(name: &str) -> bool {
+    names::path_segment(name).is_empty()
+}
+
 /// Judges nothing but the fields of a service from which it is given its addresses.
 pub(crate) fn judge_addresses(service: &Value) -> Result<(), Refusal> {
     builtin::judge_addresses_of(service)

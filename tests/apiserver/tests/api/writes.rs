@@ -230,6 +230,49 @@ fn a_crd_serves_its_resource_until_it_is_gone() {
 }
 
 #[test]
+fn who_may_see_one_object_must_ask_for_it_and_cannot_delete_by_selector() {
+    let server = Server::with(&[config_map("a", "1"), config_map("b", "1")]);
+    let rule = Rule {
+        groups: vec![String::new()],
+        resources: vec!["configmaps".into()],
+        names: vec!["a".into()],
+        verbs: ["list", "watch", "deletecollection"].map(String::from).to_vec(),
+        ..Rule::default()
+    };
+    server.0.account("t", Account { user: "x".into(), rights: Rights::Rules(vec![rule]), expires: None });
+    for (method, query, code) in [
+        (Method::GET, "fieldSelector=metadata.name%3Da", 200),
+        (Method::GET, "fieldSelector=metadata.name%3D%3Da", 200),
+        (Method::GET, "fieldSelector=metadata.name%3Da&watch=true", 200),
+        (Method::GET, "fieldSelector=metadata.name%3Db", 403),
+        (Method::GET, "fieldSelector=metadata.name!%3Da", 403),
+        (Method::GET, "fieldSelector=metadata.name%3Da&labelSelector=a%20b", 403),
+        (Method::GET, "", 403),
+        (Method::DELETE, "fieldSelector=metadata.name%3Da", 403),
+    ] {
+        let uri = format!("{MAPS}?{query}");
+        let response = server.raw(&Who::Token("t".into()), method.clone(), &uri, "", &Value::Null);
+        assert_eq!(response.status(), code, "{method} {query}");
+    }
+    let named = server.raw(&Who::Token("t".into()), Method::GET, &format!("{MAPS}/a?watch=true"), "", &Value::Null);
+    assert_eq!(named.status(), 403, "what is asked for by its name is read, not watched");
+}
+
+#[test]
+fn an_apply_that_changes_only_what_the_server_counts_changes_nothing() {
+    let server = Server::with(&[]);
+    let event = json!({ "kind": "Event", "apiVersion": "v1", "metadata": { "name": "e" },
+        "involvedObject": { "namespace": "ns" }, "reason": "R" });
+    server.make(&event);
+    let path = "/api/v1/namespaces/ns/events/e?fieldManager=x";
+    let (_, first) = server.apply(path, &event);
+    let mut counted = event;
+    counted["metadata"]["generation"] = 5.into();
+    let (code, second) = server.apply(path, &counted);
+    assert_eq!((code, second), (200, first));
+}
+
+#[test]
 fn rights_are_what_an_account_has() {
     let server = Server::with(&[config_map("a", "1")]);
     let rule = Rule {
