@@ -3,6 +3,7 @@
 mod names;
 mod nonsense;
 mod ports;
+mod rights;
 mod surprises;
 
 use serde_json::{Value, json};
@@ -33,6 +34,7 @@ pub fn scripts() -> Vec<Script> {
         names::script(),
         nonsense::script(),
         surprises::script(),
+        rights::script(),
     ]
 }
 
@@ -75,6 +77,22 @@ impl Author {
     fn get(&mut self, uri: &str) -> usize {
         let verb = if uri.contains("watch=true") { Verb::Watch } else { Verb::List };
         self.add(verb, "GET", uri, None, Body::Nothing)
+    }
+
+    /// Lets somebody with few rights send the last one.
+    fn by_guest(&mut self) {
+        if let Some(step) = self.steps.last_mut() {
+            step.who = Who::Guest;
+        }
+    }
+
+    /// One object, though the query may say something else.
+    fn read(&mut self, uri: &str) -> usize {
+        self.add(Verb::Get, "GET", uri, None, Body::Nothing)
+    }
+
+    fn delete_many(&mut self, uri: &str) -> usize {
+        self.add(Verb::DeleteCollection, "DELETE", uri, None, Body::Nothing)
     }
 
     fn post(&mut self, uri: &str, body: Value) -> usize {
@@ -148,6 +166,7 @@ const QUERY: &[&str] = &[
     "allowWatchBookmarks",
     "timeoutSeconds",
     "labelSelector",
+    "fieldSelector",
     "fieldManager",
     "force",
     "gracePeriodSeconds",
