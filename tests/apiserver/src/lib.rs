@@ -18,6 +18,7 @@ mod hook;
 mod json_patch;
 mod labels;
 mod list;
+mod node_ports;
 mod patch;
 mod place;
 mod precondition;

@@ -113,7 +113,7 @@ impl State {
             }
             Some(if exact { wanted } else { self.visible() })
         };
-        if selector.is_for_one() && query.continue_token.is_empty() {
+        if selector.name().is_some() && query.continue_token.is_empty() {
             limit = 0;
         }
         let none = BTreeMap::new();

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    content::{self, Endpoint, Force},
+    content::{self, Endpoint, Force, Kind},
     failure::Failure,
     json_patch,
     state::{Ask, State, text},
@@ -41,6 +41,15 @@ fn unreadable(shown: &str, words: &str) -> Failure {
     let message = format!("Invalid value: {shown:?}: {words}");
     let (field, reason) = ("patch".to_owned(), "FieldValueInvalid".to_owned());
     Failure::invalid("", "", "", &[content::Cause { field, reason, message }])
+}
+
+/// A strategic patch is made to the type itself, which knows what it is even if the patch takes that away.
+fn name_again(kind: &Kind, object: &mut Value) {
+    for (name, value) in [("apiVersion", kind.api_version()), ("kind", kind.kind.clone())] {
+        if text(object, &[name]).is_empty() && object.is_object() {
+            object[name] = value.into();
+        }
+    }
 }
 
 impl State {
@@ -95,6 +104,7 @@ impl State {
             Form::Json => json_patch::apply(&mut object, &patch)?,
             Form::Strategic => {
                 content::strategic_patch(ask.kind(), &mut object, &patch).map_err(|refusal| ask.refusal(refusal))?;
+                name_again(ask.kind(), &mut object);
             }
             Form::Merge | Form::Apply => content::merge_patch(&mut object, &patch),
         }

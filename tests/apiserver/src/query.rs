@@ -53,6 +53,11 @@ impl Query {
         Ok(query)
     }
 
+    /// Whether a query that cannot be read asks for a watch all the same.
+    pub(crate) fn watches(text: &str) -> bool {
+        pairs(text).find(|(key, _)| key == "watch").is_some_and(|(_, value)| truth(&value.to_lowercase()))
+    }
+
     pub(crate) fn is_dry_run(&self) -> bool {
         !self.dry_run.is_empty()
     }
@@ -135,6 +140,7 @@ mod tests {
         assert_eq!(query.label_selector, "a=b,c in (d)");
         assert_eq!(query.limit, 5);
         assert_eq!(query.initial_events, Some(false));
-        assert!(Query::parse("limit=many").is_err());
+        let unreadable = "limit=many&watch=1";
+        assert!(Query::parse(unreadable).is_err() && Query::watches(unreadable) && !Query::watches("watch=False"));
     }
 }

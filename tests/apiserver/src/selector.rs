@@ -75,9 +75,10 @@ impl Selector {
         self
     }
 
-    /// Whether it asks for the object of one name.
-    pub(crate) fn is_for_one(&self) -> bool {
-        self.fields.iter().any(|term| term.equal && term.path == ["metadata", "name"])
+    /// The name of the one object that it asks for.
+    pub(crate) fn name(&self) -> Option<&str> {
+        let mut named = self.fields.iter().filter(|term| term.equal && term.path == ["metadata", "name"]);
+        named.next().map(|term| term.value.as_str())
     }
 
     pub(crate) fn matches(&self, object: &Value) -> bool {

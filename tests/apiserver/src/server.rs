@@ -13,12 +13,14 @@ use serde_json::{Value, json};
 use crate::{
     account::{Account, Attributes, Rights, Who},
     body::Body,
+    content,
     failure::{About, Failure},
     hook::Admission,
     place::Place,
     query::Query,
     review,
     route::{Route, Target},
+    selector::Selector,
     state::{Ask, State},
     store::{Saved, bytes_of},
     watch::Watching,
@@ -288,10 +290,12 @@ impl State {
                 return Err(Failure::forbidden(&About { group: "", resource: "", name: "" }, &words));
             }
         };
-        let query = Query::parse(request.uri().query().unwrap_or_default());
-        let verb = verb(request.method(), &target, query.as_ref().is_ok_and(|query| query.watch));
-        let one = query.as_ref().ok().and_then(|query| only_name(verb, &query.field_selector));
-        authorize(&rights, &user, verb, &target, one)?;
+        let words = request.uri().query().unwrap_or_default();
+        let query = Query::parse(words);
+        let watch = query.as_ref().map_or_else(|_| Query::watches(words), |query| query.watch);
+        let verb = verb(request.method(), &target, watch);
+        let one = query.as_ref().ok().and_then(|query| only_name(verb, query));
+        authorize(&rights, &user, verb, &target, one.as_deref())?;
         self.actor.clone_from(&user);
         let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let asked = query.as_ref().map_or("", |query| query.field_manager.as_str());
@@ -402,8 +406,8 @@ impl State {
 fn verb(method: &Method, target: &Target, watch: bool) -> &'static str {
     let named = !target.name.is_empty();
     match *method {
-        Method::GET if watch => "watch",
         Method::GET if named => "get",
+        Method::GET if watch => "watch",
         Method::GET => "list",
         Method::POST => "create",
         Method::PUT => "update",
@@ -414,13 +418,14 @@ fn verb(method: &Method, target: &Target, watch: bool) -> &'static str {
     }
 }
 
-/// The one object that a list or a watch is about, by its field selector.
-fn only_name<'a>(verb: &str, selector: &'a str) -> Option<&'a str> {
-    if !matches!(verb, "list" | "watch" | "deletecollection") {
+/// The one object that a list or a watch is about, by its field selector. Who asks in a way that cannot be understood asks
+/// for all of them, and so does who deletes.
+fn only_name(verb: &str, query: &Query) -> Option<String> {
+    if !matches!(verb, "list" | "watch") {
         return None;
     }
-    let mut terms = selector.split(',');
-    terms.find_map(|term| term.strip_prefix("metadata.name="))
+    let selector = Selector::parse(&query.label_selector, &query.field_selector).ok()?;
+    selector.name().filter(|name| content::is_path_segment(name)).map(str::to_owned)
 }
 
 fn authorize(rights: &Rights, user: &str, verb: &str, target: &Target, one: Option<&str>) -> Result<(), Failure> {

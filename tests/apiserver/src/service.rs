@@ -1,4 +1,4 @@
-//! What services are given: cluster addresses and node ports, each to one at a time.
+//! What services are given: cluster addresses here, [node ports](crate::node_ports) there, each to one at a time.
 
 use std::{collections::BTreeSet, net::Ipv4Addr};
 
@@ -7,14 +7,13 @@ use serde_json::{Value, json};
 use crate::{
     content::{self, Cause},
     failure::Failure,
+    node_ports::keep_ports,
     state::{Ask, State, take, text, texts},
 };
 
 /// 10.96.0.0/16.
 const FIRST_ADDRESS: u32 = 0x0a60_0000;
 const ADDRESSES: u32 = 1 << 16;
-const FIRST_PORT: u64 = 30_000;
-const LAST_PORT: u64 = 32_767;
 
 impl State {
     /// What a new object is given before it is judged.
@@ -85,7 +84,12 @@ impl State {
             let words = format!("Invalid value: [{wanted:?}]: failed to allocate IP {wanted}: {words}");
             Err(refuse(&name, "spec.clusterIPs", &words))
         };
-        if !(FIRST_ADDRESS..FIRST_ADDRESS + ADDRESSES).contains(&u32::from(address)) {
+        // The first address names the network, the last one means all of it.
+        if !(FIRST_ADDRESS + 1..FIRST_ADDRESS + ADDRESSES - 1).contains(&u32::from(address)) {
+            if dry_run {
+                let range = "The range of valid IPs is 10.96.0.0/16";
+                return refusal(&format!("the provided IP ({address}) is not in the valid range. {range}"));
+            }
             return refusal("the provided network does not match the current range");
         }
         if taken.contains(&wanted) && !dry_run {
@@ -107,84 +111,6 @@ impl State {
             }
         }
     }
-
-    fn give_ports(&mut self, live: Option<&Value>, object: &mut Value, dry_run: bool) -> Result<(), Failure> {
-        if !has_node_ports(object) {
-            return Ok(());
-        }
-        let name = text(object, &["metadata", "name"]).to_owned();
-        let own: BTreeSet<u64> = live.into_iter().flat_map(ports_of).collect();
-        let uid = live.map(|live| &live["metadata"]["uid"]);
-        let mut taken: BTreeSet<u64> = BTreeSet::new();
-        for service in self.objects("services", "") {
-            if uid.is_none_or(|uid| *uid != service["metadata"]["uid"]) {
-                taken.extend(ports_of(&service));
-            }
-        }
-        let (mut given, mut new): (Vec<(u64, u64)>, Vec<u64>) = (Vec::new(), Vec::new());
-        let allocate = is_given_ports(object);
-        let count = object["spec"]["ports"].as_array().map_or(0, Vec::len);
-        let asked: BTreeSet<u64> = ports_of(object).collect();
-        for at in 0..count {
-            let port = &object["spec"]["ports"][at];
-            let (number, wanted) = (port["port"].as_u64().unwrap_or(0), port["nodePort"].as_u64().unwrap_or(0));
-            if wanted == 0 {
-                if !allocate {
-                    continue;
-                }
-                // The same port by another protocol may have the same node port.
-                let same = given.iter().find(|(port, _)| *port == number && live.is_none()).map(|(_, given)| *given);
-                let node_port = match same {
-                    Some(node_port) => node_port,
-                    None if dry_run => pretended_port(&new),
-                    None => self.free_port(&taken, &asked),
-                };
-                object["spec"]["ports"][at]["nodePort"] = node_port.into();
-                given.push((number, node_port));
-                new.push(node_port);
-                taken.insert(node_port);
-                continue;
-            }
-            let field = format!("spec.ports[{at}].nodePort");
-            let again = given.iter().any(|(_, given)| *given == wanted);
-            if !(FIRST_PORT..=LAST_PORT).contains(&wanted) && !own.contains(&wanted) && !dry_run {
-                let words = format!(
-                    "Invalid value: {wanted}: provided port is not in the valid range. The range of valid ports is \
-                     {FIRST_PORT}-{LAST_PORT}"
-                );
-                return Err(refuse(&name, &field, &words));
-            }
-            if taken.contains(&wanted) && !own.contains(&wanted) && !again {
-                let words = format!("Invalid value: {wanted}: provided port is already allocated");
-                return Err(refuse(&name, &field, &words));
-            }
-            given.push((number, wanted));
-            if !own.contains(&wanted) {
-                new.push(wanted);
-            }
-        }
-        let needs_check = text(object, &["spec", "type"]) == "LoadBalancer"
-            && text(object, &["spec", "externalTrafficPolicy"]) == "Local";
-        if needs_check && object["spec"]["healthCheckNodePort"].as_u64().unwrap_or(0) == 0 {
-            let port = if dry_run { pretended_port(&new) } else { self.free_port(&taken, &asked) };
-            object["spec"]["healthCheckNodePort"] = port.into();
-        }
-        Ok(())
-    }
-
-    fn free_port(&mut self, taken: &BTreeSet<u64>, asked: &BTreeSet<u64>) -> u64 {
-        loop {
-            let port = FIRST_PORT + self.random.below(LAST_PORT - FIRST_PORT + 1);
-            if !taken.contains(&port) && !asked.contains(&port) {
-                return port;
-            }
-        }
-    }
-}
-
-/// A dry run allocates nothing: it tells a port that no service can have, and the next one for each more.
-fn pretended_port(before: &[u64]) -> u64 {
-    before.iter().max().unwrap_or(&(LAST_PORT + 1)) + 1
 }
 
 /// This cluster speaks IPv4 only.
@@ -254,7 +180,7 @@ fn families(live: Option<&Value>, object: &mut Value) -> Result<(), Failure> {
     Ok(())
 }
 
-fn refuse(name: &str, field: &str, words: &str) -> Failure {
+pub(crate) fn refuse(name: &str, field: &str, words: &str) -> Failure {
     Failure::invalid("", "Service", name, &[cause(field, words)])
 }
 
@@ -270,26 +196,6 @@ fn is_headless(service: &Value) -> bool {
     text(service, &["spec", "clusterIP"]) == "None"
 }
 
-fn has_node_ports(service: &Value) -> bool {
-    matches!(text(service, &["spec", "type"]), "NodePort" | "LoadBalancer")
-}
-
-/// Whether the server chooses the node ports that nobody asks for.
-fn is_given_ports(service: &Value) -> bool {
-    match text(service, &["spec", "type"]) {
-        "NodePort" => true,
-        "LoadBalancer" => service["spec"]["allocateLoadBalancerNodePorts"] != false,
-        _ => false,
-    }
-}
-
-/// The node ports that a service has.
-fn ports_of(service: &Value) -> impl Iterator<Item = u64> {
-    let ports = service["spec"]["ports"].as_array().into_iter().flatten();
-    let health = service["spec"]["healthCheckNodePort"].as_u64();
-    ports.filter_map(|port| port["nodePort"].as_u64()).chain(health).filter(|port| *port > 0)
-}
-
 /// What a client leaves out of what the server has given, it need not know.
 fn keep_given(live: &Value, object: &mut Value) {
     let has_address =
@@ -302,29 +208,5 @@ fn keep_given(live: &Value, object: &mut Value) {
             object["spec"]["clusterIPs"] = live["spec"]["clusterIPs"].clone();
         }
     }
-    // Who does without node ports is not given the old ones back.
-    if is_given_ports(live) && is_given_ports(object) {
-        let used: BTreeSet<u64> = ports_of(live).filter(|port| ports_of(object).any(|other| other == *port)).collect();
-        let before = live["spec"]["ports"].as_array().cloned().unwrap_or_default();
-        for port in object["spec"]["ports"].as_array_mut().into_iter().flatten() {
-            if port["nodePort"].as_u64().unwrap_or(0) > 0 {
-                continue;
-            }
-            let same = before.iter().find(|before| text(before, &["name"]) == text(port, &["name"]));
-            if let Some(node_port) = same.and_then(|before| before["nodePort"].as_u64())
-                && node_port > 0
-                && !used.contains(&node_port)
-            {
-                port["nodePort"] = node_port.into();
-            }
-        }
-    }
-    let health = |service: &Value| service["spec"]["healthCheckNodePort"].as_u64().unwrap_or(0);
-    let local = |service: &Value| {
-        text(service, &["spec", "type"]) == "LoadBalancer"
-            && text(service, &["spec", "externalTrafficPolicy"]) == "Local"
-    };
-    if local(live) && local(object) && health(object) == 0 && health(live) > 0 {
-        object["spec"]["healthCheckNodePort"] = health(live).into();
-    }
+    keep_ports(live, object);
 }

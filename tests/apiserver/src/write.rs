@@ -293,7 +293,7 @@ impl State {
             return Err(Failure::internal("Object 'apiVersion' is missing in 'object has no apiVersion field'"));
         }
         let called = ["apiVersion", "kind"].map(|name| text(&object, &[name]).to_owned());
-        content::admit_update(ask.kind(), ask.endpoint(), &live, &mut object)
+        content::admit_update(ask.kind(), ask.endpoint(), &live, &mut object, self.now())
             .map_err(|refusal| ask.refusal(refusal).called(ask.kind(), &called[0], &called[1]))?;
         keep_times(&live, &mut object);
         self.judge(ask, Operation::Update, Some(&live), &object)?;
@@ -388,10 +388,12 @@ fn keep_times(live: &Value, object: &mut Value) {
         return;
     }
     let (Some(before_list), Some(after_list)) = (before.as_array(), after.as_array()) else { return };
-    let same = |one: &Value, other: &Value| {
-        let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else { return false };
-        one.len() == other.len() && one.iter().all(|(name, value)| name == "time" || other.get(name) == Some(value))
+    // What was applied without changing anything has no time.
+    let rest = |one: &Value, other: &Value| {
+        let fields = one.as_object().into_iter().flatten();
+        fields.filter(|(name, _)| *name != "time").all(|(name, value)| other.get(name) == Some(value))
     };
+    let same = |one: &Value, other: &Value| rest(one, other) && rest(other, one);
     if before_list.len() != after_list.len() || !before_list.iter().zip(after_list).all(|(one, other)| same(one, other))
     {
         return;

@@ -38,7 +38,7 @@ pub struct Verdict {
     pub differences: Vec<Difference>,
     /// How often each entry of the table of accepted differences was needed.
     pub accepted: BTreeMap<usize, usize>,
-    /// Whether the real server answered differently the first time.
+    /// Whether a side answered differently the first time.
     pub unsteady: bool,
 }
 
@@ -59,15 +59,17 @@ impl<'a, R: Side, S: Side> Judge<'a, R, S> {
     }
 
     /// Plays a sequence to both sides. If they differ, and do not when it is played again, then it is the real server
-    /// that must differ from itself: it does when a second ends between two requests.
+    /// that must differ from itself: it does when a second ends between two requests. Or it was about node ports only,
+    /// of which there are so few that now and then a side gives the one again that it took before.
     pub async fn judge(&self, sequence: &Sequence) -> Result<Verdict, Trouble> {
         let first = self.once(sequence).await?;
         if first.differences.is_empty() {
             return Ok(first);
         }
+        let ports = first.differences.iter().all(Difference::is_of_ports);
         for _ in 0..AGAIN {
             let again = self.once(sequence).await?;
-            if again.differences.is_empty() && !compare(&first.real, &again.real).is_empty() {
+            if again.differences.is_empty() && (ports || !compare(&first.real, &again.real).is_empty()) {
                 return Ok(Verdict { unsteady: true, ..again });
             }
         }
@@ -127,7 +129,7 @@ pub struct Report {
     pub differences: BTreeMap<String, Group>,
     /// How many sequences show such a difference.
     pub failed: usize,
-    /// How many sequences the real server answered in two ways, of which one was that of the other side.
+    /// How many sequences a side answered in two ways, of which one was that of the other side.
     pub unsteady: usize,
 }
 
@@ -188,7 +190,7 @@ impl std::fmt::Display for Report {
         writeln!(f, "requests: {}", verbs.join(", "))?;
         let statuses: Vec<_> = self.statuses.iter().map(|(status, times)| format!("{status}: {times}")).collect();
         writeln!(f, "answers: {}", statuses.join(", "))?;
-        writeln!(f, "sequences that the real server answers differently from run to run: {}", self.unsteady)?;
+        writeln!(f, "sequences that are answered differently from run to run: {}", self.unsteady)?;
         for (place, times) in &self.accepted {
             if let Some(accepted) = ACCEPTED.get(*place) {
                 writeln!(f, "listed difference: {} ({times} times): {}", accepted.name, accepted.why)?;

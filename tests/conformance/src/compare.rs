@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::normalise::{Normal, normalise};
+use crate::normalise::{ALLOCATED, Normal, normalise};
 use crate::run::Transcript;
 use crate::step::Step;
 
@@ -90,6 +90,12 @@ impl Difference {
         format!("{:?} {} {}", step.verb, subject(&step.path), self.general_place())
     }
 
+    /// Whether it is about which of the allocated node ports this is.
+    pub fn is_of_ports(&self) -> bool {
+        let is_port = |value: &Value| value.as_str().is_some_and(|text| text.starts_with(ALLOCATED));
+        is_port(&self.real) && is_port(&self.simulated)
+    }
+
     fn general_place(&self) -> String {
         let general = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
         let parts: Vec<_> = self.place.split('/').map(|part| if general(part) { "*" } else { part }).collect();
@@ -172,6 +178,14 @@ mod tests {
         later["object"]["metadata"]["name"] = "b".into();
         let other = transcript(200, json!({ "a": [1, 2], "b": null }), &[later]);
         assert_eq!(places(&real, &other), ["events/0/object/metadata/name"]);
+    }
+
+    #[test]
+    fn of_node_ports_are_only_those_that_were_allocated() {
+        let difference = |real: Value, simulated: Value| Difference { step: 4, place: "/x".into(), real, simulated };
+        assert!(difference("port 3".into(), "port 1".into()).is_of_ports());
+        assert!(!difference("port 3".into(), NOTHING.into()).is_of_ports());
+        assert!(!difference(80.into(), 81.into()).is_of_ports());
     }
 
     #[test]

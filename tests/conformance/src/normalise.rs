@@ -137,7 +137,7 @@ impl Seen {
             Value::String(text) => self.text(text).into(),
             Value::Number(number) if key == "nodePort" || key == "healthCheckNodePort" => match number.as_u64() {
                 Some(port) if (30_000..32_768).contains(&port) => {
-                    format!("port {}", place(&mut self.ports, port)).into()
+                    format!("{ALLOCATED}{}", place(&mut self.ports, port)).into()
                 }
                 _ => value.clone(),
             },
@@ -161,6 +161,7 @@ impl Seen {
                 let mut normal: Map<_, _> =
                     fields.iter().map(|(name, value)| (self.text(name), self.value(name, value))).collect();
                 self.deletion(fields, &mut normal);
+                sort_faults(&mut normal);
                 normal.into()
             }
             _ => value.clone(),
@@ -265,6 +266,9 @@ impl Seen {
     }
 }
 
+/// What stands for an allocated node port begins with this.
+pub const ALLOCATED: &str = "port ";
+
 /// What generated names begin with.
 pub const GENERATED: &str = "gen-";
 
@@ -314,6 +318,26 @@ fn sorted_errors(text: &str) -> String {
     let mut errors: Vec<_> = errors.lines().collect();
     errors.sort_unstable();
     format!("{before}: errors:\n{}", errors.join("\n"))
+}
+
+/// What does not fit the schema of a custom resource is told in the order in which Go goes through a map, too. (That
+/// what is missing comes after the faults of the fields beside it is lost with that.)
+fn sort_faults(status: &mut Map<String, Value>) {
+    let group = status.get("details").and_then(|details| details["group"].as_str()).unwrap_or_default();
+    let built_in = !group.contains('.') || group.ends_with(".k8s.io");
+    if built_in || status.get("reason").is_none_or(|reason| reason != "Invalid") {
+        return;
+    }
+    if let Some(Value::Array(causes)) = status.get_mut("details").and_then(|details| details.get_mut("causes")) {
+        causes.sort_by_cached_key(Value::to_string);
+    }
+    if let Some(Value::String(message)) = status.get_mut("message")
+        && let Some((before, faults)) = message.split_once(" is invalid: [")
+    {
+        let mut faults: Vec<_> = faults.trim_end_matches(']').split(", ").collect();
+        faults.sort_unstable();
+        *message = format!("{before} is invalid: [{}]", faults.join(", "));
+    }
 }
 
 /// The volume with a service account's token has a name of chance.
@@ -405,5 +429,22 @@ mod tests {
         assert_eq!(normal.answers[&2].1["message"], "failed: errors:\n  .metadata: a\n  .spec: b");
         assert_eq!(normal.answers[&0].1["message"], "x is invalid: patch: Invalid value: <object>\": no");
         assert_eq!(normal.answers[&1].1["message"], "too old resource version: # (#)");
+    }
+
+    #[test]
+    fn faults_of_custom_resources_come_in_any_order_and_others_in_theirs() {
+        let faults = |group: &str, order: [&str; 2]| {
+            let causes = order.map(|field| json!({ "field": field, "reason": "FieldValueRequired" }));
+            json!({ "reason": "Invalid", "message": "", "details": { "group": group, "causes": causes } })
+        };
+        let same = |group| {
+            let normal = normalise(&transcript(&[faults(group, ["b", "a"]), faults(group, ["a", "b"])]));
+            normal.answers[&0].1["details"] == normal.answers[&1].1["details"]
+        };
+        assert!(same("test.atoll.dev"));
+        assert!(!same("storage.k8s.io") && !same("batch") && !same(""));
+        let message =
+            json!({ "reason": "Invalid", "message": "X is invalid: [b: 1, a: 2]", "details": { "group": "a.b" } });
+        assert_eq!(normalise(&transcript(&[message])).answers[&0].1["message"], "X is invalid: [a: 2, b: 1]");
     }
 }

@@ -1,8 +1,14 @@
 //! Sequences that chance does not write: what needs waiting, an order, or many objects.
 
+mod names;
+mod nonsense;
+mod ports;
+mod rights;
+mod surprises;
+
 use serde_json::{Value, json};
 
-use crate::generate::{APPLY, JSON, MERGE, Sequence};
+use crate::generate::{APPLY, JSON, MERGE, STRATEGIC, Sequence};
 use crate::step::{Body, COMPACT, Step, Verb, WAIT, Who};
 
 /// A sequence that somebody wrote.
@@ -24,6 +30,11 @@ pub fn scripts() -> Vec<Script> {
         watches_end(),
         versions_of_the_future(),
         taken_over_by_apply(),
+        ports::script(),
+        names::script(),
+        nonsense::script(),
+        surprises::script(),
+        rights::script(),
     ]
 }
 
@@ -68,6 +79,22 @@ impl Author {
         self.add(verb, "GET", uri, None, Body::Nothing)
     }
 
+    /// Lets somebody with few rights send the last one.
+    fn by_guest(&mut self) {
+        if let Some(step) = self.steps.last_mut() {
+            step.who = Who::Guest;
+        }
+    }
+
+    /// One object, though the query may say something else.
+    fn read(&mut self, uri: &str) -> usize {
+        self.add(Verb::Get, "GET", uri, None, Body::Nothing)
+    }
+
+    fn delete_many(&mut self, uri: &str) -> usize {
+        self.add(Verb::DeleteCollection, "DELETE", uri, None, Body::Nothing)
+    }
+
     fn post(&mut self, uri: &str, body: Value) -> usize {
         self.add(Verb::Create, "POST", uri, Some(JSON), Body::Json(body))
     }
@@ -94,12 +121,25 @@ impl Author {
         self.add(Verb::MergePatch, "PATCH", uri, Some(MERGE), Body::Json(body))
     }
 
+    fn strategic(&mut self, uri: &str, body: Value) -> usize {
+        self.add(Verb::StrategicPatch, "PATCH", uri, Some(STRATEGIC), Body::Json(body))
+    }
+
     fn apply(&mut self, uri: &str, body: Value) -> usize {
         self.add(Verb::Apply, "PATCH", uri, Some(APPLY), Body::Json(body))
     }
 
+    /// An object that is put as it is here.
+    fn put_whole(&mut self, uri: &str, body: Value) -> usize {
+        self.add(Verb::Update, "PUT", uri, Some(JSON), Body::Json(body))
+    }
+
     fn delete(&mut self, uri: &str) -> usize {
         self.add(Verb::Delete, "DELETE", uri, None, Body::Nothing)
+    }
+
+    fn delete_so(&mut self, uri: &str, options: Value) -> usize {
+        self.add(Verb::Delete, "DELETE", uri, Some(JSON), Body::Json(options))
     }
 
     fn wait(&mut self) {
@@ -126,9 +166,12 @@ const QUERY: &[&str] = &[
     "allowWatchBookmarks",
     "timeoutSeconds",
     "labelSelector",
+    "fieldSelector",
     "fieldManager",
     "force",
     "gracePeriodSeconds",
+    "dryRun",
+    "fieldValidation",
 ];
 
 fn map(name: &str) -> Value {

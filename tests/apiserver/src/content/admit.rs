@@ -1,5 +1,6 @@
 //! What a kind's strategy does to an object on its way into the store.
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{Endpoint, Kind, Refusal, builtin, custom, faults::Faults, metadata};
@@ -41,12 +42,18 @@ pub fn completed_when_read(kind: &Kind, object: &Value) -> bool {
 
 /// What a kind's strategy does to a changed object: puts back what this endpoint may not write, counts
 /// `metadata.generation` up, validates, and refuses changes of what may not change.
-pub fn admit_update(kind: &Kind, endpoint: Endpoint, old: &Value, new: &mut Value) -> Result<(), Refusal> {
+pub fn admit_update(
+    kind: &Kind,
+    endpoint: Endpoint,
+    old: &Value,
+    new: &mut Value,
+    now: Timestamp,
+) -> Result<(), Refusal> {
     set_generation(new, old["metadata"]["generation"].as_i64().unwrap_or_default());
     if kind.custom {
         put_back(kind, endpoint, old, new);
     } else {
-        builtin::prepare_changed(kind, endpoint, old, new);
+        builtin::prepare_changed(kind, endpoint, old, new, now);
     }
     metadata::keep(old, new);
     let mut faults = Faults::default();

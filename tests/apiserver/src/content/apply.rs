@@ -156,9 +156,10 @@ fn prune(kind: &Kind, merged: Value, last: &Fields, wanted: &Fields, others: &[E
 }
 
 fn conflict(conflicts: &[(&Entry, Fields)]) -> Refusal {
-    let mut conflicts: Vec<(String, Vec<String>)> =
+    let mut conflicts: Vec<_> = conflicts.iter().collect();
+    conflicts.sort_by_cached_key(|(entry, _)| entry.identifier());
+    let conflicts: Vec<(String, Vec<String>)> =
         conflicts.iter().map(|(entry, fields)| (entry.shown(), fields.paths())).collect();
-    conflicts.sort();
     let causes: Vec<Cause> = conflicts
         .iter()
         .flat_map(|(who, paths)| paths.iter().map(move |path| (who, path)))

@@ -104,15 +104,15 @@ impl Check {
             Value::String(text) => self.judge_text(path, text, faults),
             Value::Array(items) => self.judge_list(path, items, faults),
             Value::Object(map) => {
-                for name in self.required.iter().filter(|name| !map.contains_key(&***name)) {
-                    faults.required(join(path, name), "");
-                }
                 self.judge_size(path, value, map.len(), ("minProperties", "maxProperties"), "properties", faults);
                 for (name, value) in map {
                     let of = self.properties.get(name.as_str()).or(self.additional.as_deref());
                     if let Some(of) = of {
                         of.judge(&join(path, name), value, old.and_then(|old| old.get(name)), faults);
                     }
+                }
+                for name in self.required.iter().filter(|name| !map.contains_key(&***name)) {
+                    faults.required(join(path, name), "");
                 }
             }
         }

@@ -181,8 +181,25 @@ fn prune(types: &Types, id: TypeId, value: &mut Value, path: &mut Path<'_>) {
                 path.at(format!("[{index}]"), |path| prune(types, list.item, value, path));
             }
         }
-        // A scalar that is an object after all loses its content, as everything unknown.
-        (Shape::Scalar(_) | Shape::List(_), Value::Object(map)) => map.clear(),
+        (Shape::Any, _) => {}
+        // What may have any field is not looked into, whatever it is.
+        (Shape::Struct(of), _) if of.rest.is_some_and(|rest| matches!(types.shape(rest), Shape::Any)) => {}
+        (_, value) => empty(value, path),
+    }
+}
+
+/// Where no object is expected, one loses its content, as everything unknown.
+fn empty(value: &mut Value, path: &mut Path<'_>) {
+    match value {
+        Value::Object(map) => {
+            map.keys().for_each(|name| path.drop(name));
+            map.clear();
+        }
+        Value::Array(items) => {
+            for (index, value) in items.iter_mut().enumerate() {
+                path.at(format!("[{index}]"), |path| empty(value, path));
+            }
+        }
         _ => {}
     }
 }

@@ -41,6 +41,16 @@ impl Entry {
         self.who == *who && (who.operation == Operation::Apply || self.api_version == api_version)
     }
 
+    /// Whose it is, in the words by which the server sorts entries.
+    pub fn identifier(&self) -> String {
+        let optional = |name: &str, value: &str| {
+            if value.is_empty() { String::new() } else { format!(",{name:?}:{value:?}") }
+        };
+        let version = if self.who.operation == Operation::Update { self.api_version.as_str() } else { "" };
+        let (version, part) = (optional("apiVersion", version), optional("subresource", &self.who.subresource));
+        format!("{{\"manager\":{:?},\"operation\":\"{:?}\"{version}{part}}}", self.who.manager, self.who.operation)
+    }
+
     /// As people read whose it is.
     pub fn shown(&self) -> String {
         let mut shown = format!("{:?}", self.who.manager);
@@ -119,8 +129,10 @@ pub fn record_update(kind: &Kind, old: Option<&Value>, new: &mut Value, writer: 
         // Whose the fields are has been forgotten: an apply starts over.
         return;
     }
-    if kind.custom && !fits(&kind.schema.types, kind.schema.root, new) {
-        // What cannot be read by its type is nobody's: the owners are forgotten, even if that part is put back later.
+    let is_of_kind = new["kind"] == *kind.kind && new["apiVersion"] == *kind.api_version();
+    if kind.custom && !(is_of_kind && fits(&kind.schema.types, kind.schema.root, new)) {
+        // What cannot be read by its type is nobody's: the owners are forgotten, even if that part is put back later,
+        // as a status endpoint does with the rest.
         return;
     }
     let who = Who::updater(writer);

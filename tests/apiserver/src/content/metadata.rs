@@ -220,7 +220,7 @@ fn name_rule(kind: &Kind) -> fn(&str) -> Vec<String> {
         _ if kind.custom => names::dns_subdomain,
         "Namespace" => names::dns_label,
         "Service" => names::dns_1035_label,
-        "Event" if is_old_event(kind) => names::path_segment,
+        _ if !judged_with_spec(kind) => names::path_segment,
         "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding" => names::path_segment,
         _ => names::dns_subdomain,
     }

@@ -144,6 +144,11 @@ pub enum Force {
     No,
 }
 
+/// Whether this can be a piece of a path.
+pub(crate) fn is_path_segment(name: &str) -> bool {
+    names::path_segment(name).is_empty()
+}
+
 /// Judges nothing but the fields of a service from which it is given its addresses.
 pub(crate) fn judge_addresses(service: &Value) -> Result<(), Refusal> {
     builtin::judge_addresses_of(service)
@@ -152,18 +157,18 @@ pub(crate) fn judge_addresses(service: &Value) -> Result<(), Refusal> {
 /// Reads an object as its type: wrong JSON types are refused, unknown fields dropped, absent fields defaulted.
 /// Answers with the paths of the unknown fields (for `fieldValidation=Strict` and for warnings).
 pub fn decode(kind: &Kind, object: &mut Value) -> Result<Vec<String>, Refusal> {
-    judge_type(kind, object)?;
+    let mut unknown = judge_type(kind, object)?;
     if kind.custom {
         return custom::read(kind, object);
     }
-    let unknown = decode::typed(&kind.schema, object).map_err(|words| cannot_be_handled(kind, &words))?;
+    unknown.extend(decode::typed(&kind.schema, object).map_err(|words| cannot_be_handled(kind, &words))?);
     builtin::set_defaults(&kind.kind, object);
     Ok(unknown)
 }
 
 /// What an object that a patch has made says it is must be this kind. What makes something else of a custom resource
-/// is refused when that is judged.
-fn judge_type(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
+/// is refused when that is judged. Answers with the names of the fields that are not read at all.
+fn judge_type(kind: &Kind, object: &mut Value) -> Result<Vec<String>, Refusal> {
     let Some(map) = object.as_object_mut() else {
         return Err(cannot_be_handled(kind, "json: cannot unmarshal into Go value"));
     };
@@ -176,10 +181,12 @@ fn judge_type(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
             let words = format!("Object 'Kind' is missing in '{}'", Value::Object(map.clone()));
             return Err(Refusal::BadRequest(words));
         }
-        return Ok(());
+        return Ok(Vec::new());
     }
+    let mut unread = Vec::new();
     if version.is_empty() {
         // It is read as the type that the server works with inside, which has none of these fields.
+        unread = map.keys().filter(|name| !matches!(name.as_str(), "apiVersion" | "kind")).cloned().collect();
         map.clear();
     } else if version != kind.api_version() || !(name.is_empty() || name == kind.kind) {
         let name = if name.is_empty() { &kind.kind } else { &name };
@@ -189,7 +196,7 @@ fn judge_type(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
     }
     map.insert("apiVersion".to_owned(), kind.api_version().into());
     map.insert("kind".to_owned(), kind.kind.as_str().into());
-    Ok(())
+    Ok(unread)
 }
 
 fn cannot_be_handled(kind: &Kind, words: &str) -> Refusal {

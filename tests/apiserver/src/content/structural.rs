@@ -92,7 +92,8 @@ impl Compiler<'_> {
 
     fn shape(&mut self, schema: &Value) -> Shape {
         if says(schema, "x-kubernetes-int-or-string") {
-            return Shape::Scalar(Scalar::IntOrText);
+            // An apply takes anything here, and leaves the rest to the judges.
+            return Shape::Scalar(Scalar::Raw);
         }
         match schema["type"].as_str() {
             Some("object") => self.object(schema),

@@ -48,6 +48,28 @@ fn a_finalizer_holds_an_object_until_it_is_taken_away() {
     assert_eq!(server.get(&path).0, 404);
 }
 
+#[test]
+fn a_deletion_that_takes_the_last_finalizer_cannot_ask_for_a_version() {
+    let mut object = config_map("a", "1");
+    object["metadata"]["finalizers"] = json!(["foregroundDeletion"]);
+    let server = Server::with(&[object]);
+    let path = format!("{MAPS}/a");
+    let (_, made) = server.get(&path);
+    let mut options = json!({ "propagationPolicy": "Background",
+        "preconditions": { "resourceVersion": made["metadata"]["resourceVersion"] } });
+    let (code, status) = server.delete(&path, &options);
+    assert_eq!((code, &status["reason"]), (409, &json!("Conflict")));
+    assert!(status["message"].as_str().unwrap().contains("ResourceVersion in precondition: , "), "{status}");
+    assert_eq!(server.get(&path), (200, made), "it stays as it was");
+    options["preconditions"] = json!({});
+    let mut pretended = options.clone();
+    pretended["dryRun"] = json!(["All"]);
+    let (code, nobody) = server.delete(&path, &pretended);
+    assert_eq!((code, &nobody["kind"], &nobody["metadata"]), (200, &json!("ConfigMap"), &json!({})));
+    assert_eq!(server.delete(&path, &options).0, 200);
+    assert_eq!(server.get(&path).0, 404);
+}
+
 #[tokio::test]
 async fn a_pod_that_runs_nowhere_goes_at_once_and_any_other_with_grace() {
     let server = Server::with(&[pod("a"), pod("b")]);

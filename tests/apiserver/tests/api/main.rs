@@ -4,6 +4,7 @@
 mod curtain;
 mod deletes;
 mod lists;
+mod services;
 mod watches;
 mod writes;
 

@@ -178,29 +178,6 @@ fn nothing_is_made_in_a_namespace_on_its_way_out() {
     assert_eq!(answer.1["details"]["causes"][0]["reason"], "NamespaceTerminating");
 }
 
-#[test]
-fn services_get_addresses_and_ports_of_their_own() {
-    let server = Server::with(&[]);
-    let service = |name: &str, port: u32| {
-        json!({ "kind": "Service", "apiVersion": "v1", "metadata": { "name": name }, "spec": {
-            "type": "NodePort", "selector": { "a": "b" }, "ports": [{ "port": 80, "nodePort": port }] } })
-    };
-    let path = "/api/v1/namespaces/ns/services";
-    let (_, one) = server.post(path, &service("one", 30_001));
-    assert_eq!(one["spec"]["ipFamilies"], json!(["IPv4"]));
-    let (code, status) = server.post(path, &service("two", 30_001));
-    assert_eq!(code, 422);
-    assert_eq!(status["details"]["causes"][0]["message"], "Invalid value: 30001: provided port is already allocated");
-    let mut third = service("three", 0);
-    third["spec"]["ports"][0].as_object_mut().unwrap().remove("nodePort");
-    let (_, three) = server.post(path, &third);
-    assert_ne!(three["spec"]["clusterIP"], one["spec"]["clusterIP"]);
-    assert!(three["spec"]["ports"][0]["nodePort"].as_u64().unwrap() >= 30_000);
-    let (code, _) = server.delete(&format!("{path}/one"), &Value::Null);
-    assert_eq!(code, 200);
-    assert_eq!(server.post(path, &service("two", 30_001)).0, 201);
-}
-
 fn crd() -> Value {
     json!({
         "kind": "CustomResourceDefinition", "apiVersion": "apiextensions.k8s.io/v1",
@@ -250,6 +227,49 @@ fn a_crd_serves_its_resource_until_it_is_gone() {
     server.merge(&path, &json!({ "metadata": { "finalizers": null } }));
     assert_eq!(server.get(crds).0, 404);
     assert_eq!(server.get(things), (404, "404 page not found\n".into()));
+}
+
+#[test]
+fn who_may_see_one_object_must_ask_for_it_and_cannot_delete_by_selector() {
+    let server = Server::with(&[config_map("a", "1"), config_map("b", "1")]);
+    let rule = Rule {
+        groups: vec![String::new()],
+        resources: vec!["configmaps".into()],
+        names: vec!["a".into()],
+        verbs: ["list", "watch", "deletecollection"].map(String::from).to_vec(),
+        ..Rule::default()
+    };
+    server.0.account("t", Account { user: "x".into(), rights: Rights::Rules(vec![rule]), expires: None });
+    for (method, query, code) in [
+        (Method::GET, "fieldSelector=metadata.name%3Da", 200),
+        (Method::GET, "fieldSelector=metadata.name%3D%3Da", 200),
+        (Method::GET, "fieldSelector=metadata.name%3Da&watch=true", 200),
+        (Method::GET, "fieldSelector=metadata.name%3Db", 403),
+        (Method::GET, "fieldSelector=metadata.name!%3Da", 403),
+        (Method::GET, "fieldSelector=metadata.name%3Da&labelSelector=a%20b", 403),
+        (Method::GET, "", 403),
+        (Method::DELETE, "fieldSelector=metadata.name%3Da", 403),
+    ] {
+        let uri = format!("{MAPS}?{query}");
+        let response = server.raw(&Who::Token("t".into()), method.clone(), &uri, "", &Value::Null);
+        assert_eq!(response.status(), code, "{method} {query}");
+    }
+    let named = server.raw(&Who::Token("t".into()), Method::GET, &format!("{MAPS}/a?watch=true"), "", &Value::Null);
+    assert_eq!(named.status(), 403, "what is asked for by its name is read, not watched");
+}
+
+#[test]
+fn an_apply_that_changes_only_what_the_server_counts_changes_nothing() {
+    let server = Server::with(&[]);
+    let event = json!({ "kind": "Event", "apiVersion": "v1", "metadata": { "name": "e" },
+        "involvedObject": { "namespace": "ns" }, "reason": "R" });
+    server.make(&event);
+    let path = "/api/v1/namespaces/ns/events/e?fieldManager=x";
+    let (_, first) = server.apply(path, &event);
+    let mut counted = event;
+    counted["metadata"]["generation"] = 5.into();
+    let (code, second) = server.apply(path, &counted);
+    assert_eq!((code, second), (200, first));
 }
 
 #[test]

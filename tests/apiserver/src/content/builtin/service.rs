@@ -17,6 +17,13 @@ use super::{
 
 const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 
+/// The port at which a balancer asks whether a node has pods of the service.
+const HEALTH: &str = "spec.healthCheckNodePort";
+
+fn is_asked_for_health(spec: &Value) -> bool {
+    spec["type"] == "LoadBalancer" && spec["externalTrafficPolicy"] == "Local"
+}
+
 fn headless(service: &Value) -> bool {
     service["spec"]["clusterIPs"] == json!(["None"])
 }
@@ -230,15 +237,17 @@ fn judge_policies(spec: &Value, kind: &str, faults: &mut Faults) {
         Some(policy) if !policies.contains(&policy) => {
             faults.not_supported("spec.externalTrafficPolicy", policy, &policies);
         }
-        None if external => {
-            faults.required("spec.externalTrafficPolicy", "may only be set for externally-accessible services");
-        }
+        None if external => faults.required("spec.externalTrafficPolicy", ""),
         _ => {}
     }
-    let check = &spec["healthCheckNodePort"];
-    if check.as_i64().is_some_and(|port| port != 0) && !(kind == "LoadBalancer" && policy == Some("Local")) {
-        let words = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
-        faults.invalid("spec.healthCheckNodePort", check.clone(), words);
+    match (spec["healthCheckNodePort"].as_i64().unwrap_or_default(), is_asked_for_health(spec)) {
+        (0, true) => faults.required(HEALTH, ""),
+        (port, true) => judge_port(port, HEALTH, faults),
+        (0, false) => {}
+        (port, false) => {
+            let words = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+            faults.invalid(HEALTH, port, words);
+        }
     }
     match text(spec, "internalTrafficPolicy") {
         Some(policy) if !policies.contains(&policy) => {
@@ -262,6 +271,10 @@ pub(super) fn judge_change(old: &Value, new: &Value, faults: &mut Faults) {
         faults.invalid("spec.loadBalancerClass", after["loadBalancerClass"].clone(), "may not change once set");
     }
     judge_class(after, faults);
+    let port = |spec: &Value| spec["healthCheckNodePort"].as_i64().unwrap_or_default();
+    if is_asked_for_health(before) && is_asked_for_health(after) && port(before) != port(after) {
+        faults.forbidden(HEALTH, "field is immutable");
+    }
     judge(new, faults);
 }
 

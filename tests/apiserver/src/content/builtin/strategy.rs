@@ -1,5 +1,6 @@
 //! What each kind's strategy sets or puts back, before an object is judged.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
@@ -10,6 +11,7 @@ use super::{
     judged::list,
     word,
 };
+use crate::state::written;
 
 /// Kinds that count their generations.
 const COUNTED: [&str; 8] = [
@@ -94,12 +96,12 @@ pub(in super::super) fn prepare_new(kind: &Kind, object: &mut Value) {
 }
 
 /// Puts back what an endpoint does not write, and counts the generation.
-pub(in super::super) fn prepare_changed(kind: &Kind, endpoint: Endpoint, old: &Value, new: &mut Value) {
+pub(in super::super) fn prepare_changed(kind: &Kind, endpoint: Endpoint, old: &Value, new: &mut Value, now: Timestamp) {
     match endpoint {
         Endpoint::Status => {
             admit::copy(old.get("spec"), new, "spec");
             if kind.kind == "PersistentVolume" {
-                keep_transition(old, new);
+                keep_transition(old, new, now);
             }
             if kind.kind == "Pod" {
                 for name in ["ownerReferences", "deletionTimestamp"] {
@@ -178,8 +180,8 @@ fn same_sources(claim: &mut Fields, old: &Value) {
     }
 }
 
-/// A volume remembers when its phase changed: now, which is when its fields were last written.
-fn keep_transition(old: &Value, new: &mut Value) {
+/// A volume remembers when its phase changed: now, unless somebody says when.
+fn keep_transition(old: &Value, new: &mut Value, now: Timestamp) {
     const TIME: &str = "lastPhaseTransitionTime";
     let kept = new["status"][TIME].is_null() || new["status"][TIME] == old["status"][TIME];
     if new["status"]["phase"] == old["status"]["phase"] {
@@ -187,10 +189,7 @@ fn keep_transition(old: &Value, new: &mut Value) {
             admit::copy(old["status"].get(TIME), &mut new["status"], TIME);
         }
     } else if kept {
-        let now = list(&new["metadata"]["managedFields"]).filter_map(|entry| entry["time"].as_str()).max();
-        if let Some(now) = now.map(Value::from) {
-            admit::copy(Some(&now), &mut new["status"], TIME);
-        }
+        admit::copy(Some(&written(now).into()), &mut new["status"], TIME);
     }
 }
 
@@ -241,6 +240,7 @@ fn select_own_pods(job: &mut Fields) {
     if spec.get("manualSelector") == Some(&Value::Bool(true)) {
         return;
     }
+    let given = spec.get("template").map(|template| template["metadata"]["labels"].clone()).unwrap_or_default();
     if let Some(template) = fields(spec, "template") {
         default(template, "metadata", json!({}));
         if let Some(metadata) = fields(template, "metadata") {
@@ -263,8 +263,12 @@ fn select_own_pods(job: &mut Fields) {
             default(labels, "batch.kubernetes.io/controller-uid", uid);
         }
     }
-    // What has no labels is read from the store with those of its pods.
+    // What has no labels is read from the store with those of its pods. What was given those of its pods when it was
+    // read shares them: both get the new ones. (Somebody who says the same labels twice is taken for that.)
     if let Some(metadata) = fields(job, "metadata") {
+        if metadata.get("labels").is_some_and(|own| *own == given) {
+            metadata.remove("labels");
+        }
         default(metadata, "labels", labels);
     }
 }

@@ -59,6 +59,19 @@ fn a_field_of_somebody_else_is_a_conflict_unless_forced_or_equal() {
 }
 
 #[test]
+fn of_two_endpoints_of_one_manager_the_status_is_told_first() {
+    let mut object = Object::of("Pod");
+    let pod = |labels: Value| json!({ "metadata": { "labels": labels }, "spec": { "containers": [{ "name": "c", "image": "i" }] } });
+    object.create("m", pod(json!({ "a": "1" }))).unwrap();
+    object.merge("m", Endpoint::Status, json!({ "metadata": { "labels": { "b": "1" } } })).unwrap();
+    let Err(Refusal::Conflict(_, words)) = object.apply("n", Force::No, labels(json!({ "a": "2", "b": "2" }))) else {
+        panic!("no conflict");
+    };
+    let (first, second) = (words.find("labels.b").unwrap(), words.find("labels.a").unwrap());
+    assert!(first < second, "{words}");
+}
+
+#[test]
 fn an_apply_that_says_nothing_new_leaves_the_object_as_it_was() {
     let mut object = applied(&[("a", Force::No, labels(json!({ "x": "1" })))]);
     let before = object.live().clone();

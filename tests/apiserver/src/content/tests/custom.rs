@@ -54,6 +54,30 @@ fn what_was_dropped_is_told() {
 }
 
 #[test]
+fn where_no_object_belongs_its_content_is_unknown() {
+    for (given, dropped, told) in [
+        (json!({ "name": { "a": 1, "b": {} } }), json!({ "name": {} }), &["spec.name.a", "spec.name.b"][..]),
+        (json!({ "name": [{ "a": 1 }, 1] }), json!({ "name": [{}, 1] }), &["spec.name[0].a"]),
+        (json!({ "nested": [{ "deep": true }] }), json!({ "nested": [{}] }), &["spec.nested[0].deep"]),
+        (json!({ "words": { "k": { "a": 1 } } }), json!({ "words": { "k": {} } }), &["spec.words.k.a"]),
+        (json!({ "free": [{ "a": 1 }] }), json!({ "free": [{ "a": 1 }] }), &[]),
+    ] {
+        let object = Object::custom(schema());
+        let mut given = object.whole(thing(given));
+        assert_eq!(decode(&object.kind, &mut given).unwrap(), told);
+        for (name, value) in dropped.as_object().unwrap() {
+            assert_eq!(given["spec"][name], *value);
+        }
+    }
+}
+
+#[test]
+fn what_is_missing_is_told_after_the_faults_of_what_is_there() {
+    let told = causes(Object::custom(schema()).create("a", thing(json!({ "size": -1 }))).map(|_| &Value::Null));
+    assert!(told[0].starts_with("spec.size: Invalid value") && told[1] == "spec.name: Required value", "{told:?}");
+}
+
+#[test]
 fn what_does_not_fit_is_refused_with_its_causes() {
     for (given, told) in [
         (json!({}), &["spec.name: Required value"][..]),
@@ -117,6 +141,12 @@ fn what_cannot_be_read_by_its_type_is_nobodys_even_where_it_is_put_back() {
     object.create("a", thing(json!({ "name": "a" }))).unwrap();
     object.merge("a", Endpoint::Main, json!({ "status": { "phase": 1 } })).unwrap();
     assert_eq!(object.live()["status"], Value::Null);
+    assert_eq!(object.live()["metadata"]["managedFields"], Value::Null);
+
+    let mut object = Object::custom(schema());
+    object.create("a", thing(json!({ "name": "a" }))).unwrap();
+    object.merge("a", Endpoint::Status, json!({ "kind": "Elsewhat" })).unwrap();
+    assert_eq!(object.live()["kind"], "Thing");
     assert_eq!(object.live()["metadata"]["managedFields"], Value::Null);
 }
 

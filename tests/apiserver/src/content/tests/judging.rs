@@ -141,12 +141,42 @@ fn a_claim_is_filled_from_claims_and_snapshots_only() {
 }
 
 #[test]
-fn a_volume_remembers_when_its_phase_changed() {
+fn a_disruption_budget_is_named_as_a_piece_of_a_path() {
+    let named = |name: &str| {
+        let object = Object::of("PodDisruptionBudget");
+        let mut budget = object.whole(json!({}));
+        budget["metadata"]["name"] = name.into();
+        admit_create(&object.kind, &mut budget)
+    };
+    for name in ["UPPER", "with space", "under_score", "é"] {
+        assert_eq!(named(name), Ok(()), "{name}");
+    }
+    for name in ["..", "a/b", "a%b", ""] {
+        assert!(named(name).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn a_job_without_labels_has_those_of_its_pods() {
+    let mut job = Object::of("Job");
+    let mut given = pods(json!({}));
+    given["spec"]["template"]["metadata"] = json!({ "labels": { "late": "x" } });
+    let made = job.create("a", given).unwrap();
+    assert_eq!(made["metadata"]["labels"], made["spec"]["template"]["metadata"]["labels"]);
+    assert_eq!(
+        (&made["metadata"]["labels"]["late"], &made["metadata"]["labels"]["job-name"]),
+        (&json!("x"), &json!("x"))
+    );
+}
+
+#[test]
+fn a_volume_remembers_when_its_phase_changed_whoever_wrote_it() {
     let mut made = Object::of("PersistentVolume");
     made.create("a", volume(json!({}))).unwrap();
+    made.merge("a", Endpoint::Main, json!({ "metadata": { "managedFields": [{}] } })).unwrap();
     let phase = |phase: &str| json!({ "status": { "phase": phase, "message": phase } });
     made.merge("a", Endpoint::Status, phase("Bound")).unwrap();
-    assert_eq!(made.live()["status"]["lastPhaseTransitionTime"], "1970-01-01T00:00:01Z");
+    assert_eq!(made.live()["status"]["lastPhaseTransitionTime"], "1970-01-01T00:00:02Z");
     made.merge("a", Endpoint::Status, json!({ "status": { "message": "m" } })).unwrap();
-    assert_eq!(made.live()["status"]["lastPhaseTransitionTime"], "1970-01-01T00:00:01Z");
+    assert_eq!(made.live()["status"]["lastPhaseTransitionTime"], "1970-01-01T00:00:02Z");
 }

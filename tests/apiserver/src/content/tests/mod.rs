@@ -77,8 +77,9 @@ impl Object {
         let mut object = self.live().clone();
         merge_patch(&mut object, &patch);
         decode(&self.kind, &mut object)?;
-        record_update(&self.kind, self.live.as_ref(), &mut object, &self.writer(manager, endpoint));
-        admit_update(&self.kind, endpoint, self.live(), &mut object)?;
+        let writer = self.writer(manager, endpoint);
+        record_update(&self.kind, self.live.as_ref(), &mut object, &writer);
+        admit_update(&self.kind, endpoint, self.live(), &mut object, writer.time)?;
         Ok(self.store(object))
     }
 
@@ -93,7 +94,7 @@ impl Object {
         if self.live.is_none() {
             return self.store_new(object);
         }
-        admit_update(&self.kind, endpoint, self.live(), &mut object)?;
+        admit_update(&self.kind, endpoint, self.live(), &mut object, writer.time)?;
         Ok(self.store(object))
     }
 
