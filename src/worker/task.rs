@@ -68,7 +68,7 @@ pub(super) async fn live(shared: Arc<Shared>, slot: Arc<Slot>, mut registered: w
             Ok(session) => match stay(&shared, &slot, &registration, session, &mut registered).await {
                 End::Forgotten => return,
                 End::Renewed(session) => {
-                    proved = Some(session);
+                    proved = Some(*session);
                     continue;
                 }
                 End::Lost(trouble) => tell(&shared, &slot, &trouble),
@@ -131,7 +131,7 @@ async fn enter(
 /// Why a session ended.
 enum End {
     Forgotten,
-    Renewed(Session),
+    Renewed(Box<Session>),
     Lost(Trouble),
 }
 
@@ -227,7 +227,7 @@ async fn renew(
         } else {
             match enter(shared, slot, &next, timing::CALL_DEADLINE).await {
                 Ok(proved) => match proved.contact.rights.lost_since(rights).as_slice() {
-                    [] => return End::Renewed(proved),
+                    [] => return End::Renewed(Box::new(proved)),
                     lost => Some(Trouble::Forbidden(format!(
                         "the new credentials may not do what those from before may: {}",
                         permission::list(lost)

@@ -146,7 +146,9 @@ fn cluster_failure(world: &World) -> Outcome {
 fn said(world: &World, arguments: &[&str]) -> Outcome {
     let (said, code) = world.atoll(arguments)?;
     ensure!(code == 0, "atoll {}: {said}", arguments.join(" "));
-    println!("{}", said.lines().map(|line| format!("           > {line}\n")).collect::<String>().trim_end());
+    for line in said.lines() {
+        println!("           > {line}");
+    }
     Ok(())
 }
 
