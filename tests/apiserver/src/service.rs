@@ -198,8 +198,8 @@ fn is_headless(service: &Value) -> bool {
 
 /// What a client leaves out of what the server has given, it need not know.
 fn keep_given(live: &Value, object: &mut Value) {
-    let has_address =
-        |service: &Value| matches!(text(service, &["spec", "type"]), "ClusterIP" | "NodePort" | "LoadBalancer" | "");
+    // Also one of a type that there is not, which is told later.
+    let has_address = |service: &Value| text(service, &["spec", "type"]) != "ExternalName";
     if has_address(live) && has_address(object) {
         if text(object, &["spec", "clusterIP"]).is_empty() && !live["spec"]["clusterIP"].is_null() {
             object["spec"]["clusterIP"] = live["spec"]["clusterIP"].clone();

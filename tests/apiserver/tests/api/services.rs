@@ -112,3 +112,12 @@ fn a_service_that_is_made_by_its_status_is_given_nothing() {
     let (code, one) = server.put(&path, &local("one", 30_001));
     assert_eq!((code, &one["spec"]["clusterIP"]), (201, &Value::Null));
 }
+
+#[test]
+fn a_type_that_there_is_not_takes_no_address_away() {
+    let ports = json!([{ "port": 80 }]);
+    let server = Server::with(&[service("one", &json!({ "ports": ports }))]);
+    let magic = service("one", &json!({ "type": "Magic", "ports": ports }));
+    let (code, status) = server.put(&format!("{SERVICES}/one"), &magic);
+    assert_eq!((code, status["details"]["causes"].as_array().map(Vec::len)), (422, Some(1)), "{status}");
+}
