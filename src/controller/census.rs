@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use kube::{Api, ResourceExt as _};
+use kube::{Api, Resource as _, api::ListParams, core::DeserializeGuard};
 
 use super::Reconciler;
 use crate::{
@@ -42,11 +42,12 @@ impl<D: Dialect> Roll for Reconciler<D> {
     }
 
     fn ask<'a>(&'a self, key: &'a DatabaseKey) -> BoxFuture<'a, Result<Option<Uid>, Fault>> {
-        let api: Api<D> = Api::namespaced(self.master.client.clone(), key.namespace.as_str());
+        let api: Api<DeserializeGuard<D>> = Api::namespaced(self.master.client.clone(), key.namespace.as_str());
         Box::pin(async move {
-            // What is there and cannot be read is there.
-            let found = call(api.get_metadata_opt(key.name.as_str())).await?;
-            Ok(found.and_then(|found| found.uid()).map(Uid::new))
+            // A list of one, which needs no right that is used for nothing else. What is there and cannot be read is there.
+            let named = ListParams::default().fields(&format!("metadata.name={}", key.name));
+            let found = call(api.list(&named)).await?;
+            Ok(found.items.into_iter().find_map(|found| found.meta().uid.clone()).map(Uid::new))
         })
     }
 }

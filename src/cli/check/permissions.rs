@@ -91,7 +91,7 @@ pub fn in_master(own: &Namespace, lease: &str, kinds: &[(String, bool)], secrets
                 add("k8s.oceanbase.com", "k8sclusters", "status", &["patch"], anywhere());
             }
             "clusters.apps.kubeblocks.io" => {
-                add("apps.kubeblocks.io", "clusters", "", &["get", "list", "watch", "patch"], anywhere());
+                add("apps.kubeblocks.io", "clusters", "", &["list", "watch", "patch"], anywhere());
                 add("apps.kubeblocks.io", "clusters", "status", &["update", "patch"], anywhere());
             }
             _ => {}
