@@ -16,6 +16,7 @@ use std::{
 };
 
 use atoll::dialect::k8scluster::K8sCluster;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use k8s_openapi::api::{core::v1::Secret, events::v1::Event};
 use kube::{Api, Client, api::PostParams};
 use lab::{
@@ -250,8 +251,7 @@ async fn play() {
         kubeconfig,
         client: master.client().await.expect("a client"),
         well: worker.kubeconfig().to_owned(),
-        // As the lab's kubeconfigs have it, in one line.
-        attacks: attacks(&folder.0, &worker.url(), &field(worker.kubeconfig(), "certificate-authority-data")),
+        attacks: attacks(&folder.0, &worker.url(), &STANDARD.encode(worker.ca())),
         folder,
     };
     watch(&debs, stage).await;
@@ -317,12 +317,6 @@ async fn watch(debs: &Debs, stage: Stage) {
     }
 }
 
-fn field(kubeconfig: &str, name: &str) -> String {
-    let line = kubeconfig.lines().find_map(|line| line.trim().trim_start_matches("- ").strip_prefix(name));
-    let value = line.and_then(|line| line.strip_prefix(':')).expect("a field of the kubeconfig");
-    value.trim().trim_matches('"').to_owned()
-}
-
 async fn register(client: &Client, attacks: &[Attack], well: &str) {
     let clusters: Api<K8sCluster> = Api::all(client.clone());
     let secrets: Api<Secret> = Api::namespaced(client.clone(), "default");
@@ -333,7 +327,13 @@ async fn register(client: &Client, attacks: &[Attack], well: &str) {
         .expect("a K8sCluster")
     };
     let well = cluster("well", json!({ "name": "well", "kubeConfig": well }));
-    clusters.create(&params, &well).await.expect("a registration");
+    // A new kind is served a moment after its definition was taken.
+    let begun = Instant::now();
+    while let Err(error) = clusters.create(&params, &well).await {
+        let unserved = matches!(&error, kube::Error::Api(status) if status.code == 404);
+        assert!(unserved && begun.elapsed() < TOLD, "a registration: {error:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     for (number, Attack { name, kubeconfig, .. }) in attacks.iter().enumerate() {
         // Every other one comes by a Secret.
         let spec = if number % 2 == 0 {
