@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -53,8 +53,21 @@ impl Authority {
 
     /// For a client: its user and its group.
     pub(crate) fn client(&self, user: &str, group: &str) -> Result<Signed> {
+        let now = SystemTime::now();
+        self.client_between(user, group, now - VALID.0, now + VALID.1)
+    }
+
+    /// The same, valid between these times.
+    pub(crate) fn client_between(
+        &self,
+        user: &str,
+        group: &str,
+        from: SystemTime,
+        until: SystemTime,
+    ) -> Result<Signed> {
         let mut params = params(user, Some(group));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        (params.not_before, params.not_after) = (from.into(), until.into());
         self.sign(params, user)
     }
 
@@ -88,7 +101,7 @@ fn params(user: &str, group: Option<&str>) -> CertificateParams {
     }
     name.push(DnType::CommonName, user);
     params.distinguished_name = name;
-    let now = std::time::SystemTime::now();
+    let now = SystemTime::now();
     params.not_before = (now - VALID.0).into();
     params.not_after = (now + VALID.1).into();
     params

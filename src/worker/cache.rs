@@ -158,13 +158,15 @@ pub struct Shelf<T> {
     objects: BTreeMap<DatabaseKey, BTreeMap<(Namespace, ObjectName), T>>,
     /// How far the list and the watch have come, as a number; events up to here have been seen.
     seen_to: u64,
+    /// From where to where the last list went back, until somebody asks.
+    went_back: Option<(u64, u64)>,
     /// Whether it may be believed.
     pub sync: Sync,
 }
 
 impl<T> Default for Shelf<T> {
     fn default() -> Self {
-        Self { unread: BTreeSet::new(), objects: BTreeMap::new(), seen_to: 0, sync: Sync::default() }
+        Self { unread: BTreeSet::new(), objects: BTreeMap::new(), seen_to: 0, went_back: None, sync: Sync::default() }
     }
 }
 
@@ -262,8 +264,11 @@ impl<T: Projected> Shelf<T> {
     /// A list shows everything there is at `version`. What it does not show went, except what we wrote since.
     pub fn listed(&mut self, objects: Vec<(DatabaseKey, T)>, version: &ResourceVersion) -> BTreeSet<DatabaseKey> {
         let mut woken = BTreeSet::new();
-        if number(version).is_some_and(|listed| listed < self.seen_to) {
+        if let Some(listed) = number(version)
+            && listed < self.seen_to
+        {
             // An API server whose etcd was restored or replaced counts anew: nothing that is held compares with the list.
+            self.went_back = Some((self.seen_to, listed));
             woken.extend(std::mem::take(&mut self.objects).into_keys());
         }
         let names: BTreeSet<_> = objects.iter().map(|(_, object)| place(object)).collect();
@@ -282,6 +287,11 @@ impl<T: Projected> Shelf<T> {
         }
         self.seen_to = number(version).unwrap_or(0);
         woken
+    }
+
+    /// From where to where the history of this kind went back, if a list has shown that since this was last asked.
+    pub fn went_back(&mut self) -> Option<(u64, u64)> {
+        self.went_back.take()
     }
 
     /// The watch came this far without showing anything.

@@ -5,7 +5,7 @@ use std::{error::Error, time::Duration};
 
 use kube::core::Status;
 
-use super::{addresses::Refused, bounded::TooLarge, limits::Refusal, timing};
+use super::{addresses::Refused, bounded::TooLarge, distrust::Distrust, limits::Refusal, timing};
 
 /// Why one request to an API server brought no usable answer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -16,6 +16,9 @@ pub enum Fault {
     /// The connection failed, or broke.
     #[error("cannot be reached: {0}")]
     Unreachable(String),
+    /// Something else answers, or its certificate is not in order.
+    #[error("{0}")]
+    Untrusted(Distrust),
     /// It leads to an address that is not dialled.
     #[error("nothing was sent: {0}")]
     AddressRefused(Refused),
@@ -43,6 +46,7 @@ impl Fault {
         match self {
             Self::Timeout(_) => "Timeout",
             Self::Unreachable(_) => "Unreachable",
+            Self::Untrusted(_) => "CertificateNotTrusted",
             Self::AddressRefused(_) => "AddressRefused",
             Self::Unauthorized(_) => "Unauthorized",
             Self::Api(status) if status.is_forbidden() => "Forbidden",
@@ -97,6 +101,8 @@ impl From<kube::Error> for Fault {
                     Self::TooLarge(*large)
                 } else if let Some(refused) = cause::<Refused>(&other) {
                     Self::AddressRefused(*refused)
+                } else if let Some(distrust) = cause::<rustls::Error>(&other).and_then(Distrust::of) {
+                    Self::Untrusted(distrust)
                 } else {
                     // What hyper calls a deadline is the time that a connection may take to be made.
                     Self::Unreachable(root_cause(&other).replace("deadline has elapsed", "no connection in time"))

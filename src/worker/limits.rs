@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{bounded::Bound, timing};
+use super::{acceptance::Acceptance, bounded::Bound, timing};
 use crate::plan::labels;
 
 /// Requests that a worker answers at the same time, watches aside.
@@ -94,6 +94,7 @@ fn watches(query: &str) -> bool {
 pub struct Limits {
     in_flight: Arc<Semaphore>,
     pace: Mutex<Pace>,
+    acceptance: Mutex<Acceptance>,
 }
 
 #[derive(Debug)]
@@ -111,7 +112,7 @@ impl Default for Limits {
             connections: Bucket::new(timing::CONNECT_EVERY, 1),
             held: None,
         };
-        Self { in_flight: Arc::new(Semaphore::new(IN_FLIGHT)), pace: Mutex::new(pace) }
+        Self { in_flight: Arc::new(Semaphore::new(IN_FLIGHT)), pace: Mutex::new(pace), acceptance: Mutex::default() }
     }
 }
 
@@ -167,8 +168,11 @@ impl Limits {
         }
     }
 
-    /// Takes note of what the API server says of its load.
-    pub fn heed(&self, status: StatusCode, headers: &HeaderMap) {
+    /// Takes note of what the API server says of our credentials and of its load, in answer to what was sent then.
+    pub fn heed(&self, sent: Instant, status: StatusCode, headers: &HeaderMap) {
+        if status != StatusCode::UNAUTHORIZED {
+            self.acceptance().accepted(sent, Instant::now());
+        }
         if status != StatusCode::TOO_MANY_REQUESTS {
             return;
         }
@@ -177,6 +181,21 @@ impl Limits {
         let until = Instant::now() + asked.min(timing::RETRY_AFTER_MOST);
         let mut pace = self.pace();
         pace.held = pace.held.max(Some(until));
+    }
+
+    fn acceptance(&self) -> MutexGuard<'_, Acceptance> {
+        self.acceptance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Other credentials are in use from now on.
+    pub fn other_credentials(&self) {
+        *self.acceptance() = Acceptance::default();
+    }
+
+    /// How long the API server may still accept our credentials without a look at them.
+    #[must_use]
+    pub fn accepted_for(&self) -> Duration {
+        self.acceptance().ends_in(Instant::now())
     }
 
     /// How long the API server still wants to be left alone.

@@ -103,19 +103,19 @@ async fn a_probe_and_a_watch_wait_for_no_work() {
 async fn an_overloaded_worker_is_left_alone_as_long_as_it_asks_but_not_for_an_hour() {
     for (asked, left_alone) in [("3", 3), ("3600", 15), ("99999999999999999999999", 0), ("soon", 0), ("0", 0)] {
         let limits = Limits::default();
-        limits.heed(StatusCode::TOO_MANY_REQUESTS, &retry_after(asked));
+        limits.heed(Instant::now(), StatusCode::TOO_MANY_REQUESTS, &retry_after(asked));
         assert_eq!(limits.held(), SECOND * left_alone, "{asked}");
     }
     let limits = Limits::default();
-    limits.heed(StatusCode::OK, &retry_after("3"));
+    limits.heed(Instant::now(), StatusCode::OK, &retry_after("3"));
     assert_eq!(limits.held(), Duration::ZERO, "only 429 means that");
 }
 
 #[tokio::test(start_paused = true)]
 async fn while_it_is_left_alone_work_is_refused_at_once_a_watch_waits_and_a_probe_goes() {
     let limits = Limits::default();
-    limits.heed(StatusCode::TOO_MANY_REQUESTS, &retry_after("3"));
-    limits.heed(StatusCode::TOO_MANY_REQUESTS, &retry_after("1"));
+    limits.heed(Instant::now(), StatusCode::TOO_MANY_REQUESTS, &retry_after("3"));
+    limits.heed(Instant::now(), StatusCode::TOO_MANY_REQUESTS, &retry_after("1"));
     let begun = Instant::now();
     assert_eq!(limits.admit(Lane::Call).await.unwrap_err(), Refusal::Held(SECOND * 3));
     assert_eq!(limits.admit(Lane::Stream).await.unwrap_err(), Refusal::Held(SECOND * 3));

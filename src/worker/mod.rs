@@ -4,6 +4,7 @@
 //! One task per worker ([`task`]) connects, checks the cluster's identity, and follows four watches ([`watch`]) whose
 //! objects it keeps as compact projections ([`cache`]). The rest of Atoll talks to the [`Pool`](pool::Pool).
 
+mod acceptance;
 pub mod access;
 pub mod act;
 pub mod addresses;
@@ -21,6 +22,7 @@ pub mod credentials;
 pub mod dial;
 #[cfg(test)]
 mod dial_tests;
+pub mod distrust;
 mod endings;
 pub mod expiry;
 pub mod failpoint;

@@ -26,7 +26,10 @@ use super::{
     task,
 };
 use crate::{
-    dialect::k8scluster::health::{Health, Trouble},
+    dialect::k8scluster::{
+        health::{Health, Trouble},
+        setback::Setback,
+    },
     plan::{
         act::Act,
         database::DatabaseKey,
@@ -345,6 +348,12 @@ impl Pool {
     #[must_use]
     pub fn health(&self, name: &WorkerName) -> Option<Health> {
         self.shared.slot(name).map(|slot| slot.health())
+    }
+
+    /// When a worker's history last went back, if that was seen. [`Notice::Health`] says when this changes.
+    #[must_use]
+    pub fn setback(&self, name: &WorkerName) -> Option<Setback> {
+        self.shared.slot(name)?.setback()
     }
 
     /// What a worker says and cannot be read, in words for a condition; `None` when all can be. [`Notice::Health`] says

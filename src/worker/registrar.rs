@@ -38,6 +38,7 @@ use crate::{
     dialect::k8scluster::{
         self,
         crd::K8sCluster,
+        setback,
         status::status,
         usage::{self, Usage},
     },
@@ -137,8 +138,7 @@ pub async fn run(pool: Pool, gate: Arc<dyn Gate>, settings: Settings, mut notice
             }
             registrar.look_at_the_clock();
             let left = registrar.write().await;
-            let ending = registrar.endings.next(Timestamp::now());
-            pause = left.into_iter().chain(ending).min();
+            pause = left.into_iter().chain(registrar.next_look()).min();
         }
     };
     tokio::select! {
@@ -249,9 +249,26 @@ impl Registrar {
         self.dirty.insert(name.clone());
     }
 
-    /// Credentials come nearer to their end while nothing else happens.
+    /// Credentials come nearer to their end, and what was told for a time is over, while nothing else happens.
     fn look_at_the_clock(&mut self) {
-        self.dirty.extend(self.endings.turned(Timestamp::now()));
+        let now = Timestamp::now();
+        self.dirty.extend(self.endings.turned(now));
+        let over = self.setbacks(now).filter(|(_, left)| left.is_zero()).map(|(name, _)| name.clone());
+        self.dirty.extend(over.collect::<Vec<_>>());
+    }
+
+    /// How long until the clock alone can change what is to be told.
+    fn next_look(&self) -> Option<Duration> {
+        let now = Timestamp::now();
+        let setbacks = self.setbacks(now).map(|(_, left)| left.max(AGAIN));
+        self.endings.next(now).into_iter().chain(setbacks).min()
+    }
+
+    /// Which registrations tell of a setback, and how long.
+    fn setbacks(&self, now: Timestamp) -> impl Iterator<Item = (&WorkerName, Duration)> {
+        self.clusters
+            .iter()
+            .filter_map(move |(name, cluster)| Some((name, setback::ends_in(cluster.status.as_ref()?, now)?)))
     }
 
     /// Watches exactly the Secrets that are named and may be read, each by name.
@@ -304,6 +321,7 @@ impl Registrar {
             End::Unsaid => tell(None),
             End::Said(ending) => tell(Some(&ending)),
         }
+        setback::tell(&mut wanted, &standing, self.pool.setback(name).as_ref(), generation, now);
         let wanted = usage::tell(wanted, &standing, &usage, generation, now);
         if wanted == standing {
             return Ok(());
@@ -316,7 +334,8 @@ impl Registrar {
         let patch = serde_json::json!({ "metadata": { "uid": cluster.metadata.uid }, "status": usage::patch(&wanted) });
         match call(api.patch_status(name.as_str(), &PatchParams::default(), &Patch::Merge(patch))).await {
             Ok(written) => {
-                if let Some(event) = k8scluster::expiry::event(&standing, &wanted) {
+                let events = [k8scluster::expiry::event(&standing, &wanted), setback::event(&standing, &wanted)];
+                for event in events.into_iter().flatten() {
                     self.publish(&written, event).await;
                 }
                 self.settings.ledger.saw(&written);

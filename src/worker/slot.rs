@@ -26,7 +26,10 @@ use super::{
     registration::Registration,
 };
 use crate::{
-    dialect::k8scluster::health::{Contact, Health, Rights, Trouble, lacking},
+    dialect::k8scluster::{
+        health::{Contact, Health, Rights, Trouble, lacking},
+        setback::Setback,
+    },
     plan::{
         database::DatabaseKey,
         name::{Namespace, ObjectName, ResourceVersion, Uid, WorkerName},
@@ -61,6 +64,8 @@ struct State {
     unseen: Option<Timestamp>,
     cache: Cache,
     gauge: Gauge,
+    /// When its history last went back, if ever.
+    setback: Option<Setback>,
 }
 
 impl State {
@@ -106,6 +111,7 @@ impl Slot {
                 unseen: None,
                 cache: Cache::default(),
                 gauge: Gauge::default(),
+                setback: None,
             }),
             wake,
             notices,
@@ -163,6 +169,11 @@ impl Slot {
         self.state().cache.incomplete()
     }
 
+    /// When its history last went back, if that was seen.
+    pub fn setback(&self) -> Option<Setback> {
+        self.state().setback
+    }
+
     pub fn failures(&self) -> u32 {
         self.state().gauge.failures(Part::Probe)
     }
@@ -198,7 +209,7 @@ impl Slot {
             if let Link::Up { identity: before, .. } = &state.link
                 && *before != identity
             {
-                state.cache = Cache::default();
+                (state.cache, state.setback) = (Cache::default(), None);
             }
             state.cache.unsync();
             state.gauge.restart();
@@ -292,6 +303,9 @@ impl Slot {
                 shelf.sync = Sync::Fresh;
                 state.gauge.worked(Part::Watch(<K as Kept>::KIND));
             }
+            if let Some((from, to)) = shelf.went_back() {
+                state.setback = Some(Setback::follow(state.setback, from, to, Timestamp::now()));
+            }
             became_visible = was_blind && state.visible();
             if became_visible {
                 state.unseen = None;
@@ -333,10 +347,11 @@ impl Slot {
 
     fn change(&self, change: impl FnOnce(&mut State) -> BTreeSet<DatabaseKey>) {
         let mut state = self.state();
-        let (before, unread) = (state.gauge.told().clone(), state.cache.incomplete());
+        let (before, unread, setback) = (state.gauge.told().clone(), state.cache.incomplete(), state.setback);
         let woken = change(&mut state);
         let told = state.gauge.told().clone();
         let unread = Some(state.cache.incomplete()).filter(|now| *now != unread);
+        let setback = state.setback.filter(|now| Some(*now) != setback);
         drop(state);
         for key in woken {
             let _ = self.wake.send(Wake::Database(key));
@@ -355,7 +370,10 @@ impl Slot {
             Some(None) => tracing::info!(worker = %self.name, "all that it says can be read again"),
             None => {}
         }
-        if told != before || unread.is_some() {
+        if let Some(setback) = setback {
+            tracing::warn!(worker = %self.name, reason = "RestoredFromBackup", "{setback}");
+        }
+        if told != before || unread.is_some() || setback.is_some() {
             let _ = self.notices.send(Notice::Health(self.name.clone()));
         }
     }
@@ -376,6 +394,7 @@ pub(super) fn trouble(fault: &Fault, doing: &str) -> Trouble {
     match fault {
         Fault::Unauthorized(_) => Trouble::Unauthorized(text),
         Fault::AddressRefused(refused) => Trouble::AddressRefused(refused.to_string()),
+        Fault::Untrusted(distrust) => Trouble::Untrusted(distrust.to_string()),
         Fault::Api(status) if status.is_forbidden() => Trouble::Forbidden(text),
         Fault::Api(_) | Fault::Held(_) => Trouble::Overloaded(text),
         _ => Trouble::Unreachable(text),

@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use kube::{Client, client::Body};
+use tokio::time::Instant;
 use tower::{BoxError, Service, ServiceExt as _};
 
 use super::{
@@ -59,8 +60,9 @@ where
         let bound = lane.bound(request.uri().query().unwrap_or_default());
         Box::pin(async move {
             let place = limits.admit(lane).await?;
+            let sent = Instant::now();
             let response = service.oneshot(request).await.map_err(Into::into)?;
-            limits.heed(response.status(), response.headers());
+            limits.heed(sent, response.status(), response.headers());
             // The place is given back with the last byte of the answer.
             Ok(response.map(|body| Bounded::new(body, bound, place)))
         })

@@ -143,6 +143,7 @@ async fn stay(
     session: Session,
     registered: &mut watch::Receiver<Arc<Registration>>,
 ) -> End {
+    slot.limits.other_credentials();
     slot.up(session.client.clone(), session.contact.clone());
     let watches = join4(
         show::<Pod>(shared, slot, &session),
@@ -176,7 +177,8 @@ async fn probe(
 ) -> Trouble {
     let mut reviewed = Instant::now();
     loop {
-        let pause = if slot.is_on_trial() { timing::PROBE_AGAIN } else { timing::PROBE_EVERY };
+        let pause =
+            if slot.is_on_trial() { timing::PROBE_AGAIN } else { timing::PROBE_EVERY.min(slot.limits.accepted_for()) };
         tokio::select! {
             () = sleep(pause) => {}
             // Several watches break at once when a worker goes: one probe answers for all. One that is overloaded gets
@@ -217,7 +219,7 @@ async fn renew(
     let mut pending = false;
     loop {
         // Credentials that failed to prove themselves are tried again: what they need may come later.
-        let wait = if pending { timing::PROBE_EVERY } else { Duration::MAX };
+        let wait = if pending { timing::RENEW_EVERY } else { Duration::MAX };
         if let Ok(Err(_)) = timeout(wait, registered.changed()).await {
             return End::Forgotten;
         }

@@ -9,7 +9,11 @@ pub const CALL_DEADLINE: Duration = Duration::from_secs(10);
 /// Deadline of a probe (and with it, of the identity check).
 pub const PROBE_DEADLINE: Duration = Duration::from_secs(3);
 /// How often a healthy worker is probed: one `get` of namespace kube-system.
-pub const PROBE_EVERY: Duration = Duration::from_secs(10);
+pub const PROBE_EVERY: Duration = TOKEN_BELIEVED;
+/// How long a kube-apiserver accepts a token that it has looked up before it looks again (`TokenSuccessCacheTTL`).
+pub const TOKEN_BELIEVED: Duration = Duration::from_secs(10);
+/// How often other credentials that have not proved themselves are tried again.
+pub const RENEW_EVERY: Duration = Duration::from_secs(10);
 /// How long a TCP and TLS connection may take to open.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// How long sent bytes may go without an acknowledgement before the kernel gives them up. Less than
@@ -34,6 +38,8 @@ pub const WATCH_SECONDS_HTTP2: u32 = 290;
 pub const WATCH_GRACE: Duration = Duration::from_secs(5);
 /// How much sooner than its `timeoutSeconds` a watch may end and still have come to its own end.
 pub const WATCH_EARLY: Duration = Duration::from_secs(2);
+/// How long a watch must have served for its failure to be the first one of its kind.
+pub const WATCH_PROVED: Duration = Duration::from_secs(10);
 /// The shortest time between two watch requests of one stream, should a server end them at once.
 pub const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// Objects per page of a list.
@@ -101,6 +107,11 @@ mod tests {
         let waits: std::collections::BTreeSet<_> =
             (0..100).map(|number| backoff(&format!("k8s-{number}"), 30).as_secs()).collect();
         assert_eq!(waits, (7..15).collect(), "spread over half of the longest wait");
+    }
+
+    #[test]
+    fn a_token_that_was_revoked_is_told_within_fifteen_seconds() {
+        assert!(TOKEN_BELIEVED + PROBE_DEADLINE < Duration::from_secs(15));
     }
 
     #[test]

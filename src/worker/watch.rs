@@ -67,7 +67,7 @@ where
             Err(fault) => {
                 at = None;
                 // A stream that served for a while before it broke starts its count anew.
-                failures = if opened.elapsed() > timing::PROBE_EVERY { 1 } else { failures + 1 };
+                failures = if opened.elapsed() > timing::WATCH_PROVED { 1 } else { failures + 1 };
                 sink.failed(&fault, failures);
                 tokio::time::sleep(timing::backoff(name, failures)).await;
             }

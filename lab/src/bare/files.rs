@@ -35,6 +35,10 @@ impl Trust {
         Ok(Self { authority: Arc::new(Authority::new()?), seed: hex(&random::<16>()?) })
     }
 
+    pub(super) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
     /// The authority's certificate, PEM.
     pub(super) fn ca(&self) -> &str {
         &self.authority.pem

@@ -11,7 +11,7 @@
 //! its processes and removes its directory; so does the end of the test, however it ends.
 //!
 //! ```no_run
-//! use lab::bare::{Mode, Options, Proxy, Server, ServiceAccounts};
+//! use lab::bare::{Mode, Options, Overloaded, Proxy, Server, ServiceAccounts};
 //!
 //! # async fn example() -> lab::Result<()> {
 //! // Four at once take about as long as one and a half.
@@ -36,6 +36,9 @@
 //! // A twin trusts the same token behind the same authority, so that only its identity tells it apart.
 //! let twin = Server::start(servers[1].twin("impostor")).await?;
 //! way.lead_to(&twin);
+//! // 429 to every request.
+//! let busy = Overloaded::beside(&servers[1], std::time::Duration::from_secs(3600)).await?;
+//! way.lead_to_overloaded(&busy);
 //! # Ok(())
 //! # }
 //! ```
@@ -44,15 +47,20 @@ use crate::error::Result;
 
 mod etcd;
 mod files;
+mod overloaded;
 mod process;
 pub mod proxy;
 mod server;
 mod snapshot;
 
 pub use files::Trust;
+pub use overloaded::Overloaded;
 pub use proxy::{Mode, Proxy};
 pub use server::Server;
 pub use snapshot::Snapshot;
+
+/// Where every server listens.
+const PORT: u16 = 6443;
 
 /// What a server shall be.
 #[derive(Clone, Debug)]

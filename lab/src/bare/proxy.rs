@@ -9,8 +9,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 
-use super::Server;
 use super::files::address;
+use super::{Overloaded, PORT, Server};
 use crate::error::{Context, Result};
 
 /// How the way is. A change concerns connections that are open, too.
@@ -71,8 +71,6 @@ impl Mode {
     }
 }
 
-const PORT: u16 = 6443;
-
 impl Proxy {
     /// Opens a way to this server, on a loopback address of its own. Must be called within a runtime of tokio.
     pub fn start(server: &Server) -> Result<Self> {
@@ -106,8 +104,17 @@ impl Proxy {
 
     /// Leads to another server from now on; open connections are reset.
     pub fn lead_to(&self, server: &Server) {
+        self.lead(server.ip());
+    }
+
+    /// The same, to what answers in place of a server.
+    pub fn lead_to_overloaded(&self, overloaded: &Overloaded) {
+        self.lead(overloaded.ip());
+    }
+
+    fn lead(&self, target: Ipv4Addr) {
         self.setting.send_modify(|setting| {
-            setting.target = server.ip();
+            setting.target = target;
             setting.era += 1;
         });
     }

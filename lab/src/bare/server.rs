@@ -4,16 +4,17 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 use kube::Client;
 
 use super::files::{self, ADMIN, SERVER_NAME, Trust};
 use super::process::{Home, Process, lock};
-use super::{Options, Snapshot, etcd};
+use super::{Options, PORT, Snapshot, etcd};
 use crate::audit::{self, AuditEntry};
 use crate::cache::Dirs;
+use crate::certs::{Authority, MASTERS};
 use crate::error::{Context, Error, Result};
 use crate::gobuild::{ETCD, KUBE_APISERVER, Programs};
 use crate::kubeconfig::{Access, Credential, config};
@@ -143,6 +144,16 @@ impl Server {
         url(self.ip)
     }
 
+    /// A client certificate with the administrator's rights that is valid between these times, and its key, PEM.
+    pub fn certificate(&self, from: SystemTime, until: SystemTime) -> Result<(String, String)> {
+        let signed = self.authority().client_between(ADMIN, MASTERS, from, until)?;
+        Ok((signed.certificate, signed.key))
+    }
+
+    pub(super) fn authority(&self) -> &Authority {
+        self.trust.authority()
+    }
+
     pub(super) fn ip(&self) -> Ipv4Addr {
         self.ip
     }
@@ -268,7 +279,7 @@ impl Server {
 }
 
 fn url(ip: Ipv4Addr) -> String {
-    format!("https://{ip}:6443")
+    format!("https://{ip}:{PORT}")
 }
 
 fn access(name: &str, trust: &Trust, server: &str, tls_server_name: Option<&str>, user: &str) -> Result<String> {
@@ -281,7 +292,7 @@ fn free_address() -> Result<Ipv4Addr> {
     let mut trouble = std::io::Error::other("no address");
     for _ in 0..20 {
         let ip = files::address()?;
-        match [6443, 2379, 2380].into_iter().try_for_each(|port| std::net::TcpListener::bind((ip, port)).map(drop)) {
+        match [PORT, 2379, 2380].into_iter().try_for_each(|port| std::net::TcpListener::bind((ip, port)).map(drop)) {
             Ok(()) => return Ok(ip),
             Err(error) => trouble = error,
         }

@@ -112,6 +112,9 @@ pub enum Trouble {
     /// It does not answer.
     #[error("{0}")]
     Unreachable(String),
+    /// What answers does not prove to be its API server.
+    #[error("{0}")]
+    Untrusted(String),
     /// Its kubeconfig leads to an address that is not dialled.
     #[error("the kubeconfig's server is not dialled: {0}")]
     AddressRefused(String),
@@ -153,6 +156,7 @@ impl Trouble {
             Self::SecretNotFound(_) => "SecretNotFound",
             Self::SecretNotPermitted(_) => "SecretNotPermitted",
             Self::Unreachable(_) => "Unreachable",
+            Self::Untrusted(_) => "CertificateNotTrusted",
             Self::AddressRefused(_) => "AddressRefused",
             Self::Overloaded(_) => "Overloaded",
             Self::Unauthorized(_) => "Unauthorized",

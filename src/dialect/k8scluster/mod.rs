@@ -5,6 +5,7 @@ pub mod expiry;
 pub mod health;
 pub mod names;
 pub mod permission;
+pub mod setback;
 pub mod status;
 pub mod usage;
 

@@ -102,6 +102,7 @@ fn down(trouble: &Trouble) -> Vec<Condition> {
         Trouble::Unreachable(_) | Trouble::Overloaded(_) => (Truth::False, Truth::Unknown, Truth::Unknown),
         Trouble::Unauthorized(_) | Trouble::Forbidden(_) => (Truth::True, Truth::False, Truth::Unknown),
         Trouble::IdentityChanged { .. } | Trouble::DuplicateOf(_) => (Truth::True, Truth::True, Truth::False),
+        Trouble::Untrusted(_) => (Truth::True, Truth::Unknown, Truth::False),
         Trouble::InvalidKubeconfig(_)
         | Trouble::SecretNotFound(_)
         | Trouble::SecretNotPermitted(_)
@@ -179,6 +180,11 @@ mod tests {
             (unchecked, ["True", "True", "Unknown", "True"], "Connected"),
             (Health::Down(unreachable()), ["False", "False", "Unknown", "Unknown"], "Unreachable"),
             (Health::Down(Trouble::Overloaded("429".into())), ["False", "False", "Unknown", "Unknown"], "Overloaded"),
+            (
+                Health::Down(Trouble::Untrusted("no".into())),
+                ["False", "True", "Unknown", "False"],
+                "CertificateNotTrusted",
+            ),
             (Health::Down(Trouble::Unauthorized("401".into())), ["False", "True", "False", "Unknown"], "Unauthorized"),
             (Health::Down(Trouble::Forbidden("403".into())), ["False", "True", "False", "Unknown"], "Forbidden"),
             (Health::Down(changed), ["False", "True", "True", "False"], "IdentityChanged"),

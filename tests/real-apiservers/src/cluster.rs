@@ -2,17 +2,25 @@
 
 use std::{
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use atoll::worker::timing;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
-use kube::Client;
-use lab::bare::{Mode, Proxy, Server, Snapshot};
+use k8s_openapi::api::{authentication::v1::TokenRequest, core::v1::ServiceAccount, rbac::v1::ClusterRoleBinding};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, PostParams},
+};
+use lab::bare::{Mode, Overloaded, Proxy, Server, Snapshot};
+use serde_json::{Value, json};
 use simulation::{
+    connect::altered,
     link::{Power, Way},
     lock::lock,
     programs::Processes,
+    stage::{Load, Worthless},
     tape::Site,
     world::{Settings, World, net::Net},
 };
@@ -21,6 +29,9 @@ use simulation::{
 const NODES: u8 = 2;
 /// How long a proxy takes to break what is open.
 const MOMENT: Duration = Duration::from_millis(100);
+
+/// The service account whose token can be revoked.
+const LENT: &str = "lent";
 
 /// One cluster.
 pub struct Cluster {
@@ -32,6 +43,8 @@ pub struct Cluster {
     state: Mutex<State>,
     /// Another cluster that answers instead, once there is one.
     twins: Mutex<Vec<Server>>,
+    /// What answers instead while it has too much to do.
+    overloaded: Mutex<Option<Overloaded>>,
     server: Server,
 }
 
@@ -51,7 +64,15 @@ impl Cluster {
         let world = World::start(server.client().await?, settings, Arc::new(processes.clone()), net.clone());
         let person = server.client().await?;
         let state = State { way: Way::Open, since: Instant::now(), power: Power::On };
-        Ok(Self { world, person, way, state: Mutex::new(state), twins: Mutex::default(), server })
+        Ok(Self {
+            world,
+            person,
+            way,
+            state: Mutex::new(state),
+            twins: Mutex::default(),
+            overloaded: Mutex::default(),
+            server,
+        })
     }
 
     /// Its name.
@@ -102,6 +123,79 @@ impl Cluster {
             // Once on the way there, and once on the way back.
             (Power::On, Way::Slow(by)) => Mode::Delay(by / 2),
         });
+    }
+
+    /// To the controller it has too much to do, or answers again.
+    pub async fn set_load(&self, load: Load) -> lab::Result<()> {
+        match load {
+            Load::Bearable => {
+                self.way.lead_to(&self.server);
+                *lock(&self.overloaded) = None;
+            }
+            Load::TooMuch => {
+                let overloaded = Overloaded::beside(&self.server, Duration::from_hours(1)).await?;
+                self.way.lead_to_overloaded(&overloaded);
+                *lock(&self.overloaded) = Some(overloaded);
+            }
+        }
+        Ok(())
+    }
+
+    /// Kubeconfigs that it lets nobody in by. `stranger`: a cluster of another authority.
+    pub fn worthless(&self, stranger: &Self) -> lab::Result<Vec<Worthless>> {
+        let (now, hour) = (SystemTime::now(), Duration::from_hours(1));
+        let by = |user: Value| altered(self.kubeconfig(), |found| found["users"][0]["user"] = user);
+        let certificate = |from, until| -> lab::Result<String> {
+            let (certificate, key) = self.server.certificate(from, until)?;
+            let user = json!({ "client-certificate-data": STANDARD.encode(certificate), "client-key-data": STANDARD.encode(key) });
+            Ok(by(user))
+        };
+        let authority = altered(self.kubeconfig(), |found| {
+            let other = STANDARD.encode(stranger.server.ca());
+            found["clusters"][0]["cluster"]["certificate-authority-data"] = other.into();
+        });
+        let (untrusted, unauthorized) = ("CertificateNotTrusted", "Unauthorized");
+        Ok(vec![
+            Worthless { what: "the authority of another cluster", text: authority, reason: untrusted },
+            Worthless { what: "a token of nobody", text: by(json!({ "token": "nobody" })), reason: unauthorized },
+            Worthless {
+                what: "a client certificate that has expired",
+                text: certificate(now - 2 * hour, now - hour)?,
+                reason: unauthorized,
+            },
+            Worthless {
+                what: "a client certificate that is not valid yet",
+                text: certificate(now + hour, now + 2 * hour)?,
+                reason: unauthorized,
+            },
+        ])
+    }
+
+    /// A kubeconfig with the token of a service account that may do everything.
+    pub async fn lend(&self) -> kube::Result<String> {
+        let accounts = self.accounts();
+        let account: ServiceAccount =
+            serde_json::from_value(json!({ "metadata": { "name": LENT } })).expect("an account");
+        accounts.create(&PostParams::default(), &account).await?;
+        let role: ClusterRoleBinding = serde_json::from_value(json!({
+            "metadata": { "name": LENT },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin" },
+            "subjects": [{ "kind": "ServiceAccount", "name": LENT, "namespace": "kube-system" }],
+        }))
+        .expect("a binding");
+        Api::all(self.person.clone()).create(&PostParams::default(), &role).await?;
+        let asked = accounts.create_token_request(LENT, &PostParams::default(), &TokenRequest::default()).await?;
+        let token = asked.status.map(|status| status.token).unwrap_or_default();
+        Ok(altered(self.kubeconfig(), |found| found["users"][0]["user"] = json!({ "token": token })))
+    }
+
+    /// Deletes that service account, and with it the token is revoked.
+    pub async fn take_back(&self) -> kube::Result<()> {
+        self.accounts().delete(LENT, &DeleteParams::default()).await.map(drop)
+    }
+
+    fn accounts(&self) -> Api<ServiceAccount> {
+        Api::namespaced(self.person.clone(), "kube-system")
     }
 
     /// Kills the API server, or starts it again.

@@ -33,6 +33,8 @@ const STACK: usize = 16 << 20;
 pub struct Played {
     /// Which.
     pub entry: Entry,
+    /// What it measured.
+    pub measured: Vec<String>,
     /// How long it took, with its servers' start.
     pub took: Duration,
     /// What was wrong, and what happened last.
@@ -68,12 +70,13 @@ pub fn play(entry: Entry) -> Played {
     let begun = Instant::now();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).thread_stack_size(STACK).enable_all().build().expect("a runtime");
-    let outcome = runtime.block_on(on_servers(entry));
+    let mut measured = Vec::new();
+    let outcome = runtime.block_on(on_servers(entry, &mut measured));
     runtime.shutdown_timeout(Duration::from_secs(5));
-    Played { entry, took: begun.elapsed(), outcome }
+    Played { entry, measured, took: begun.elapsed(), outcome }
 }
 
-async fn on_servers(entry: Entry) -> Result<(), String> {
+async fn on_servers(entry: Entry, measured: &mut Vec<String>) -> Result<(), String> {
     let stage = tokio::time::timeout(START, Real::start(u64::from(entry.row))).await;
     let stage = match stage {
         Ok(Ok(stage)) => stage,
@@ -89,6 +92,7 @@ async fn on_servers(entry: Entry) -> Result<(), String> {
         quiet(&stage).await;
     };
     let ended = tokio::time::timeout(LIMIT, AssertUnwindSafe(played).catch_unwind()).await;
+    *measured = stage.measurements();
     let mut wrong: Vec<String> = stage.tape.violations().iter().map(ToString::to_string).collect();
     match ended {
         Ok(Ok(())) => {}

@@ -1,6 +1,6 @@
 //! The real stage: API servers that run, in real time.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use atoll::{
     cli::INSTALLATION,
@@ -21,8 +21,9 @@ use simulation::{
     check::{self, Truth},
     link::{Links, Power, Way, Weather},
     lives::{NAMESPACE, Replica},
+    lock::lock,
     programs::Processes,
-    stage::{self, MASTER, Stage},
+    stage::{self, Load, MASTER, Stage, Worthless},
     tape::{Site, Tape},
     world::{
         World,
@@ -46,6 +47,7 @@ pub struct Real {
     processes: Processes,
     clusters: BTreeMap<Site, Cluster>,
     truth: Truth,
+    measured: Mutex<Vec<String>>,
     _background: [AbortOnDropHandle<()>; 2],
 }
 
@@ -82,7 +84,12 @@ impl Real {
         tape.reveal(truth.clone());
         let members = Members { net: net.clone(), processes: processes.clone() };
         let lives = Lives::new(clusters[MASTER].kubeconfig().to_owned(), members, links, tape.clone());
-        Ok(Self { tape, lives, net, processes, clusters, truth, _background: background })
+        Ok(Self { tape, lives, net, processes, clusters, truth, measured: Mutex::default(), _background: background })
+    }
+
+    /// What was measured so far.
+    pub fn measurements(&self) -> Vec<String> {
+        lock(&self.measured).clone()
     }
 
     /// A credential that the controller's metrics show.
@@ -160,6 +167,19 @@ impl Stage for Real {
         self.cluster(site).kubeconfig().to_owned()
     }
 
+    fn worthless(&self, site: &Site) -> Vec<Worthless> {
+        well(self.cluster(site).worthless(self.cluster(&self.master())))
+    }
+
+    async fn lend(&self, site: &Site) -> String {
+        self.cluster(site).lend().await.expect("a token")
+    }
+
+    fn measured(&self, words: &str) {
+        self.say(words);
+        lock(&self.measured).push(words.to_owned());
+    }
+
     fn world(&self, site: &Site) -> &World {
         &self.cluster(site).world
     }
@@ -174,6 +194,14 @@ impl Stage for Real {
 
     async fn set_way(&self, site: &Site, way: Way) {
         self.cluster(site).set_way(way).await;
+    }
+
+    async fn set_load(&self, site: &Site, load: Load) {
+        well(self.cluster(site).set_load(load).await);
+    }
+
+    async fn take_back(&self, site: &Site) {
+        self.cluster(site).take_back().await.expect("the service account is deleted");
     }
 
     async fn set_power(&self, site: &Site, power: Power) {

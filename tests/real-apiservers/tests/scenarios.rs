@@ -82,4 +82,7 @@ fn tell(played: &Played) {
         println!("{why}");
     }
     println!("{word} {seconds:>6.1} s  row {:>2}  {}", entry.row, entry.name);
+    for words in &played.measured {
+        println!("                       {words}");
+    }
 }

@@ -68,3 +68,10 @@ pub fn kubeconfig(site: &str, token: &str) -> String {
          contexts:\n- name: {site}\n  context: {{cluster: {site}, user: {site}}}\n"
     )
 }
+
+/// The same kubeconfig with a change.
+pub fn altered(kubeconfig: &str, alter: impl FnOnce(&mut serde_json::Value)) -> String {
+    let mut found: serde_json::Value = serde_saphyr::from_str(kubeconfig).expect("a kubeconfig");
+    alter(&mut found);
+    found.to_string()
+}

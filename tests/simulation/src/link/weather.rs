@@ -195,6 +195,11 @@ impl Weather {
         self.at(site, |local| local.shots.push(shot));
     }
 
+    /// Nothing befalls requests to this cluster any more.
+    pub fn relieve(&self, site: &Site) {
+        self.at(site, |local| local.shots.clear());
+    }
+
     /// Lets something befall requests, counted over all clusters.
     pub fn shoot_anywhere(&self, shot: Shot) {
         self.with(|inner| inner.shots.push(shot));

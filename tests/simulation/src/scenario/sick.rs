@@ -3,14 +3,19 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Pod;
+use tokio::time::Instant;
+
 use super::tools::{
-    A_WHILE, begin, drop_secret, observed, resize, says, standing, state, three, until_ready, untouched, within,
+    A_WHILE, ask_to_unregister, begin, drop_secret, observed, pod, register_with, remove, resize, says, standing,
+    state, things, three, unregister, unregister_by_force, until_ready, untouched, why, within,
 };
 use crate::{
+    connect::altered,
     link::{Power, Way},
     lives::Replica,
     stage::{
-        Stage,
+        Load, Stage, Worthless,
         people::{People, Wanted},
     },
     tape::Site,
@@ -31,13 +36,13 @@ async fn begin_with_two(stage: &impl Stage) -> [Site; 3] {
 }
 
 /// One way not to be well, and the condition that tells it.
-struct Sick {
+struct Sick<'a> {
     what: &'static str,
     kind: &'static str,
-    reasons: &'static [&'static str],
+    reasons: &'a [&'static str],
 }
 
-impl Sick {
+impl Sick<'_> {
     fn unreachable(what: &'static str) -> Self {
         Self { what, kind: "Reachable", reasons: &["Unreachable", "Overloaded"] }
     }
@@ -45,16 +50,21 @@ impl Sick {
     /// Told soon, while an edit elsewhere is taken up at once.
     async fn is_told(&self, stage: &impl Stage, site: &str, cpu: &str) -> String {
         let Self { what, kind, reasons } = self;
+        let begun = Instant::now();
         resize(stage, "b", cpu).await;
         within(stage, BRISKLY, &format!("{what}: an edit elsewhere is seen"), async || observed(stage, "b").await)
             .await;
-        let told = async || {
-            let (status, reason, _) = stage.worker_condition(site, kind).await;
-            status != "True" && reasons.contains(&&*reason)
-        };
+        let edited = begun.elapsed();
+        let told = async || reasons.contains(&&*stage.worker_condition(site, kind).await.1);
         within(stage, SOON, &format!("{what}: {kind} tells one of {reasons:?}"), told).await;
-        let message = stage.worker_condition(site, kind).await.2;
+        let told = begun.elapsed();
+        let (status, reason, message) = stage.worker_condition(site, kind).await;
         assert!(!message.is_empty(), "{what}: it is told why");
+        stage.measured(&format!(
+            "{what}: {kind}={status} {reason} after {:.1} s; an edit elsewhere was seen after {:.2} s",
+            told.as_secs_f64(),
+            edited.as_secs_f64()
+        ));
         message
     }
 }
@@ -166,6 +176,108 @@ pub async fn a_worker_that_is_another_cluster_is_told_within_fifteen_seconds(sta
     stage.stays("what is not there is not proved gone", A_WHILE, unknown).await;
 }
 
+/// Row 6.
+pub async fn a_worker_that_has_too_much_to_do_is_told_within_fifteen_seconds(stage: &impl Stage) {
+    let [_, w2, _] = begin_with_two(stage).await;
+    let before = standing(stage, "a").await;
+    stage.load(&w2, Load::TooMuch).await;
+    let busy = Sick { what: "429, to come again in an hour", kind: "Reachable", reasons: &["Overloaded"] };
+    says(&busy.is_told(stage, &w2, "110m").await, "429");
+    stage.load(&w2, Load::Bearable).await;
+    until_well(stage, &w2).await;
+    stage.until_phase("a", "Running").await;
+    untouched(stage, "a", &before).await;
+}
+
+/// Rows 23, 26.
+pub async fn credentials_that_are_worth_nothing_are_told_within_fifteen_seconds(stage: &impl Stage) {
+    let [_, w2, _] = begin_with_two(stage).await;
+    let before = standing(stage, "a").await;
+    let good = stage.kubeconfig(&w2);
+    for (number, Worthless { what, text, reason }) in stage.worthless(&w2).into_iter().enumerate() {
+        // While others serve.
+        stage.put_kubeconfig(&w2, &text).await;
+        let reasons = &[reason];
+        Sick { what, kind: "CredentialsCurrent", reasons }.is_told(stage, &w2, &format!("{}m", 110 + number)).await;
+        assert_eq!(stage.worker_condition(&w2, "Ready").await.0, "True", "{what}: what it had serves on");
+        stage.put_kubeconfig(&w2, &good).await;
+        let current = async || stage.worker_condition(&w2, "CredentialsCurrent").await.0.is_empty();
+        within(stage, SOON, &format!("{what}: the good one is taken again"), current).await;
+        // From the beginning.
+        let name = format!("never-{number}");
+        register_with(stage, &name, &text).await;
+        let told = async || stage.worker_condition(&name, "Ready").await.1 == reason;
+        within(stage, SOON, &format!("{what}: {reason} is told of {name}"), told).await;
+        unregister(stage, &name).await;
+    }
+    let lent = stage.lend(&w2).await;
+    stage.put_kubeconfig(&w2, &lent).await;
+    stage.sleep(A_WHILE).await;
+    assert_eq!(stage.worker_condition(&w2, "CredentialsCurrent").await.0, "", "the other token is in use");
+    stage.revoke(&w2).await;
+    let revoked = Sick { what: "its token is revoked", kind: "Authorized", reasons: &["Unauthorized"] };
+    says(&revoked.is_told(stage, &w2, "120m").await, "renew");
+    let unknown = async || state(stage, "a", 1).await == "Unknown";
+    within(stage, SOON, "its member is unknown", unknown).await;
+    stage.put_kubeconfig(&w2, &good).await;
+    let ready = async || stage.worker_condition(&w2, "Ready").await.0 == "True";
+    within(stage, SOON, "the good one is taken without a restart", ready).await;
+    stage.until_phase("a", "Running").await;
+    untouched(stage, "a", &before).await;
+}
+
+/// Row 20.
+pub async fn a_worker_restored_from_a_backup_is_told_within_fifteen_seconds(stage: &impl Stage) {
+    let [_, w2, _] = begin_with_two(stage).await;
+    let backup = stage.back_up(&w2).await;
+    remove::<Pod>(stage, &w2, &pod("a", 1)).await;
+    stage.until("the pod is made again", async || standing(stage, "a").await.len() == 6).await;
+    stage.until_phase("a", "Running").await;
+    stage.restore(&w2, &backup).await;
+    let restored =
+        Sick { what: "its etcd was restored from a backup", kind: "RestoredFromBackup", reasons: &["HistoryWentBack"] };
+    says(&restored.is_told(stage, &w2, "110m").await, "history went back");
+    until_well(stage, &w2).await;
+    stage.until_phase("a", "Running").await;
+    // The next process has not seen it, and goes on telling it.
+    stage.crash(Replica(0)).await;
+    resize(stage, "b", "111m").await;
+    stage.until("the next life has begun", async || observed(stage, "b").await).await;
+    until_well(stage, &w2).await;
+    assert_eq!(stage.worker_condition(&w2, "RestoredFromBackup").await.0, "True");
+}
+
+/// Rows 18, 19.
+pub async fn a_registration_that_goes_or_comes_anew_is_told_within_fifteen_seconds(stage: &impl Stage) {
+    let [w1, w2, w3] = three(stage);
+    stage.start(Replica(0)).await;
+    stage.register(&w1).await;
+    stage.register(&w2).await;
+    until_ready(stage, &w1).await;
+    until_ready(stage, &w2).await;
+    stage.run(&Wanted::named("a").within(&[&w1, &w2, &w2])).await;
+    stage.run(&Wanted::named("b").of(1).within(&[&w1])).await;
+    let before = standing(stage, "a").await;
+    ask_to_unregister(stage, &w2).await;
+    let held = Sick { what: "its registration is deleted in use", kind: "Deletable", reasons: &["InUse"] };
+    says(&held.is_told(stage, &w2, "110m").await, "default/a");
+    unregister_by_force(stage, &w2).await;
+    resize(stage, "b", "111m").await;
+    within(stage, BRISKLY, "an edit elsewhere is seen", async || observed(stage, "b").await).await;
+    let begun = Instant::now();
+    stage.register_as(&w3, &w2).await;
+    let told = async || why(stage, "a", 1).await.contains("another cluster");
+    within(stage, SOON, "the database says that it is another cluster", told).await;
+    stage.measured(&format!("made anew for another cluster: told after {:.1} s", begun.elapsed().as_secs_f64()));
+    assert_eq!(state(stage, "a", 1).await, "Unknown");
+    let nothing = async || things(stage, &w3, "a").await.is_empty();
+    stage.stays("its members are not made in the other cluster", A_WHILE, nothing).await;
+    unregister_by_force(stage, &w2).await;
+    stage.register(&w2).await;
+    stage.until_phase("a", "Running").await;
+    untouched(stage, "a", &before).await;
+}
+
 /// A kubeconfig with another user.
 fn user_of(kubeconfig: &str, words: &str) -> String {
     altered(kubeconfig, |found| {
@@ -186,10 +298,4 @@ fn crowded(kubeconfig: &str) -> String {
             }));
         }
     })
-}
-
-fn altered(kubeconfig: &str, alter: impl FnOnce(&mut serde_json::Value)) -> String {
-    let mut found: serde_json::Value = serde_saphyr::from_str(kubeconfig).expect("a kubeconfig");
-    alter(&mut found);
-    found.to_string()
 }

@@ -19,6 +19,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::{
     lives::{NAMESPACE, Replica},
@@ -258,12 +259,10 @@ pub async fn observed(stage: &impl Stage, name: &str) -> bool {
 
 /// Waits until something is so, at most so long.
 pub async fn within(stage: &impl Stage, limit: Duration, what: &str, so: impl AsyncFn() -> bool) {
-    let mut waited = Duration::ZERO;
-    let pause = Duration::from_millis(100);
+    let begun = Instant::now();
     while !so().await {
-        assert!(waited < limit, "not within {limit:?}: {what}");
-        stage.sleep(pause).await;
-        waited += pause;
+        assert!(begun.elapsed() < limit, "not within {limit:?}: {what}");
+        stage.sleep(Duration::from_millis(100)).await;
     }
 }
 

@@ -42,6 +42,25 @@ pub fn background(tape: &Tape, etcds: &Etcds) -> [AbortOnDropHandle<()>; 2] {
     [AbortOnDropHandle::new(ticking), AbortOnDropHandle::new(glancing)]
 }
 
+/// A kubeconfig that leads to a worker which does not let anybody in by it.
+pub struct Worthless {
+    /// What is wrong with it.
+    pub what: &'static str,
+    /// It.
+    pub text: String,
+    /// The reason that is told.
+    pub reason: &'static str,
+}
+
+/// How much an API server has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Load {
+    /// It answers.
+    Bearable,
+    /// To whatever the controller asks it answers 429, and to come again in an hour.
+    TooMuch,
+}
+
 /// Where scenarios take place.
 ///
 /// What a person or a scenario does is told here, once for all stages; how it is done is a stage's own (`set_…`, `put_…`).
@@ -57,6 +76,10 @@ pub trait Stage {
     fn person(&self, site: &Site) -> Client;
     /// A kubeconfig by which Atoll gets into a worker, with rights that are enough.
     fn kubeconfig(&self, site: &Site) -> String;
+    /// Kubeconfigs for a worker that are worth nothing, in as many ways as there are here.
+    fn worthless(&self, site: &Site) -> Vec<Worthless>;
+    /// Another kubeconfig for a worker, with a token that can be revoked.
+    fn lend(&self, site: &Site) -> impl Future<Output = String>;
     /// The schedulers, kubelets and their like of a cluster.
     fn world(&self, site: &Site) -> &World;
     /// The networks between the clusters' pods.
@@ -70,6 +93,10 @@ pub trait Stage {
 
     /// Does what [`Stage::way`] tells.
     fn set_way(&self, site: &Site, way: Way) -> impl Future<Output = ()>;
+    /// Does what [`Stage::load`] tells.
+    fn set_load(&self, site: &Site, load: Load) -> impl Future<Output = ()>;
+    /// Does what [`Stage::revoke`] tells.
+    fn take_back(&self, site: &Site) -> impl Future<Output = ()>;
     /// Does what [`Stage::power`] tells.
     fn set_power(&self, site: &Site, power: Power) -> impl Future<Output = ()>;
     /// Does what [`Stage::restore`] tells.
@@ -99,6 +126,11 @@ pub trait Stage {
         self.tape().note(Event::Person(words.to_owned()));
     }
 
+    /// Something was measured that a person may want to read, however the scenario ends.
+    fn measured(&self, words: &str) {
+        self.say(words);
+    }
+
     /// Counts a fault, and says it.
     fn fault(&self, kind: &str, words: &str) {
         self.tape().fault(kind, words.to_owned());
@@ -113,6 +145,18 @@ pub trait Stage {
     fn way(&self, site: &Site, way: Way) -> impl Future<Output = ()> {
         self.fault("connection", &format!("{site}: {way:?}"));
         self.set_way(site, way)
+    }
+
+    /// Sets how much a cluster's API server has to do.
+    fn load(&self, site: &Site, load: Load) -> impl Future<Output = ()> {
+        self.fault("error status", &format!("{site}: the load is {load:?}"));
+        self.set_load(site, load)
+    }
+
+    /// Revokes the token that was last lent.
+    fn revoke(&self, site: &Site) -> impl Future<Output = ()> {
+        self.fault("credentials", &format!("a token of {site} is revoked"));
+        self.take_back(site)
     }
 
     /// Stops (`kill -9`) or starts a cluster's API server, for everybody.

@@ -12,13 +12,13 @@ use serde_json::json;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::subscriber::DefaultGuard;
 
-use super::Stage;
+use super::{Load, Stage, Worthless};
 use crate::{
     ask::Members,
     check::{Check, Truth},
     connect::kubeconfig,
     entropy,
-    link::{Links, Power, Way, Weather},
+    link::{How, Links, Power, Shot, Way, Weather, Which},
     lives::{Apart, Lives, NAMESPACE, Replica, TOKEN},
     lock::lock,
     logs,
@@ -273,6 +273,16 @@ impl Stage for Simulated {
         kubeconfig(site, &self.token(site))
     }
 
+    fn worthless(&self, site: &Site) -> Vec<Worthless> {
+        let text = kubeconfig(site, &format!("{}-worthless", canary(site)));
+        vec![Worthless { what: "a token of nobody", text, reason: "Unauthorized" }]
+    }
+
+    async fn lend(&self, site: &Site) -> String {
+        self.renew_token(site);
+        self.kubeconfig(site)
+    }
+
     fn world(&self, site: &Site) -> &World {
         &self.worlds[site]
     }
@@ -287,6 +297,19 @@ impl Stage for Simulated {
 
     async fn set_way(&self, site: &Site, way: Way) {
         self.weather.set(site, way);
+    }
+
+    async fn set_load(&self, site: &Site, load: Load) {
+        match load {
+            Load::Bearable => self.weather.relieve(site),
+            Load::TooMuch => {
+                self.weather.shoot(site, Shot { which: Which::Any, skip: 0, times: u64::MAX, how: How::TooMany });
+            }
+        }
+    }
+
+    async fn take_back(&self, site: &Site) {
+        self.server(site).revoke(&self.token(site));
     }
 
     async fn set_power(&self, site: &Site, power: Power) {
