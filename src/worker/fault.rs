@@ -135,7 +135,7 @@ pub fn call<T>(call: impl Future<Output = kube::Result<T>> + Send) -> impl Futur
 }
 
 /// The error of this type that caused another one, wherever libraries have wrapped it.
-fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+pub(super) fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     if let Some(found) = error.downcast_ref() {
         return Some(found);
     }

@@ -24,6 +24,7 @@ pub mod dial;
 mod dial_tests;
 pub mod distrust;
 mod endings;
+mod events;
 pub mod expiry;
 pub mod failpoint;
 pub mod fault;

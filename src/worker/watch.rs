@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
+    events,
     fault::{Fault, call},
     timing,
 };
@@ -92,7 +93,7 @@ where
         bookmarks: true,
         ..WatchParams::default()
     };
-    let stream = match call(api.watch(&params, &version)).await {
+    let stream = match events::watch(api, &params, &version).await {
         Ok(stream) => stream,
         Err(fault) => return expired(at, fault.status().map(|status| status.code), fault.clone()),
     };
@@ -112,7 +113,7 @@ where
                 }
                 return Ok(());
             }
-            Some(Err(error)) => return Err(error.into()),
+            Some(Err(fault)) => return Err(fault),
             Some(Ok(WatchEvent::Error(status))) => {
                 let code = status.code;
                 return expired(at, Some(code), kube::Error::Api(status).into());
