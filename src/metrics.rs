@@ -195,7 +195,7 @@ impl Metrics {
         let outcome = match round {
             Round::Settled => "settled",
             Round::Again(_) => "again",
-            Round::Failed => "failed",
+            Round::Failed | Round::FailedAndTells(_) => "failed",
         };
         self.0.reconciles.get_or_create(&Reconcile { outcome }).inc();
     }

@@ -91,6 +91,8 @@ pub enum Round {
     Again(Duration),
     /// Something was refused or did not answer: look again, later each time.
     Failed,
+    /// The same; and something is to be told after this time, however late the next try is.
+    FailedAndTells(Duration),
 }
 
 impl<D: Dialect> Reconciler<D> {
@@ -150,8 +152,8 @@ impl<D: Dialect> Reconciler<D> {
                     let mut report = decision.report;
                     report.message.clone_from(&refused.message);
                     report.conditions.push(refused);
-                    let _ = self.report(key, &resource, &database, record, &report).await?;
-                    Ok(Some(Round::Failed))
+                    let wait = self.report(key, &resource, &database, record, &report).await?;
+                    Ok(Some(wait.map_or(Round::Failed, Round::FailedAndTells)))
                 }
             },
             // Nothing can be proved gone now; what is known is told, and it is tried again.
@@ -164,7 +166,7 @@ impl<D: Dialect> Reconciler<D> {
                 let told = events(resource.conditions(), &released.collect::<Vec<_>>());
                 self.writer().events(&*resource, told).await;
                 self.writer().release(&*resource).await?;
-                self.shelf.released(key);
+                self.shelf.released(key, &*resource);
                 self.uses(key);
                 Ok(Some(self.gone(key, &database)))
             }

@@ -65,6 +65,9 @@ pub async fn rounds<D: Dialect>(
                     metrics.reconcile_took(took);
                     metrics.databases(D::KIND.label(), reconciler.shelf.phases());
                     queue.finished(&key, finish(round), now());
+                    if let Round::FailedAndTells(wait) = round {
+                        queue.after(key, wait, now());
+                    }
                 }
                 Err(error) => tracing::error!(%error, "a round was cut off"),
             },
@@ -90,7 +93,7 @@ fn finish(round: Round) -> Finish {
     match round {
         Round::Settled => Finish::Settled,
         Round::Again(delay) => Finish::Again(delay),
-        Round::Failed => Finish::Failed,
+        Round::Failed | Round::FailedAndTells(_) => Finish::Failed,
     }
 }
 

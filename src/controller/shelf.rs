@@ -126,9 +126,19 @@ impl<D: Dialect> Shelf<D> {
         }
     }
 
-    /// Takes out a resource that we have let go. The watch brings it back if somebody else still holds it.
-    pub fn released(&self, key: &DatabaseKey) {
-        self.gone(key);
+    /// Takes out a resource that we have let go, and not another one that has come under its name. The watch brings it
+    /// back if somebody else still holds it.
+    pub fn released(&self, key: &DatabaseKey, resource: &D) {
+        self.lost(key, resource.meta());
+    }
+
+    /// This very resource is gone.
+    fn lost(&self, key: &DatabaseKey, meta: &ObjectMeta) {
+        self.unreadable().remove(key);
+        let mut resources = self.lock();
+        if resources.get(key).is_some_and(|known| known.meta().uid == meta.uid) {
+            resources.remove(key);
+        }
     }
 
     fn gone(&self, key: &DatabaseKey) {
@@ -238,7 +248,7 @@ impl<D: Dialect> Sink<DeserializeGuard<D>> for OnShelf<'_, D> {
     fn deleted(&mut self, resource: DeserializeGuard<D>) {
         self.shelf.saw(resource.meta().resource_version.as_deref());
         let key = key_of::<D>(resource.meta());
-        self.shelf.gone(&key);
+        self.shelf.lost(&key, resource.meta());
         self.wake([key]);
     }
 
@@ -262,4 +272,43 @@ fn number(version: Option<&str>) -> u64 {
 fn newer(one: &ObjectMeta, other: &ObjectMeta) -> bool {
     let version = |meta: &ObjectMeta| meta.resource_version.as_deref().and_then(|v| v.parse::<u64>().ok());
     one.uid != other.uid || version(one) >= version(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::kubeblocks::Cluster;
+
+    fn resource(uid: &str, version: &str) -> Cluster {
+        let text = serde_json::json!({
+            "apiVersion": "apps.kubeblocks.io/v1alpha1", "kind": "Cluster", "spec": { "terminationPolicy": "Delete" },
+            "metadata": { "name": "a", "namespace": "shop", "uid": uid, "resourceVersion": version },
+        });
+        serde_json::from_value(text).unwrap()
+    }
+
+    fn uid(shelf: &Shelf<Cluster>) -> Option<String> {
+        shelf.get(&key_of::<Cluster>(resource("", "").meta()))?.meta().uid.clone()
+    }
+
+    #[test]
+    fn what_came_under_the_name_of_one_that_goes_is_not_forgotten_with_it() {
+        let (shelf, (wake, mut woken)) = (Shelf::default(), mpsc::unbounded_channel());
+        let (former, next) = (resource("former", "7"), resource("next", "8"));
+        let key = key_of::<Cluster>(former.meta());
+        shelf.written(former.clone());
+        // The watch is faster than the answer to the write that lets the former one go.
+        let mut watched = OnShelf { shelf: &shelf, wake: &wake };
+        watched.deleted(DeserializeGuard(Ok(former.clone())));
+        watched.applied(DeserializeGuard(Ok(next)));
+        assert_eq!(woken.len(), 2);
+        shelf.released(&key, &former);
+        assert_eq!(uid(&shelf).as_deref(), Some("next"));
+        // As is an event that comes late.
+        OnShelf { shelf: &shelf, wake: &wake }.deleted(DeserializeGuard(Ok(former)));
+        assert_eq!(uid(&shelf).as_deref(), Some("next"));
+        OnShelf { shelf: &shelf, wake: &wake }.deleted(DeserializeGuard(Ok(resource("next", "9"))));
+        assert_eq!(uid(&shelf), None);
+        assert!(woken.try_recv().is_ok());
+    }
 }

@@ -124,8 +124,8 @@ impl Writer<'_> {
                 action: "Reconcile".to_owned(),
                 secondary: None,
             };
-            if let Err(error) = self.recorder.publish(&published, &reference).await {
-                tracing::debug!(%error, reason = event.reason, "an event could not be published");
+            if let Err(fault) = call(self.recorder.publish(&published, &reference)).await {
+                tracing::debug!(%fault, reason = event.reason, "an event could not be published");
             }
         }
     }

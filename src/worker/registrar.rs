@@ -14,11 +14,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
     runtime::events::{Event as KubeEvent, EventType, Recorder, Reporter},
 };
-use tokio::{
-    sync::mpsc,
-    task::JoinHandle,
-    time::{sleep, timeout},
-};
+use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
 
 use super::{
     allowances::Allowances,
@@ -31,7 +27,6 @@ use super::{
     news::{Clusters, Event, OneSecret},
     pool::{Notice, Pool},
     registration::{Access, SecretName, SecretNamespaces, SecretState, registration, secret_of},
-    timing,
     watch::{Scope, follow},
 };
 use crate::{
@@ -366,9 +361,8 @@ impl Registrar {
             secondary: None,
         };
         let reference = cluster.object_ref(&());
-        let publishing = self.recorder.publish(&published, &reference);
-        if timeout(timing::CALL_DEADLINE, publishing).await.map_or(true, |done| done.is_err()) {
-            tracing::debug!(reason = event.reason, "an event could not be published");
+        if let Err(fault) = call(self.recorder.publish(&published, &reference)).await {
+            tracing::debug!(%fault, reason = event.reason, "an event could not be published");
         }
     }
 

@@ -36,8 +36,6 @@ pub const WATCH_SECONDS_HTTP1: u32 = 30;
 pub const WATCH_SECONDS_HTTP2: u32 = 290;
 /// How much longer than its `timeoutSeconds` a watch may be silent before its connection counts as dead.
 pub const WATCH_GRACE: Duration = Duration::from_secs(5);
-/// How much sooner than its `timeoutSeconds` a watch may end and still have come to its own end.
-pub const WATCH_EARLY: Duration = Duration::from_secs(2);
 /// How long a watch must have served for its failure to be the first one of its kind.
 pub const WATCH_PROVED: Duration = Duration::from_secs(10);
 /// The shortest time between two watch requests of one stream, should a server end them at once.

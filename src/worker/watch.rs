@@ -93,11 +93,12 @@ where
         bookmarks: true,
         ..WatchParams::default()
     };
+    // From before it was sent: the API server counts from when it came, so that its own end is never sooner than this.
+    let asked = Instant::now();
     let stream = match events::watch(api, &params, &version).await {
         Ok(stream) => stream,
         Err(fault) => return expired(at, fault.status().map(|status| status.code), fault.clone()),
     };
-    let opened = Instant::now();
     let mut stream = std::pin::pin!(stream);
     let silence = Duration::from_secs(scope.seconds.into()) + timing::WATCH_GRACE;
     loop {
@@ -108,7 +109,7 @@ where
         let version = match next {
             None => {
                 // Somebody ended it: its server is going down, perhaps to come back as another one.
-                if opened.elapsed() + timing::WATCH_EARLY < Duration::from_secs(scope.seconds.into()) {
+                if asked.elapsed() < Duration::from_secs(scope.seconds.into()) {
                     *at = None;
                 }
                 return Ok(());

@@ -111,7 +111,8 @@ fn judge(truth: &Truth, database: &Value, views: &[View]) -> Result<(), String> 
     let hurt: BTreeSet<_> = damage.iter().map(|(member, _)| member.as_str()).collect();
     let runs = phase == "Running" && ready == "True";
     // What was refused is tried again, later each time: until then it is not at rest, however well it looks.
-    if damage.is_empty() && condition(database, "WorkersAccept").0 == "False" {
+    let waits = condition(database, "WorkersAccept").0 == "False";
+    if waits && (damage.is_empty() || record(database).is_some() && !any_homeless(truth, database)) {
         return Err(text(condition_of(database, "WorkersAccept"), "/message").to_owned());
     }
     if runs || !damage.is_empty() {
@@ -153,19 +154,32 @@ fn leftover(truth: &Truth, site: &str, database: &Value) -> Option<String> {
     Some(format!("{} in {site} is left of an earlier database of its name", called(&part)))
 }
 
-fn hurt(truth: &Truth, database: &Value, recorded: &Value) -> Option<String> {
-    let (called, volume) = (text(recorded, "/name"), text(recorded, "/volume"));
-    let founded_in = text(recorded, "/workerIdentity");
-    if founded_in.is_empty() {
+/// Where a member was founded, as long as it could be there again; or why it could not.
+fn founded_in<'a>(truth: &'a Truth, database: &Value, recorded: &Value) -> Option<Result<&'a Site, String>> {
+    let (called, identity) = (text(recorded, "/name"), text(recorded, "/workerIdentity"));
+    if identity.is_empty() {
         return None;
     }
-    let Some(site) = site_of(truth, founded_in) else {
-        return Some(format!("the cluster of {called} is no more"));
+    let Some(site) = site_of(truth, identity) else {
+        return Some(Err(format!("the cluster of {called} is no more")));
     };
     let home = home(database, recorded);
-    if object(truth, site, NAMESPACES, "", home).is_none_or(|namespace| is_deleting(&namespace)) {
-        return Some(format!("namespace {home} of {called} in {site} is gone"));
-    }
+    let gone = object(truth, site, NAMESPACES, "", home).is_none_or(|namespace| is_deleting(&namespace));
+    Some(if gone { Err(format!("namespace {home} of {called} in {site} is gone")) } else { Ok(site) })
+}
+
+/// Whether what is refused is refused until a person does something: there is nowhere to put it.
+fn any_homeless(truth: &Truth, database: &Value) -> bool {
+    let homeless = |member| matches!(founded_in(truth, database, member), Some(Err(_)));
+    record(database).is_some_and(|record| members(record).any(homeless))
+}
+
+fn hurt(truth: &Truth, database: &Value, recorded: &Value) -> Option<String> {
+    let (called, volume) = (text(recorded, "/name"), text(recorded, "/volume"));
+    let site = match founded_in(truth, database, recorded)? {
+        Ok(site) => site,
+        Err(why) => return Some(why),
+    };
     let claims = all(truth, site, CLAIMS);
     let claim = claims.iter().find(|claim| uid(claim) == volume);
     if claim.is_none_or(|claim| is_deleting(claim) || text(claim, "/status/phase") == "Lost") {
@@ -253,6 +267,22 @@ mod tests {
         database["status"]["phase"] = json!("Abnormal");
         judge(&scene.truth, &database, &serving()[..2]).expect("the others serve");
         judge(&scene.truth, &database, &serving()[..1]).expect_err("one of the others does not");
+    }
+
+    #[test]
+    fn what_was_refused_is_waited_for_unless_there_is_nowhere_to_put_it() {
+        let mut scene = Scene::new();
+        let mut database = running(&mut scene);
+        let refused = json!({ "type": "WorkersAccept", "status": "False", "message": "namespace default is gone" });
+        database["status"]["conditions"] = json!([refused]);
+        database["status"]["phase"] = json!("Abnormal");
+        judge(&scene.truth, &database, &serving()).expect_err("it is tried again");
+        // The namespace has come back, and a volume that went with it has not.
+        database["status"]["atoll"]["members"][2]["volume"] = json!("gone");
+        let words = judge(&scene.truth, &database, &serving()).expect_err("it is tried again");
+        assert!(words.contains("namespace default is gone"), "{words}");
+        database["status"]["atoll"]["members"][2]["workerIdentity"] = json!("no-more");
+        judge(&scene.truth, &database, &serving()).expect("that waits for a person");
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 
 use super::tools::{
-    A_WHILE, annotate, annotate_worker, ask_to_unregister, begin, by_force, debts, everything, let_go, nothing_is_left,
-    pod, register_with, remove, says, standing, things, three, uid, unregister, until_ready, until_state, until_told,
-    until_unregistered, until_worker, untouched, worker_identity,
+    A_WHILE, annotate, annotate_worker, ask_to_unregister, begin, by_force, change, debts, everything, let_go,
+    nothing_is_left, pod, register_with, remove, says, standing, things, three, uid, unregister, until_ready,
+    until_state, until_told, until_unregistered, until_worker, untouched, worker_identity,
 };
 use crate::{
     link::{How, Shot, Way, Which},
@@ -112,6 +112,48 @@ pub async fn a_deletion_held_by_a_dead_worker_is_released_and_cleaned_up_later(s
     stage.way(&w2, Way::Open).await;
     until_unregistered(stage, &w2).await;
     nothing_is_left(stage, "a").await;
+}
+
+/// Row 19: whoever has read nothing knows nobody who uses a worker, and a dead worker shows nothing of anybody.
+pub async fn a_process_that_has_not_read_all_databases_lets_no_registration_go(stage: &Simulated) {
+    begin(stage).await;
+    stage.run(&Wanted::named("a")).await;
+    let [_, w2, _] = three(stage);
+    stage.way(&w2, Way::BlackHole).await;
+    until_state(stage, "a", 1, "Unknown").await;
+    ask_to_unregister(stage, &w2).await;
+    until_worker(stage, &w2, "Deletable", "False", "InUse").await;
+    for skip in 0..8 {
+        stage.crash(Replica(0)).await;
+        stage.fault("delay", "the master's answer to one of the first lists comes late");
+        stage.weather.shoot(&stage.master(), Shot { which: Which::List, skip, times: 1, how: How::Delay(8_000) });
+        stage.sleep(A_WHILE).await;
+        stage.weather.relieve(&stage.master());
+        assert_eq!(stage.worker_condition(&w2, "Deletable").await.1, "InUse", "after list {skip} came late");
+    }
+    stage.way(&w2, Way::Open).await;
+    stage.delete("a").await;
+    stage.until_gone("a").await;
+    until_unregistered(stage, &w2).await;
+}
+
+/// Row 34.
+pub async fn a_debt_stands_while_somebody_elses_finalizer_holds_what_is_owed(stage: &impl Stage) {
+    const PEER: &str = "a-etcd-peer-1";
+    begin(stage).await;
+    let w2 = held(stage, "a").await;
+    let_go(stage, "a", &w2).await;
+    stage.until_gone("a").await;
+    let hold = |finalizers: serde_json::Value| serde_json::json!({ "metadata": { "finalizers": finalizers } });
+    change::<Service>(stage, &w2, PEER, hold(serde_json::json!(["example.com/not-yet"]))).await;
+    stage.way(&w2, Way::Open).await;
+    says(&until_worker(stage, &w2, "DebtsPaid", "False", "ObjectsLeft").await, PEER);
+    let all_else_is_gone = async || things(stage, &w2, "a").await.len() == 1;
+    stage.until("all else is gone", all_else_is_gone).await;
+    let stands = async || debts(stage, &w2).await == ["a"];
+    stage.stays("the debt stands", Duration::from_mins(1), stands).await;
+    change::<Service>(stage, &w2, PEER, hold(serde_json::Value::Null)).await;
+    until_paid(stage, &w2, "a").await;
 }
 
 /// Row 34.
