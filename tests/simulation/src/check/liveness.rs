@@ -130,16 +130,24 @@ fn judge(truth: &Truth, database: &Value, views: &[View]) -> Result<(), String> 
 /// What has befallen a database that only a person, or a later version, can mend: whom, and what.
 pub fn damage(truth: &Truth, database: &Value) -> Vec<(String, String)> {
     let nobody = String::new;
-    if condition(database, "Accepted").0 == "False" {
-        return vec![(nobody(), "its manifest is not accepted".to_owned())];
-    }
-    let Some(record) = record(database) else {
-        let old = truth.servers.keys().find_map(|site| leftover(truth, site, database));
-        return old.into_iter().map(|old| (nobody(), old)).collect();
+    let refused = condition(database, "Accepted").0 == "False";
+    let refused = refused.then(|| (nobody(), "its manifest is not accepted".to_owned()));
+    let found: Vec<_> = match record(database) {
+        None if refused.is_some() => Vec::new(),
+        None => {
+            let old = truth.servers.keys().find_map(|site| leftover(truth, site, database));
+            old.into_iter().map(|old| (nobody(), old)).collect()
+        }
+        Some(record) => members(record)
+            .filter_map(|member| Some((text(member, "/name").to_owned(), hurt(truth, database, member)?)))
+            .collect(),
     };
-    members(record)
-        .filter_map(|member| Some((text(member, "/name").to_owned(), hurt(truth, database, member)?)))
-        .collect()
+    refused.into_iter().chain(found).collect()
+}
+
+/// Whether something is refused that is tried again and again.
+pub fn is_anything_refused(truth: &Truth) -> bool {
+    all(truth, MASTER, DATABASES).iter().any(|database| condition(database, "WorkersAccept").0 == "False")
 }
 
 /// What stands in a cluster under the name of a database without a record.

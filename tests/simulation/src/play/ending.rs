@@ -12,10 +12,14 @@ const SILENCE: Duration = Duration::from_mins(10);
 /// How long a moment without writes must be before the silence begins.
 const CALM: Duration = Duration::from_secs(30);
 
+/// The same where something is refused for good: it is tried again once a minute at last, and what members say of
+/// themselves is asked anew on that occasion.
+const CALM_REFUSED: Duration = Duration::from_secs(150);
+
 /// Waits until everything is well, then watches that it stays so and that nobody writes.
 pub(super) async fn look(stage: &Simulated) {
     let well = || liveness::settled(&stage.truth);
-    if let Err(words) = calm(stage, PATIENCE + CALM, well).await {
+    if let Err(words) = calm(stage, PATIENCE + CALM_REFUSED, well).await {
         stage.tape.violate("L1 settles", format!("five minutes after the last trouble: {words}"));
         return;
     }
@@ -34,13 +38,14 @@ pub(crate) async fn calm(
 ) -> Result<(), String> {
     let (mut waited, mut calm, mut steps) = (Duration::ZERO, Duration::ZERO, stage.tape.steps());
     let pause = Duration::from_secs(1);
-    while calm < CALM {
+    let enough = || if liveness::is_anything_refused(&stage.truth) { CALM_REFUSED } else { CALM };
+    while calm < enough() {
         tokio::time::sleep(pause).await;
         waited += pause;
         let (well, now) = (well(), stage.tape.steps());
         calm = if well.is_ok() && now == steps { calm + pause } else { Duration::ZERO };
         steps = now;
-        if calm < CALM && waited > patience {
+        if calm < enough() && waited > patience {
             return Err(well.err().unwrap_or_else(|| "the controller goes on writing".to_owned()));
         }
     }
