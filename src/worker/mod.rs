@@ -61,6 +61,7 @@ mod registrar_tests;
 pub mod registration;
 #[cfg(test)]
 mod registration_tests;
+mod show;
 mod slot;
 pub mod stack;
 mod task;

@@ -10,19 +10,16 @@ use std::{
 };
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use tokio::sync::{Notify, mpsc};
 
 use super::{
-    cache::{Cache, Shelf, Sync, Unread},
+    cache::{Cache, Shelf, Sync},
     fault::Fault,
     health::{Gauge, Part},
     kept::Kept,
-    legible::Legible,
     limits::Limits,
     pool::{Notice, Wake},
-    projection,
     registration::Registration,
 };
 use crate::{
@@ -32,7 +29,7 @@ use crate::{
     },
     plan::{
         database::DatabaseKey,
-        name::{Namespace, ObjectName, ResourceVersion, Uid, WorkerName},
+        name::{Namespace, ObjectName, Uid, WorkerName},
         seen::{Worker, WorkerView},
         sweep::Possessions,
         terms::{Duty, Terms},
@@ -398,93 +395,5 @@ pub(super) fn trouble(fault: &Fault, doing: &str) -> Trouble {
         Fault::Api(status) if status.is_forbidden() => Trouble::Forbidden(text),
         Fault::Api(_) | Fault::Held(_) => Trouble::Overloaded(text),
         _ => Trouble::Unreachable(text),
-    }
-}
-
-/// A watch's events, into the slot.
-pub(super) struct Show<K> {
-    slot: Arc<Slot>,
-    kind: std::marker::PhantomData<fn(K)>,
-}
-
-impl<K> Show<K> {
-    pub fn new(slot: Arc<Slot>) -> Self {
-        Self { slot, kind: std::marker::PhantomData }
-    }
-}
-
-/// What is kept of an object while a list is read.
-pub(super) enum Glimpse<T> {
-    Seen(DatabaseKey, T),
-    Unread(Unread),
-}
-
-fn unread(metadata: &ObjectMeta) -> Unread {
-    Unread {
-        namespace: metadata.namespace.as_deref().map(Namespace::new),
-        name: metadata.name.as_deref().map(ObjectName::new),
-        owner: projection::owner(metadata),
-    }
-}
-
-impl<K: Kept> super::watch::Sink<Legible<K>> for Show<K> {
-    type Item = Glimpse<K::Seen>;
-
-    fn project(&self, object: Legible<K>) -> Option<Self::Item> {
-        match object {
-            Legible::Read(object) => object.owned().map(|(key, seen)| Glimpse::Seen(key, seen)),
-            Legible::Unread(metadata) => Some(Glimpse::Unread(unread(&metadata))),
-        }
-    }
-
-    fn listed(&mut self, objects: Vec<Self::Item>, version: &str) {
-        let (mut seen, mut unread) = (Vec::new(), Vec::new());
-        for object in objects {
-            match object {
-                Glimpse::Seen(key, object) => seen.push((key, object)),
-                Glimpse::Unread(object) => unread.push(object),
-            }
-        }
-        self.slot.watched::<K>(|shelf| {
-            let mut woken = shelf.listed_unread(unread);
-            woken.append(&mut shelf.listed(seen, &ResourceVersion::new(version)));
-            woken
-        });
-    }
-
-    fn applied(&mut self, object: Legible<K>) {
-        let owned = match &object {
-            Legible::Unread(metadata) => {
-                self.slot.watched::<K>(|shelf| shelf.watched_unread(unread(metadata)));
-                return;
-            }
-            Legible::Read(object) => object.owned(),
-        };
-        match owned {
-            Some((key, seen)) => self.slot.watched::<K>(|shelf| shelf.watched(key, seen)),
-            // It stopped saying whose it is: for its database it is gone.
-            None => self.deleted(object),
-        }
-    }
-
-    fn deleted(&mut self, object: Legible<K>) {
-        let meta = kube::Resource::meta(&object);
-        // Where it was cannot be read either: the next list tells.
-        let (Some(namespace), Some(name)) = (&meta.namespace, &meta.name) else { return };
-        let version = ResourceVersion::new(meta.resource_version.as_deref().unwrap_or_default());
-        self.slot.watched::<K>(|shelf| {
-            shelf.gone(&Namespace::new(namespace.as_str()), &ObjectName::new(name.as_str()), &version)
-        });
-    }
-
-    fn bookmark(&mut self, version: &str) {
-        self.slot.watched::<K>(|shelf| {
-            shelf.bookmark(version);
-            BTreeSet::new()
-        });
-    }
-
-    fn failed(&mut self, fault: &Fault, _failures: u32) {
-        self.slot.blind::<K>(fault);
     }
 }

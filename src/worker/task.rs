@@ -24,7 +24,8 @@ use super::{
     legible::Legible,
     pool::{Notice, Shared},
     registration::{Access, Registration},
-    slot::{Show, Slot, trouble},
+    show::Show,
+    slot::{Slot, trouble},
     timing,
     watch::{Scope, follow},
 };
@@ -165,7 +166,8 @@ async fn show<K: Kept>(shared: &Shared, slot: &Arc<Slot>, session: &Session) {
         seconds: session.contact.protocol.watch_seconds(),
     };
     let name = format!("{}/{}", slot.name(), K::PLURAL);
-    follow(&name, Api::<Legible<K>>::all(session.client.clone()), scope, Show::<K>::new(slot.clone())).await;
+    let show = Show::<K>::new(slot.clone(), session.client.clone(), session.contact.identity.clone());
+    follow(&name, Api::<Legible<K>>::all(session.client.clone()), scope, show).await;
 }
 
 /// Probes every ten seconds, at once when something looks wrong; answers with what ended it.

@@ -5,7 +5,7 @@
 //! it resumes a watch that broke where it was. An API server whose etcd was restored from a backup takes that for a time
 //! that is still to come, and says nothing until it has. So only a watch that came to its own end is resumed.
 
-use std::time::Duration;
+use std::{future::ready, time::Duration};
 
 use futures::StreamExt as _;
 use kube::{
@@ -39,6 +39,10 @@ pub trait Sink<K> {
 
     /// What to keep of an object, if anything.
     fn project(&self, object: K) -> Option<Self::Item>;
+    /// Whether whoever has just answered with a list is still who it was; asked after each list, before it is believed.
+    fn prove(&self) -> impl Future<Output = Result<(), Fault>> + Send {
+        ready(Ok(()))
+    }
     /// Everything that matches, at this resource version. Also says that the stream is healthy.
     fn listed(&mut self, objects: Vec<Self::Item>, version: &str);
     /// An object is there, or has changed.
@@ -166,6 +170,7 @@ where
         objects.extend(page.items.into_iter().filter_map(|object| sink.project(object)));
         let Some(token) = page.metadata.continue_.filter(|token| !token.is_empty()) else {
             let version = page.metadata.resource_version.unwrap_or_default();
+            sink.prove().await?;
             sink.listed(objects, &version);
             return Ok(version);
         };

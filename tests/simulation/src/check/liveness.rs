@@ -115,7 +115,9 @@ fn judge(truth: &Truth, database: &Value, views: &[View]) -> Result<(), String> 
     if waits && (damage.is_empty() || record(database).is_some() && !any_homeless(truth, database)) {
         return Err(text(condition_of(database, "WorkersAccept"), "/message").to_owned());
     }
-    if runs || !damage.is_empty() {
+    // What is asked for cannot be made out: members that go meanwhile are not made again.
+    let accepted = condition(database, "Accepted").0 != "False";
+    if runs || accepted && !damage.is_empty() {
         serves(truth, database, views, &hurt)?;
     }
     match damage.first() {
