@@ -73,7 +73,7 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
         .await
         .map_err(|fault| refused(&fault, &called))?;
     println!(
-        "Worker {name} is let go of. Watch it: kubectl get {} -n {} {} -w",
+        "It is said that worker {name} is let go of. Watch it: kubectl get {} -n {} {} -w",
         DatabaseKind::KubeBlocksCluster.plural(),
         args.database_namespace,
         args.database
@@ -128,6 +128,18 @@ fn left(cluster: &Cluster, name: &WorkerName, worker: Option<&K8sCluster>) -> Re
         format!("  {}  volume claim {}", member.name, claims.join(", "))
     };
     let lines: Vec<_> = members.iter().map(each).collect();
+    // Whatever else holds the deletion holds this as well.
+    let held = cluster.status.iter().flat_map(|status| &status.conditions).find(|condition| {
+        condition.kind == "Deletable"
+            && condition.status == "False"
+            && !["ObjectsLeft", "LookingForOthers"].contains(&condition.reason.as_str())
+    });
+    let held = held.map_or_else(String::new, |held| {
+        format!(
+            "\nFirst something else has to be settled, on which the deletion waits ({}): {}",
+            held.reason, held.message
+        )
+    });
     let why = match (worker, ready) {
         (None, _) => "there is no K8sCluster of that name".to_owned(),
         (Some(_), None) => "its controller has not looked at it yet".to_owned(),
@@ -135,7 +147,7 @@ fn left(cluster: &Cluster, name: &WorkerName, worker: Option<&K8sCluster>) -> Re
     };
     let then = if worker.is_some() {
         format!(
-            "A debt is recorded in K8sCluster {name}. When the worker returns, pods, jobs and services of this database \
+            "A debt will be recorded in K8sCluster {name}. When the worker returns, pods, jobs and services of this database \
              are deleted there; its data {volumes}. Until then its pods may run on there, unwatched."
         )
     } else {
@@ -144,7 +156,7 @@ fn left(cluster: &Cluster, name: &WorkerName, worker: Option<&K8sCluster>) -> Re
             .to_owned()
     };
     Ok(format!(
-        "Worker {name} cannot be seen ({why}).\nOf database {called} there may be left there:\n{}\n{then}",
+        "Worker {name} cannot be seen ({why}).\nOf database {called} there may be left there:\n{}\n{then}{held}",
         lines.join("\n")
     ))
 }
@@ -186,11 +198,17 @@ mod tests {
     fn what_is_let_go_of_is_shown_first() {
         let b = WorkerName::from("b");
         let shown = left(&database(|_| {}), &b, Some(&worker("False"))).unwrap();
-        for words in ["db-etcd-1  volume claim data-db-etcd-1", "timed out", "A debt is recorded", "is deleted as well"]
+        for words in
+            ["db-etcd-1  volume claim data-db-etcd-1", "timed out", "A debt will be recorded", "is deleted as well"]
         {
             assert!(shown.contains(words), "{words}: {shown}");
         }
         assert!(!shown.contains("db-etcd-0"), "{shown}");
+        let held = json!([{ "type": "Deletable", "status": "False", "reason": "ManyBeingDeleted", "message": "5 of 5",
+            "lastTransitionTime": "2026-01-01T00:00:00Z" }]);
+        let shown =
+            left(&database(|db| db["status"]["conditions"] = held.clone()), &b, Some(&worker("False"))).unwrap();
+        assert!(shown.contains("(ManyBeingDeleted): 5 of 5"), "{shown}");
         let shown = left(&database(|db| db["spec"]["terminationPolicy"] = "Halt".into()), &b, None).unwrap();
         assert!(shown.contains("No debt can be recorded"), "{shown}");
     }

@@ -1,17 +1,20 @@
 //! `atoll status`: which member is where, how it is, and what is waited for.
 
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
 use kube::{Api, ResourceExt, api::ListParams};
 
 use super::{master, table::table};
 use crate::{
     dialect::{
-        k8scluster::K8sCluster,
+        k8scluster::{K8sCluster, K8sClusterStatus},
         kubeblocks::{Cluster, ClusterStatus},
     },
     plan::report::{MemberReport, MemberState, StatusCondition},
-    worker::{failpoint::Failpoint, fault::call},
+    worker::{
+        failpoint::Failpoint,
+        fault::{Fault, call},
+    },
 };
 
 /// What is to be shown.
@@ -30,25 +33,35 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
     let workers: Api<K8sCluster> = Api::all(client);
     let everything = ListParams::default();
     let (clusters, workers) = futures::join!(call(clusters.list(&everything)), call(workers.list(&everything)));
-    let clusters = clusters.map_err(|fault| format!("databases cannot be listed: {fault}"))?;
+    let clusters = clusters.map_err(|fault| format!("databases cannot be listed: {fault}{}", hint(&fault)))?;
     let wanted = |cluster: &&Cluster| args.database.as_deref().is_none_or(|wanted| called(cluster, wanted));
     let chosen: Vec<_> = clusters.items.iter().filter(wanted).collect();
     if let (Some(name), true) = (&args.database, chosen.is_empty()) {
         return Err(format!("there is no database {name}; `atoll status` lists those there are"));
     }
-    for cluster in &chosen {
-        println!("{}", database(cluster));
-    }
+    let mut text: String = chosen.iter().map(|cluster| database(cluster) + "\n").collect();
     if chosen.is_empty() {
-        println!("no databases\n");
+        text += "no databases\n\n";
     }
     if args.database.is_none() {
-        match workers {
-            Ok(workers) => print!("{}", worker_table(&workers.items)),
-            Err(fault) => println!("workers cannot be listed: {fault}"),
-        }
+        text += &match workers {
+            Ok(workers) => worker_table(&workers.items),
+            Err(fault) => format!("workers cannot be listed: {fault}\n"),
+        };
     }
-    Ok(ExitCode::SUCCESS)
+    // Whoever reads the first lines alone (`| head`) hears no complaint about the rest.
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(format!("nothing can be shown: {error}")),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn hint(fault: &Fault) -> &'static str {
+    if fault.is_not_found() || fault.status().is_some_and(|status| status.code == 404) {
+        ". Are Atoll's CRDs installed there? `atoll crds apply` does it, and `atoll check` says what else is amiss"
+    } else {
+        ""
+    }
 }
 
 fn called(cluster: &Cluster, wanted: &str) -> bool {
@@ -107,6 +120,18 @@ fn worth_a_line(condition: &StatusCondition) -> bool {
     }
 }
 
+/// What a person should know of a worker: what is wrong, and what was said of it.
+fn worker_message(worker: &K8sCluster, status: &K8sClusterStatus) -> String {
+    let find = |kind| status.conditions.iter().find(|condition| condition.kind == kind);
+    let amiss = |kind| find(kind).filter(|condition| condition.status != "True");
+    let marked = worker.spec.unavailable.then(|| "marked unavailable".to_owned());
+    // One that is ready may have stopped answering a moment ago, or may not be got into again.
+    let told = amiss("Ready").or(amiss("Reachable")).or(find("CredentialsCurrent")).or(find("Ready"));
+    let told = told.map_or_else(|| "not looked at yet".to_owned(), |condition| condition.message.clone());
+    let others = ["Deletable", "DebtsPaid"].into_iter().filter_map(find).map(|condition| condition.message.clone());
+    marked.into_iter().chain([told]).chain(others).collect::<Vec<_>>().join("; ")
+}
+
 fn worker_table(workers: &[K8sCluster]) -> String {
     let rows: Vec<_> = workers
         .iter()
@@ -115,8 +140,6 @@ fn worker_table(workers: &[K8sCluster]) -> String {
             let find = |kind| status.conditions.iter().find(|condition| condition.kind == kind);
             let ready = find("Ready");
             let none = || "-".to_owned();
-            // A worker that is ready may have stopped answering a moment ago.
-            let telling = find("Reachable").filter(|reachable| reachable.status != "True").or(ready);
             [
                 worker.name_any(),
                 worker.spec.name.clone(),
@@ -124,7 +147,7 @@ fn worker_table(workers: &[K8sCluster]) -> String {
                 find("Reachable").map_or_else(none, |condition| condition.status.clone()),
                 ready.map_or_else(none, |condition| condition.last_transition_time.clone()),
                 status.version.clone().unwrap_or_else(none),
-                telling.map_or_else(|| "not looked at yet".to_owned(), |condition| condition.message.clone()),
+                worker_message(worker, &status),
             ]
         })
         .collect();

@@ -41,7 +41,7 @@ impl Allowance {
     }
 
     /// Whether it reaches into Atoll's own pod, where the credentials of every worker are.
-    fn reach(self) -> Reach {
+    pub(super) fn reach(self) -> Reach {
         match self {
             Self::Exec | Self::Files => Reach::OurPod,
             Self::ProxyUrl
@@ -55,7 +55,7 @@ impl Allowance {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Reach {
+pub(super) enum Reach {
     /// What goes wrong hurts the worker whose kubeconfig it is.
     OwnWorker,
     /// What goes wrong hurts everybody.

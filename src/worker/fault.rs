@@ -105,7 +105,7 @@ impl From<kube::Error> for Fault {
                     Self::Untrusted(distrust)
                 } else {
                     // What hyper calls a deadline is the time that a connection may take to be made.
-                    Self::Unreachable(root_cause(&other).replace("deadline has elapsed", "no connection in time"))
+                    Self::Unreachable(root_cause(&other).replace("deadline has elapsed", "no connection within 5 s"))
                 }
             }
         }

@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretBox, SecretString};
 
 pub use super::credentials::{Credentials, Trust};
 use super::{
-    allowances::{Allowance, Allowances},
+    allowances::{Allowance, Allowances, Reach},
     credentials::{Basic, Files, Impersonation, Parts},
     dial::Proxy,
     program::Program,
@@ -70,7 +70,9 @@ pub enum KubeconfigError {
 }
 
 fn way_out(allowance: Option<Allowance>) -> String {
-    allowance.map_or_else(String::new, |allowance| format!(", or allow it with --kubeconfig-allow={allowance}"))
+    let Some(allowance) = allowance else { return String::new() };
+    let single = if allowance.reach() == Reach::OurPod { " and --tenancy=single" } else { "" };
+    format!(", or allow it with --kubeconfig-allow={allowance}{single}")
 }
 
 /// The names of a kubeconfig's contexts, in its order.

@@ -38,7 +38,12 @@ use crate::{
         usage::{self, Usage},
     },
     metrics::Metrics,
-    plan::{labels::MANAGER, name::WorkerName, report, usage::Users},
+    plan::{
+        labels::MANAGER,
+        name::WorkerName,
+        report::{self, Tone},
+        usage::Users,
+    },
 };
 
 /// How long a watch in the master lasts.
@@ -329,8 +334,7 @@ impl Registrar {
         let patch = serde_json::json!({ "metadata": { "uid": cluster.metadata.uid }, "status": usage::patch(&wanted) });
         match call(api.patch_status(name.as_str(), &PatchParams::default(), &Patch::Merge(patch))).await {
             Ok(written) => {
-                let events = [k8scluster::expiry::event(&standing, &wanted), setback::event(&standing, &wanted)];
-                for event in events.into_iter().flatten() {
+                for event in k8scluster::events(&standing, &wanted) {
                     self.publish(&written, event).await;
                 }
                 self.settings.ledger.saw(&written);
@@ -354,7 +358,10 @@ impl Registrar {
             return;
         }
         let published = KubeEvent {
-            type_: EventType::Warning,
+            type_: match event.tone {
+                Tone::Normal => EventType::Normal,
+                Tone::Warning => EventType::Warning,
+            },
             reason: event.reason.to_owned(),
             note: Some(event.message),
             action: "Register".to_owned(),

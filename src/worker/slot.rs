@@ -378,6 +378,10 @@ impl Slot {
 
 fn up(worker: &WorkerName, contact: &Contact) {
     let version = &contact.version;
+    if let Some(doubt) = &contact.doubt {
+        tracing::warn!(%worker, reason = doubt.reason(), "the new credentials are not used: {doubt}");
+        return;
+    }
     match (&contact.suspicion, &contact.rights) {
         (Some(trouble), _) => tracing::warn!(%worker, reason = trouble.reason(), "does not answer: {trouble}"),
         (None, Rights::Lacking(permissions)) => tracing::warn!(%worker, %version, "{}", lacking(permissions)),
@@ -392,7 +396,9 @@ pub(super) fn trouble(fault: &Fault, doing: &str) -> Trouble {
         Fault::Unauthorized(_) => Trouble::Unauthorized(text),
         Fault::AddressRefused(refused) => Trouble::AddressRefused(refused.to_string()),
         Fault::Untrusted(distrust) => Trouble::Untrusted(distrust.to_string()),
-        Fault::Api(status) if status.is_forbidden() => Trouble::Forbidden(text),
+        Fault::Api(status) if status.is_forbidden() => {
+            Trouble::Forbidden(format!("{text}; deploy/worker-role.yaml has all that Atoll makes use of"))
+        }
         Fault::Api(_) | Fault::Held(_) => Trouble::Overloaded(text),
         _ => Trouble::Unreachable(text),
     }

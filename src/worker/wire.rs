@@ -214,7 +214,7 @@ impl Inner {
         };
         self.limits.connection().await;
         let opened = timeout(timing::CONNECT_DEADLINE, self.open()).await;
-        let opened = opened.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no connection in time"))??;
+        let opened = opened.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no connection within 5 s"))??;
         match (opened, self.spoken.protocol()) {
             (Some(sender), _) => {
                 self.spoken.is(Protocol::Http2);

@@ -26,7 +26,7 @@ use crate::plan::{debt::Debt, report::StatusCondition};
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason","priority":1}"#,
     printcolumn = r#"{"name":"Databases","type":"integer","jsonPath":".status.users","priority":1}"#,
     printcolumn = r#"{"name":"Unavailable","type":"boolean","jsonPath":".spec.unavailable","priority":1}"#,
-    printcolumn = r#"{"name":"Expires","type":"date","jsonPath":".status.credentialsExpire","priority":1}"#,
+    printcolumn = r#"{"name":"Expires","type":"string","jsonPath":".status.credentialsExpire","priority":1}"#,
     printcolumn = r#"{"name":"Version","type":"string","jsonPath":".status.version","priority":1}"#,
     printcolumn = r#"{"name":"Domain","type":"string","jsonPath":".spec.clusterDomain","priority":1}"#,
     printcolumn = r#"{"name":"Description","type":"string","jsonPath":".spec.description","priority":1}"#

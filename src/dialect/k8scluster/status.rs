@@ -9,7 +9,7 @@ use super::{
     crd::K8sClusterStatus,
     health::{Contact, Health, Rights, Trouble, lacking},
 };
-use crate::plan::report::{Condition, Truth, merge_conditions};
+use crate::plan::report::{Condition, Event, StatusCondition, Tone, Truth, merge_conditions};
 
 /// The status that tells this health. Equal to `standing` when there is nothing new to tell, so that nothing is
 /// written at rest. `unreadable` is what of the worker's answers makes no sense, in words.
@@ -41,6 +41,9 @@ pub fn status(
 
 /// Whether members can be placed and changed there.
 const READY: &str = "Ready";
+/// The reasons of events.
+const NOT_READY: &str = "NotReady";
+const NOT_TAKEN: &str = "CredentialsNotTaken";
 /// Whether its API server answers.
 const REACHABLE: &str = "Reachable";
 /// Whether the credentials are accepted, and may do what is needed.
@@ -51,6 +54,29 @@ const VERIFIED: &str = "IdentityVerified";
 const READABLE: &str = "AnswersReadable";
 /// Told only when it is false: the registration has changed to something that cannot be used.
 const CURRENT: &str = "CredentialsCurrent";
+
+/// What a person should hear when one status follows another: that a worker is lost or back, and that a kubeconfig is
+/// not taken.
+#[must_use]
+pub fn event(before: &K8sClusterStatus, after: &K8sClusterStatus) -> Option<Event> {
+    let find = |status: &K8sClusterStatus, kind| status.conditions.iter().find(|told| told.kind == kind).cloned();
+    let (ready, before_ready) = (find(after, READY), find(before, READY));
+    let news = |told: &StatusCondition, known: Option<&StatusCondition>| {
+        known.is_none_or(|known| (&known.status, &known.reason) != (&told.status, &told.reason))
+    };
+    if let Some(told) = ready.filter(|told| news(told, before_ready.as_ref())) {
+        if told.status != "True" {
+            return Some(Event {
+                tone: Tone::Warning,
+                reason: NOT_READY,
+                message: format!("{}: {}", told.reason, told.message),
+            });
+        }
+        return before_ready.map(|_| Event { tone: Tone::Normal, reason: READY, message: told.message });
+    }
+    let told = find(after, CURRENT).filter(|told| news(told, find(before, CURRENT).as_ref()))?;
+    Some(Event { tone: Tone::Warning, reason: NOT_TAKEN, message: format!("{}: {}", told.reason, told.message) })
+}
 
 fn up(contact: &Contact) -> Vec<Condition> {
     let Contact { identity, version, protocol, rights, doubt, suspicion } = contact;
@@ -217,6 +243,28 @@ mod tests {
                 (last.kind.as_str(), last.status.as_str(), last.message.as_str()),
                 (READABLE, "False", "pods shop/a")
             );
+        }
+    }
+
+    #[test]
+    fn a_person_hears_once_of_what_is_lost_of_what_is_back_and_of_a_kubeconfig_that_is_not_taken() {
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        let after = |standing: &K8sClusterStatus, health: &Health| status(standing, health, None, 1, now);
+        let up = Health::Up(contact());
+        let doubted = Health::Up(Contact { doubt: Some(Trouble::InvalidKubeconfig("bad".to_owned())), ..contact() });
+        let down = Health::Down(unreachable());
+        let mut standing = K8sClusterStatus::default();
+        for (health, heard) in [
+            (&up, None),
+            (&doubted, Some((NOT_TAKEN, Tone::Warning))),
+            (&doubted, None),
+            (&down, Some((NOT_READY, Tone::Warning))),
+            (&down, None),
+            (&up, Some((READY, Tone::Normal))),
+        ] {
+            let next = after(&standing, health);
+            assert_eq!(event(&standing, &next).map(|event| (event.reason, event.tone)), heard, "{health:?}");
+            standing = next;
         }
     }
 

@@ -121,8 +121,9 @@ fn deletable(usage: &Usage, wanted: &K8sClusterStatus) -> Option<Condition> {
         (false, _) => (
             "InUse",
             format!(
-                "{users}. They run on, and no new members are placed there. Delete these databases, or move their \
-                 members; the registration then goes by itself"
+                "{users}. What runs there runs on, and no new members are placed there. Delete these databases, and the \
+                 registration goes by itself. If this cluster is lost for good, `atoll release` lets their deletion go \
+                 on without it"
             ),
         ),
     };
@@ -144,7 +145,7 @@ fn paid(usage: &Usage) -> Option<Condition> {
     } else {
         (
             "WorkerUnseen",
-            "it is deleted when the worker can be seen again. If this cluster is lost for good, register another one \
+            "it is deleted when the worker can be seen again and is not marked unavailable. If this cluster is lost for good, register another one \
              here and accept its identity: the debts are then struck; or take finalizer atoll.dev/in-use off",
         )
     };

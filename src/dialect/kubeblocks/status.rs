@@ -106,7 +106,10 @@ fn vendor_conditions(record: Option<&Record>, all_ready: bool) -> [Condition; 3]
             "ApplyResources",
             applied,
             ["ApplyResourcesSucceed", "ApplyResourcesFailed"],
-            ["volumes and services are there", "volumes, services or addresses are missing yet; see AddressesKnown"],
+            [
+                "volumes and services are there",
+                "volumes, services or addresses are missing yet; see Placed and AddressesKnown",
+            ],
         ),
         condition(
             "ReplicasReady",
