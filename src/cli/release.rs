@@ -73,7 +73,7 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
         .await
         .map_err(|fault| refused(&fault, &called))?;
     println!(
-        "It is said that worker {name} is let go of. Watch it: kubectl get {} -n {} {} -w",
+        "Noted: worker {name} is let go of. Watch it: kubectl get {} -n {} {} -w",
         DatabaseKind::KubeBlocksCluster.plural(),
         args.database_namespace,
         args.database
