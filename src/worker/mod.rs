@@ -7,6 +7,8 @@
 mod acceptance;
 pub mod access;
 pub mod act;
+#[cfg(test)]
+mod act_tests;
 pub mod addresses;
 pub mod allowances;
 pub mod bounded;

@@ -1,14 +1,14 @@
 //! Which cluster is which: credentials that lead elsewhere, registrations that come twice, clusters that were rebuilt.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Pod, Service};
 use serde_json::json;
 
 use super::tools::{
-    A_WHILE, annotate, annotate_worker, api, begin, done, make, nothing_is_left, pod, remove, says, standing, state,
-    things, three, uid_of, unregister, unregister_by_force, until_ready, until_state, until_told, until_worker,
-    untouched, why, within, worker_identity,
+    A_WHILE, annotate, annotate_worker, api, begin, begin_beside_the_third, done, make, nothing_is_left, pod, remove,
+    says, standing, state, things, three, uid_of, unregister, unregister_by_force, until_ready, until_state,
+    until_told, until_worker, untouched, why, within, worker_identity,
 };
 use crate::{
     lives::Replica,
@@ -17,18 +17,6 @@ use crate::{
         people::{People, Wanted},
     },
 };
-
-/// A database runs in the first two workers, and nobody has registered the third. Says what stands of it.
-async fn begin_beside_the_third(stage: &impl Stage) -> BTreeMap<String, String> {
-    let [w1, w2, _] = three(stage);
-    stage.start(Replica(0)).await;
-    stage.register(&w1).await;
-    stage.register(&w2).await;
-    until_ready(stage, &w1).await;
-    until_ready(stage, &w2).await;
-    stage.run(&Wanted::named("a").within(&[&w1, &w2, &w2])).await;
-    standing(stage, "a").await
-}
 
 /// Row 16.
 pub async fn credentials_that_lead_to_another_cluster_are_not_used(stage: &impl Stage) {

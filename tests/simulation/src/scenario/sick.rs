@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
 use super::tools::{
-    A_WHILE, ask_to_unregister, begin, drop_secret, observed, pod, register_with, remove, resize, says, standing,
-    state, things, three, unregister, unregister_by_force, until_ready, untouched, why, within,
+    A_WHILE, ask_to_unregister, begin, begin_beside_the_third, drop_secret, observed, pod, register_with, remove,
+    resize, says, standing, state, things, three, unregister, unregister_by_force, until_ready, untouched, why, within,
 };
 use crate::{
     connect::altered,
@@ -250,14 +250,8 @@ pub async fn a_worker_restored_from_a_backup_is_told_within_fifteen_seconds(stag
 /// Rows 18, 19.
 pub async fn a_registration_that_goes_or_comes_anew_is_told_within_fifteen_seconds(stage: &impl Stage) {
     let [w1, w2, w3] = three(stage);
-    stage.start(Replica(0)).await;
-    stage.register(&w1).await;
-    stage.register(&w2).await;
-    until_ready(stage, &w1).await;
-    until_ready(stage, &w2).await;
-    stage.run(&Wanted::named("a").within(&[&w1, &w2, &w2])).await;
+    let before = begin_beside_the_third(stage).await;
     stage.run(&Wanted::named("b").of(1).within(&[&w1])).await;
-    let before = standing(stage, "a").await;
     ask_to_unregister(stage, &w2).await;
     let held = Sick { what: "its registration is deleted in use", kind: "Deletable", reasons: &["InUse"] };
     says(&held.is_told(stage, &w2, "110m").await, "default/a");

@@ -25,7 +25,7 @@ use crate::{
     lives::{NAMESPACE, Replica},
     stage::{
         Stage,
-        people::{DATABASES, People, registration},
+        people::{DATABASES, People, Wanted, registration},
     },
     tape::Site,
 };
@@ -49,6 +49,18 @@ pub fn three(stage: &impl Stage) -> [Site; 3] {
 pub async fn begin(stage: &impl Stage) {
     stage.start(Replica(0)).await;
     stage.register_all().await;
+}
+
+/// A database runs in the first two workers, and nobody has registered the third. Says what stands of it.
+pub async fn begin_beside_the_third(stage: &impl Stage) -> BTreeMap<String, String> {
+    let [w1, w2, _] = three(stage);
+    stage.start(Replica(0)).await;
+    stage.register(&w1).await;
+    stage.register(&w2).await;
+    until_ready(stage, &w1).await;
+    until_ready(stage, &w2).await;
+    stage.run(&Wanted::named("a").within(&[&w1, &w2, &w2])).await;
+    standing(stage, "a").await
 }
 
 /// A person's view of objects in the databases' namespace of a cluster.
