@@ -12,6 +12,9 @@ use crate::{
 
 const FIRST: u64 = 30_000;
 const LAST: u64 = 32_767;
+/// The first ones are for those who ask for one by its number (KEP-3668). There are more of the others than any
+/// simulation uses.
+const STATIC: u64 = 86;
 
 /// What one write of a service is given. Ports that it lets go of are free only when it is done.
 struct Grant<'a> {
@@ -56,7 +59,7 @@ impl Grant<'_> {
 
     fn free(&self, state: &mut State) -> u64 {
         loop {
-            let port = FIRST + state.random.below(LAST - FIRST + 1);
+            let port = FIRST + STATIC + state.random.below(LAST - FIRST + 1 - STATIC);
             if !self.taken.contains(&port) && !self.asked.contains(&port) {
                 return port;
             }

@@ -14,6 +14,9 @@ use crate::{
 /// 10.96.0.0/16.
 const FIRST_ADDRESS: u32 = 0x0a60_0000;
 const ADDRESSES: u32 = 1 << 16;
+/// The first ones are for those who ask for one by its number (KEP-3070). There are more of the others than any
+/// simulation uses.
+const STATIC: u32 = 256;
 
 impl State {
     /// What a new object is given before it is judged.
@@ -104,7 +107,7 @@ impl State {
 
     fn free_address(&mut self, taken: &BTreeSet<String>) -> String {
         loop {
-            let offset = u32::try_from(self.random.below(u64::from(ADDRESSES - 2))).unwrap_or(0) + 1;
+            let offset = u32::try_from(self.random.below(u64::from(ADDRESSES - 2 - STATIC))).unwrap_or(0) + STATIC + 1;
             let address = Ipv4Addr::from(FIRST_ADDRESS + offset).to_string();
             if !taken.contains(&address) {
                 return address;

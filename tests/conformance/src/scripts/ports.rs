@@ -1,4 +1,7 @@
 //! Node ports and addresses: who is given which, and what is refused. Chance seldom asks for the same one twice.
+//!
+//! What is asked for by number is of the static bands, which Kubernetes gives out last to those who name none
+//! (KEP-3070, KEP-3668): sequences that are played meanwhile take nothing of it.
 
 use serde_json::{Value, json};
 
@@ -33,16 +36,16 @@ pub(super) fn script() -> Script {
 
 fn new_ones(author: &mut Author, dry: &str) {
     let uri = format!("{SERVICES}{dry}");
-    let one = json!([{ "name": "a", "port": 80, "nodePort": 30101 }, { "name": "b", "port": 80, "protocol": "UDP" }]);
+    let one = json!([{ "name": "a", "port": 80, "nodePort": 30041 }, { "name": "b", "port": 80, "protocol": "UDP" }]);
     author.post(&uri, service("a", with("NodePort", one)));
     for (first, second) in [
-        (json!({ "port": 80, "nodePort": 30111 }), json!({ "port": 81, "protocol": "UDP", "nodePort": 30111 })),
-        (json!({ "port": 80, "nodePort": 30111 }), json!({ "port": 80, "protocol": "UDP", "nodePort": 30111 })),
-        (json!({ "port": 80, "nodePort": 30112 }), json!({ "port": 80, "protocol": "UDP", "nodePort": 30113 })),
-        (json!({ "port": 80 }), json!({ "port": 80, "protocol": "UDP", "nodePort": 30114 })),
+        (json!({ "port": 80, "nodePort": 30051 }), json!({ "port": 81, "protocol": "UDP", "nodePort": 30051 })),
+        (json!({ "port": 80, "nodePort": 30051 }), json!({ "port": 80, "protocol": "UDP", "nodePort": 30051 })),
+        (json!({ "port": 80, "nodePort": 30052 }), json!({ "port": 80, "protocol": "UDP", "nodePort": 30053 })),
+        (json!({ "port": 80 }), json!({ "port": 80, "protocol": "UDP", "nodePort": 30054 })),
         (json!({ "port": 80 }), json!({ "port": 81 })),
-        (json!({ "port": 80, "nodePort": 30115 }), json!({ "port": 81, "nodePort": 30101 })),
-        (json!({ "port": 80, "nodePort": 30115 }), json!({ "port": 81, "nodePort": 100 })),
+        (json!({ "port": 80, "nodePort": 30055 }), json!({ "port": 81, "nodePort": 30041 })),
+        (json!({ "port": 80, "nodePort": 30055 }), json!({ "port": 81, "nodePort": 100 })),
     ] {
         let (mut first, mut second) = (first, second);
         first["name"] = "a".into();
@@ -50,7 +53,7 @@ fn new_ones(author: &mut Author, dry: &str) {
         author.post(&uri, service("b", with("NodePort", json!([first, second]))));
         author.delete(&format!("{SERVICES}/b"));
     }
-    for port in [30101, 100, 70_000, 30102] {
+    for port in [30041, 100, 70_000, 30042] {
         author.post(&uri, service("c", local(port)));
         author.delete(&format!("{SERVICES}/c"));
     }
@@ -58,28 +61,28 @@ fn new_ones(author: &mut Author, dry: &str) {
 
 fn changed_ones(author: &mut Author) {
     let (a, c) = (format!("{SERVICES}/a"), format!("{SERVICES}/c"));
-    author.post(SERVICES, service("c", local(30102)));
+    author.post(SERVICES, service("c", local(30042)));
     let port = |name: &str, number: u64, protocol: &str, node: Value| json!({ "name": name, "port": number, "protocol": protocol, "nodePort": node });
     for dry in ["?dryRun=All", ""] {
         for ports in [
             json!([port("a", 1, "TCP", Value::Null), port("a", 2, "TCP", Value::Null)]),
             json!([port("a", 1, "TCP", Value::Null), port("a", 2, "UDP", Value::Null)]),
-            json!([port("a", 1, "TCP", 30102.into())]),
-            json!([port("a", 1, "TCP", 30104.into()), port("b", 2, "UDP", 30104.into())]),
-            json!([port("a", 1, "TCP", 30105.into()), port("b", 2, "TCP", 30105.into())]),
-            json!([port("a", 1, "TCP", 30101.into()), port("b", 2, "TCP", 30101.into())]),
+            json!([port("a", 1, "TCP", 30042.into())]),
+            json!([port("a", 1, "TCP", 30044.into()), port("b", 2, "UDP", 30044.into())]),
+            json!([port("a", 1, "TCP", 30045.into()), port("b", 2, "TCP", 30045.into())]),
+            json!([port("a", 1, "TCP", 30041.into()), port("b", 2, "TCP", 30041.into())]),
             json!([port("a", 1, "TCP", 29_999.into())]),
             json!([port("c", 1, "TCP", Value::Null), port("b", 2, "UDP", Value::Null)]),
-            json!([port("a", 1, "TCP", 30101.into()), port("b", 1, "UDP", Value::Null)]),
+            json!([port("a", 1, "TCP", 30041.into()), port("b", 1, "UDP", Value::Null)]),
         ] {
             author.merge(&format!("{a}{dry}"), json!({ "spec": { "ports": ports } }));
         }
         for spec in [
-            json!({ "healthCheckNodePort": 30103 }),
+            json!({ "healthCheckNodePort": 30043 }),
             json!({ "healthCheckNodePort": null }),
             json!({ "externalTrafficPolicy": "Cluster" }),
-            json!({ "externalTrafficPolicy": "Local", "healthCheckNodePort": 30101 }),
-            json!({ "externalTrafficPolicy": "Local", "healthCheckNodePort": 30102 }),
+            json!({ "externalTrafficPolicy": "Local", "healthCheckNodePort": 30041 }),
+            json!({ "externalTrafficPolicy": "Local", "healthCheckNodePort": 30042 }),
             json!({ "allocateLoadBalancerNodePorts": false, "ports": [{ "port": 80 }, { "port": 81 }] }),
             json!({ "type": "ClusterIP", "externalTrafficPolicy": null }),
         ] {
@@ -91,17 +94,17 @@ fn changed_ones(author: &mut Author) {
 /// A status that is put where there is nothing makes a service, which is given nothing.
 fn through_the_status(author: &mut Author) {
     let uri = format!("{SERVICES}/d/status");
-    for port in [0, 70_000, 30106] {
+    for port in [0, 70_000, 30046] {
         author.put_whole(&uri, service("d", local(port)));
     }
-    author.merge(&format!("{SERVICES}/d"), json!({ "spec": { "healthCheckNodePort": 30107 } }));
+    author.merge(&format!("{SERVICES}/d"), json!({ "spec": { "healthCheckNodePort": 30047 } }));
     author.merge(&format!("{SERVICES}/d"), json!({ "spec": { "selector": { "a": "b" } } }));
 }
 
 /// The first and the last address are nobody's.
 fn edges(author: &mut Author) {
     for dry in ["?dryRun=All", ""] {
-        for address in ["10.96.0.0", "10.96.255.255", "10.95.255.255", "10.96.200.7", "10.96.200.7", "10.96.0"] {
+        for address in ["10.96.0.0", "10.96.255.255", "10.95.255.255", "10.96.0.200", "10.96.0.200", "10.96.0"] {
             let spec = json!({ "clusterIP": address, "ports": [{ "port": 80 }] });
             author.post(&format!("{SERVICES}{dry}"), service("e", spec.clone()));
             author.post(&format!("{SERVICES}{dry}"), service("f", spec));
