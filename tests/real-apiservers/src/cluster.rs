@@ -16,7 +16,7 @@ use kube::{
 use lab::bare::{Mode, Overloaded, Proxy, Server, Snapshot};
 use serde_json::{Value, json};
 use simulation::{
-    connect::altered,
+    kubeconfigs::altered,
     link::{Power, Way},
     lock::lock,
     programs::Processes,

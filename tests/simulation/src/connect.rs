@@ -8,7 +8,7 @@ use atoll::{
     worker::{
         addresses::Addresses,
         connect::{Connect, ConnectError, Connection},
-        kubeconfig::Credentials,
+        credentials::{Credentials, Trust},
         limits::Limits,
         wire::{Protocol, Spoken},
     },
@@ -19,7 +19,8 @@ use secrecy::ExposeSecret as _;
 use tower::{BoxError, service_fn};
 
 use crate::{
-    link::Links,
+    kubeconfigs::authority_der,
+    link::{Links, Proof},
     tape::{Life, Party, Site},
 };
 
@@ -50,28 +51,19 @@ impl Connect for Simulated {
             return Ok(Connection { client, spoken: Spoken::from_the_start(Protocol::Http1) });
         }
         let site = Site::from(host.strip_suffix(DOMAIN).unwrap_or(host));
-        let token = credentials.token().map(|token| token.expose_secret().to_owned()).unwrap_or_default();
-        let client = self.links.limited(Party::Controller(self.life), &site, Who::Token(token), limits);
+        let proof = match credentials.trust() {
+            Trust::Authorities(all) if !all.contains(&authority_der(&site)) => Proof::Fails,
+            _ => Proof::Stands,
+        };
+        let client = self.links.limited(Party::Controller(self.life), &site, who(credentials), proof, limits);
         // A link is no connection that could be asked whether it is still there.
         Ok(Connection { client, spoken: Spoken::from_the_start(Protocol::Http1) })
     }
 }
 
-/// A kubeconfig that leads to a site with a token.
-pub fn kubeconfig(site: &str, token: &str) -> String {
-    // A certificate that nobody checks: there is no TLS here, but the allow-list wants one.
-    const CA: &str = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1BTUNBUUU9Ci0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K";
-    format!(
-        "apiVersion: v1\nkind: Config\ncurrent-context: {site}\n\
-         clusters:\n- name: {site}\n  cluster: {{server: \"https://{site}{DOMAIN}\", certificate-authority-data: {CA}}}\n\
-         users:\n- name: {site}\n  user: {{token: {token}}}\n\
-         contexts:\n- name: {site}\n  context: {{cluster: {site}, user: {site}}}\n"
-    )
-}
-
-/// The same kubeconfig with a change.
-pub fn altered(kubeconfig: &str, alter: impl FnOnce(&mut serde_json::Value)) -> String {
-    let mut found: serde_json::Value = serde_saphyr::from_str(kubeconfig).expect("a kubeconfig");
-    alter(&mut found);
-    found.to_string()
+/// An API server looks at a client's certificate first. Here it knows it as it knows a token: by its words.
+fn who(credentials: &Credentials) -> Who {
+    let certificate = credentials.chain().map(|chain| String::from_utf8_lossy(chain).into_owned());
+    let token = || credentials.token().map(|token| token.expose_secret().to_owned());
+    Who::Token(certificate.or_else(token).unwrap_or_default())
 }

@@ -15,6 +15,7 @@ pub mod connect;
 pub mod countdown;
 pub mod entropy;
 pub mod etcd;
+pub mod kubeconfigs;
 pub mod link;
 pub mod lives;
 pub mod lock;

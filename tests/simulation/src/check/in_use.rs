@@ -119,12 +119,23 @@ impl InUse {
 
     /// A debt is one by a person's word, about this cluster and with the volumes that the policy says.
     fn owed(&self, now: Duration, worker: &Value, debt: &Value, truth: &Truth) -> Result<(), String> {
-        if text(debt, "/workerIdentity") != text(worker, "/status/identity") {
+        let (registered, cluster) = (text(worker, "/status/identity"), text(debt, "/workerIdentity"));
+        if leads_elsewhere(worker, cluster) {
             return Err("it is about another cluster".to_owned());
         }
         let Some(found) = look::database(truth, text(debt, "/uid")) else {
             return Err("there is no such database".to_owned());
         };
+        let recorded = |database: &Value| {
+            record(database).is_some_and(|record| {
+                let here = |member: &&Value| text(member, "/worker") == name(worker);
+                members(record).filter(here).any(|member| text(member, "/workerIdentity") == cluster)
+            })
+        };
+        // One that was made anew and not reached yet leads where the record says.
+        if registered.is_empty() && !recorded(&found) {
+            return Err("no member is recorded in that cluster".to_owned());
+        }
         let judge = |database: &Value| {
             let volumes_go = matches!(text(database, "/spec/terminationPolicy"), "Delete" | "WipeOut");
             if !is_deleting(database) {
@@ -145,10 +156,16 @@ impl InUse {
     }
 }
 
+/// Whether a registration is known to lead to another cluster.
+fn leads_elsewhere(worker: &Value, cluster: &str) -> bool {
+    let registered = text(worker, "/status/identity");
+    !registered.is_empty() && registered != cluster
+}
+
 /// A debt goes when nothing is left, when its database is there after all, or when its cluster was given up.
 fn paid(worker: &Value, debt: &Value, truth: &Truth) -> Result<(), String> {
     let (whose, cluster) = (text(debt, "/uid"), text(debt, "/workerIdentity"));
-    if text(worker, "/status/identity") != cluster || look::database(truth, whose).is_some() {
+    if leads_elsewhere(worker, cluster) || look::database(truth, whose).is_some() {
         return Ok(());
     }
     let Some(site) = site_of(truth, cluster) else { return Err("its cluster cannot be found".to_owned()) };
@@ -237,6 +254,20 @@ mod tests {
                 (at, volumes, policy, let_go_of) == fine,
                 "{at} {volumes} {policy} {let_go_of}"
             );
+        }
+    }
+
+    #[test]
+    fn before_its_cluster_is_known_a_registration_owes_what_members_are_recorded_in() {
+        for (at, fine) in [("w1", true), ("w2", false)] {
+            let (mut scene, mut check) = (Scene::new(), InUse::default());
+            let database = scene.database_with("a", "established", "Delete", json!({}));
+            scene.annotate(&database, "atoll.dev/release-worker", &format!("{}/w1", uid(&database)));
+            scene.person_deletes(&database);
+            scene.unpin("w1");
+            let owed = debt(&scene, &database, at, "Delete");
+            let verdict = does(&mut scene, &mut check, &format!("{WORKER}/status"), &owed);
+            assert_eq!(verdict.is_ok(), fine, "{at}: {verdict:?}");
         }
     }
 

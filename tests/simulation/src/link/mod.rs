@@ -21,6 +21,7 @@ use futures::{FutureExt, future::BoxFuture};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use kube::{Client, client::Body};
+use rustls::CertificateError;
 use tokio::{
     runtime::Handle,
     sync::{Notify, oneshot},
@@ -102,12 +103,12 @@ impl Links {
 
     /// A client of a cluster.
     pub fn client(&self, party: Party, site: &Site, who: Who) -> Client {
-        Client::new(Link { shared: self.0.clone(), party, site: site.clone(), who }, "default")
+        Client::new(Link { shared: self.0.clone(), party, site: site.clone(), who, proof: Proof::Stands }, "default")
     }
 
     /// A client of a worker, as the product makes it: within these limits.
-    pub fn limited(&self, party: Party, site: &Site, who: Who, limits: &Arc<Limits>) -> Client {
-        let link = Link { shared: self.0.clone(), party, site: site.clone(), who };
+    pub fn limited(&self, party: Party, site: &Site, who: Who, proof: Proof, limits: &Arc<Limits>) -> Client {
+        let link = Link { shared: self.0.clone(), party, site: site.clone(), who, proof };
         stack::client(link, limits.clone(), "default")
     }
 
@@ -146,6 +147,16 @@ struct Link {
     party: Party,
     site: Site,
     who: Who,
+    proof: Proof,
+}
+
+/// Whether who answers proves to be the API server that the client wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// It does.
+    Stands,
+    /// Its certificate is of another authority: connections end with the handshake, and nothing is sent.
+    Fails,
 }
 
 impl tower::Service<Request<Body>> for Link {
@@ -235,6 +246,14 @@ impl Link {
             }
         };
         match befalls {
+            _ if self.proof == Proof::Fails && one_way => {
+                note(Answer::Silence);
+                return None;
+            }
+            _ if self.proof == Proof::Fails => {
+                note(Answer::Refused);
+                return Some(Err(io::Error::other(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer))));
+            }
             Some(How::Refuse) => {
                 note(Answer::Refused);
                 return Some(Err(refused()));

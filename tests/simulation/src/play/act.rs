@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, ResourceQuota, Secret, Service};
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, ResourceQuota, Service};
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams},
@@ -10,14 +10,15 @@ use kube::{
 };
 use serde_json::json;
 
+use super::registrations;
 use crate::{
     entropy,
     link::{Watching, Way},
-    lives::{NAMESPACE, Replica},
+    lives::Replica,
     place::Place,
     script::{Act, Base, NO_VERSION, Network, Step},
     stage::{
-        Stage,
+        Load, Stage,
         people::{DATABASES, People, Services, Wanted},
         simulated::{Behind, Simulated},
     },
@@ -38,6 +39,12 @@ pub(super) async fn perform(stage: &Simulated, step: &Step) {
         Act::Request(site, shot) => stage.weather.shoot(&Site::from(site.as_str()), shot.clone()),
         Act::Refuse(site) => way(stage, site, Way::Refused, lasts).await,
         Act::BlackHole(site) => way(stage, site, Way::BlackHole, lasts).await,
+        Act::Overload(site) => {
+            let site = Site::from(site.as_str());
+            stage.load(&site, Load::TooMuch).await;
+            stage.sleep(lasts).await;
+            stage.load(&site, Load::Bearable).await;
+        }
         Act::OneWay(site) => way(stage, site, Way::OneWay, lasts).await,
         Act::Pause(site) => way(stage, site, Way::Asleep, lasts).await,
         Act::Slow(site, by) => way(stage, site, Way::Slow(Duration::from_millis(*by)), lasts).await,
@@ -229,7 +236,7 @@ async fn person(stage: &Simulated, act: &Act, lasts: Duration) {
             edit(stage, name, "resources", resources("200m"), lasts).await;
         }
         Act::Spoil(name) => edit(stage, name, "serviceVersion", json!(NO_VERSION), lasts).await,
-        act => registration(stage, act, lasts).await,
+        act => registrations::perform(stage, act, lasts).await,
     }
 }
 
@@ -317,71 +324,8 @@ async fn edit(stage: &Simulated, name: &str, field: &str, value: serde_json::Val
     .await;
 }
 
-/// What people do to registrations.
-async fn registration(stage: &Simulated, act: &Act, lasts: Duration) {
-    let secrets: Api<Secret> = Api::namespaced(stage.person(&stage.master()), NAMESPACE);
-    let delete = DeleteParams::default();
-    match act {
-        Act::Unregister(name) => {
-            let clusters = stage.registrations();
-            tried(stage, async || clusters.delete(name, &delete).await).await;
-            stage.sleep(lasts).await;
-            // What is owed there would be nobody's any more: even a person without patience waits for that.
-            for _ in 0..60 {
-                let found = clusters.get_opt(name).await.ok().flatten();
-                if found.and_then(|cluster| cluster.status).is_none_or(|status| status.debts.is_empty()) {
-                    break;
-                }
-                stage.sleep(Duration::from_secs(5)).await;
-            }
-            // One that is in use is kept; a person without patience takes off what keeps it.
-            let off = json!({ "metadata": { "finalizers": null } });
-            let params = PatchParams::default();
-            tried(stage, async || clusters.patch(name, &params, &Patch::Merge(&off)).await).await;
-            stage.register(&Site::from(name.as_str())).await;
-        }
-        Act::Mark(name) => {
-            let clusters = stage.registrations();
-            let mark = |on| Patch::Merge(json!({ "spec": { "unavailable": on } }));
-            let params = PatchParams::default();
-            tried(stage, async || clusters.patch(name, &params, &mark(json!(true))).await).await;
-            stage.sleep(lasts).await;
-            tried(stage, async || clusters.patch(name, &params, &mark(json!(null))).await).await;
-        }
-        Act::Rotate(name) => {
-            let (site, former) = (Site::from(name.as_str()), stage.token(name));
-            stage.renew_token(name);
-            stage.put_kubeconfig(name, &stage.kubeconfig(&site)).await;
-            stage.sleep(Duration::from_secs(5)).await;
-            if former != stage.token(name) {
-                stage.server(name).revoke(&former);
-            }
-        }
-        Act::BadSecret(name) => {
-            let site = Site::from(name.as_str());
-            stage
-                .put_kubeconfig(name, &crate::connect::kubeconfig(name, &format!("canary-{name}-token-worthless")))
-                .await;
-            stage.sleep(lasts).await;
-            stage.put_kubeconfig(name, &stage.kubeconfig(&site)).await;
-        }
-        Act::DropSecret(name) => {
-            let site = Site::from(name.as_str());
-            tried(stage, async || secrets.delete(&format!("kubeconfig-{name}"), &delete).await).await;
-            stage.sleep(lasts).await;
-            stage.put_kubeconfig(name, &stage.kubeconfig(&site)).await;
-        }
-        Act::Revoke(name) => {
-            stage.server(name).revoke(&stage.token(name));
-            stage.sleep(lasts).await;
-            stage.accept_token(name);
-        }
-        other => stage.tape.violate("script", format!("nobody knows how to carry out {other:?}")),
-    }
-}
-
 /// Tries as a person does: again while the cluster is away, not again when it says no.
-async fn tried<T>(stage: &Simulated, work: impl AsyncFn() -> kube::Result<T>) {
+pub(super) async fn tried<T>(stage: &Simulated, work: impl AsyncFn() -> kube::Result<T>) {
     for _ in 0..TRIES {
         match work().await {
             Ok(_) => return,

@@ -4,6 +4,7 @@
 mod act;
 pub(crate) mod clients;
 pub(crate) mod ending;
+mod registrations;
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -10,7 +10,7 @@ use super::tools::{
     until_ready, until_state, until_told, until_worker, untouched, within,
 };
 use crate::{
-    connect,
+    kubeconfigs::kubeconfig,
     lives::Replica,
     stage::{
         Simulated, Stage,
@@ -196,7 +196,7 @@ pub async fn a_secret_that_is_gone_or_empty_cuts_nobody_off(stage: &impl Stage) 
 pub async fn a_token_that_is_worth_nothing_is_told_and_replaced_while_all_runs(stage: &Simulated) {
     let [w1, ..] = three(stage);
     stage.start(Replica(0)).await;
-    register_with(stage, &w1, &connect::kubeconfig(&w1, &format!("canary-{w1}-token-worthless"))).await;
+    register_with(stage, &w1, &kubeconfig(&w1, &format!("canary-{w1}-token-worthless"))).await;
     until_worker(stage, &w1, "Ready", "False", "Unauthorized").await;
     stage.put_kubeconfig(&w1, &stage.kubeconfig(&w1)).await;
     let ready = async || stage.worker_condition(&w1, "Ready").await.0 == "True";

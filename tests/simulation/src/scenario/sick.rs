@@ -11,7 +11,7 @@ use super::tools::{
     resize, says, standing, state, things, three, unregister, unregister_by_force, until_ready, untouched, why, within,
 };
 use crate::{
-    connect::altered,
+    kubeconfigs::altered,
     link::{Power, Way},
     lives::Replica,
     stage::{

@@ -1,9 +1,12 @@
 //! Draws a script from a seed: swarm style. Each seed has its own few kinds of trouble, so that rare combinations are
 //! not drowned by all the others.
 
+use std::collections::BTreeSet;
+
 use fastrand::Rng;
 
 use super::{Act, Base, Network, Policy, Script, Step};
+use crate::kubeconfigs::Flaw;
 use crate::link::{How, Shot, Which};
 
 /// Within which the last trouble begins, in milliseconds.
@@ -94,11 +97,12 @@ impl Family {
                 let site = if random.bool() { "master".to_owned() } else { site };
                 Act::Request(site, shot(random, &[Which::Step, Which::Create, Which::Delete, Which::Lease]))
             }
-            Self::Connections => match random.u8(..6) {
+            Self::Connections => match random.u8(..7) {
                 0 => Act::Refuse(site),
                 1 => Act::BlackHole(site),
                 2 => Act::OneWay(site),
                 3 => Act::Pause(site),
+                4 => Act::Overload(site),
                 _ => Act::Slow(site, random.u64(200..12_000)),
             },
             Self::Watches => match random.u8(..5) {
@@ -154,14 +158,18 @@ impl Family {
                     Act::Spoil(database)
                 }
             }
-            Self::Credentials => match random.u8(..4) {
+            Self::Credentials => match random.u8(..6) {
                 0 => Act::Rotate(worker),
-                1 => Act::BadSecret(worker),
+                1 => Act::Certify(worker),
                 2 => Act::DropSecret(worker),
+                3 | 4 => Act::SpoilSecret(worker, Flaw::ALL[random.usize(..Flaw::ALL.len())]),
                 _ => Act::Revoke(worker),
             },
-            Self::Registrations => match random.u8(..3) {
-                0 => Act::Mark(worker),
+            Self::Registrations => match random.u8(..7) {
+                0 | 1 => Act::Mark(worker),
+                2 => Act::Twin(worker),
+                3 => Act::Home,
+                4 => Act::Mistake(worker),
                 _ => Act::Unregister(worker),
             },
         }
@@ -193,15 +201,7 @@ fn limit(script: &mut Script) {
             }
         }
     }
-    // Nor is a worker registered anew while another cluster answers there: that one would be the right one from then on.
-    let anew: Vec<_> = script.steps.iter().map(|step| step.act.clone()).collect();
-    for step in &mut script.steps {
-        if let Act::Swap(site) = &step.act
-            && anew.contains(&Act::Unregister(site.clone()))
-        {
-            step.act = Act::Down(site.clone());
-        }
-    }
+    one_mistake_each(script);
     let mut destroyed = false;
     script.steps.retain(|step| {
         let destroys = matches!(step.act, Act::DeleteClaim(..) | Act::Wipe(_) | Act::Restore(..));
@@ -211,10 +211,34 @@ fn limit(script: &mut Script) {
     });
 }
 
+/// Whom a name belongs to is what people say who register it. Two such mistakes about one worker make the wrong cluster
+/// the right one, and so does a database that is placed in the meantime.
+fn one_mistake_each(script: &mut Script) {
+    let places = |step: &Step| matches!(step.act, Act::Create(_) | Act::Recreate(_) | Act::HandOver(_));
+    if script.steps.iter().any(places) {
+        for step in &mut script.steps {
+            if let Act::Mistake(site) = &step.act {
+                step.act = Act::Unregister(site.clone());
+            }
+        }
+    }
+    let unregistered = |step: &Step| match &step.act {
+        Act::Unregister(site) => Some(site.clone()),
+        _ => None,
+    };
+    let mut mistaken: BTreeSet<_> = script.steps.iter().filter_map(unregistered).collect();
+    for step in &mut script.steps {
+        if let Act::Swap(site) | Act::Mistake(site) | Act::Twin(site) | Act::SpoilSecret(site, Flaw::Elsewhere) =
+            &step.act
+            && !mistaken.insert(site.clone())
+        {
+            step.act = Act::Down(site.clone());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     #[test]

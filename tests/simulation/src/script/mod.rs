@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use draw::draw;
 
-use crate::link::Shot;
+use crate::{kubeconfigs::Flaw, link::Shot};
 
 /// Everything that will happen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +102,8 @@ pub enum Act {
     BlackHole(String),
     /// Answers of a site vanish.
     OneWay(String),
+    /// A site answers every request with 429, and to come again in an hour.
+    Overload(String),
     /// Each request to a site takes so many milliseconds longer.
     Slow(String, u64),
     /// A site's API server is paused: it carries out later what it was sent.
@@ -175,12 +177,20 @@ pub enum Act {
     Spoil(String),
     /// A worker's registration is deleted, and made again after that time.
     Unregister(String),
+    /// A worker's registration is deleted and made again for another cluster, and after that time for the right one.
+    Mistake(String),
+    /// A worker is registered by a second name for that time.
+    Twin(String),
+    /// The master is registered as a worker.
+    Home,
     /// A worker is marked unavailable, and after that time available again.
     Mark(String),
     /// A worker's Secret gets another token; the former one expires a little later.
     Rotate(String),
-    /// A worker's Secret gets a token that is worth nothing, and after that time a good one again.
-    BadSecret(String),
+    /// A worker's Secret gets a client certificate that ends when that has lasted, then a token again.
+    Certify(String),
+    /// A worker's Secret gets a kubeconfig with a flaw, and after that time a good one again.
+    SpoilSecret(String, Flaw),
     /// A worker's Secret is deleted, and made again after that time.
     DropSecret(String),
     /// A worker no longer accepts its token, and after that time it does again.
@@ -196,6 +206,7 @@ impl Act {
             Self::BlackHole(_) => "black hole",
             Self::OneWay(_) => "one way",
             Self::Slow(..) => "slow",
+            Self::Overload(_) => "overloaded (429)",
             Self::Pause(_) => "API server paused",
             Self::StallWatches(_) => "watch stalled",
             Self::LagWatches(..) => "watch lags",
@@ -226,8 +237,12 @@ impl Act {
             Self::Edit(_) => "edited",
             Self::Spoil(_) => "manifest spoilt",
             Self::Unregister(_) => "registration",
+            Self::Mistake(_) => "registered for another cluster",
+            Self::Twin(_) => "registered twice",
+            Self::Home => "master registered",
             Self::Mark(_) => "marked unavailable",
-            Self::Rotate(_) | Self::BadSecret(_) | Self::DropSecret(_) | Self::Revoke(_) => "credentials",
+            Self::Rotate(_) | Self::Certify(_) | Self::DropSecret(_) | Self::Revoke(_) => "credentials",
+            Self::SpoilSecret(..) => "kubeconfig flawed",
         }
     }
 }
@@ -242,7 +257,11 @@ impl Act {
     pub fn names(&self) -> Vec<&str> {
         match self {
             Self::Partition(one, other) => vec![one, other],
-            Self::Request(site, _) | Self::Slow(site, _) | Self::LagWatches(site, _) | Self::Restore(site, _) => {
+            Self::Request(site, _)
+            | Self::Slow(site, _)
+            | Self::LagWatches(site, _)
+            | Self::Restore(site, _)
+            | Self::SpoilSecret(site, _) => {
                 vec![site]
             }
             Self::CrashPod(database, _)
@@ -251,12 +270,17 @@ impl Act {
             | Self::DeleteService(database, _)
             | Self::CutNode(database, _) => vec![database],
             Self::Create(base) => vec![&base.name],
-            Self::Crash | Self::Suspend | Self::CrashAfter(_) | Self::Second | Self::Isolate | Self::Clock(_) => {
-                Vec::new()
-            }
+            Self::Crash
+            | Self::Suspend
+            | Self::CrashAfter(_)
+            | Self::Second
+            | Self::Isolate
+            | Self::Clock(_)
+            | Self::Home => Vec::new(),
             Self::Refuse(word)
             | Self::BlackHole(word)
             | Self::OneWay(word)
+            | Self::Overload(word)
             | Self::Pause(word)
             | Self::StallWatches(word)
             | Self::CloseWatches(word)
@@ -279,7 +303,9 @@ impl Act {
             | Self::Unregister(word)
             | Self::Mark(word)
             | Self::Rotate(word)
-            | Self::BadSecret(word)
+            | Self::Certify(word)
+            | Self::Mistake(word)
+            | Self::Twin(word)
             | Self::DropSecret(word)
             | Self::Revoke(word) => vec![word],
         }

@@ -16,8 +16,8 @@ use super::{Load, Stage, Worthless};
 use crate::{
     ask::Members,
     check::{Check, Truth},
-    connect::kubeconfig,
     entropy,
+    kubeconfigs::{Certificate, Flaw, kubeconfig},
     link::{How, Links, Power, Shot, Way, Weather, Which},
     lives::{Apart, Lives, NAMESPACE, Replica, TOKEN},
     lock::lock,
@@ -176,6 +176,12 @@ impl Simulated {
         self.server(&other(site)).account(&self.token(site), worker_account());
     }
 
+    /// The worker lets in whoever has this certificate, as long as it is good.
+    pub fn accept_certificate(&self, site: &str, certificate: &Certificate) {
+        let account = Account { expires: Some(certificate.until), ..worker_account() };
+        self.server(site).account(&certificate.pem, account);
+    }
+
     /// Leads the address of a worker to another cluster, or back to itself.
     pub fn lead(&self, site: &Site, to: Behind) {
         let to = match to {
@@ -204,7 +210,8 @@ pub fn other(site: &str) -> Site {
     Site::from(format!("other-{site}"))
 }
 
-fn canary(site: &str) -> String {
+/// What stands in every credential of a worker, and must not be seen anywhere.
+pub(crate) fn canary(site: &str) -> String {
     format!("canary-{site}-token")
 }
 
@@ -274,8 +281,15 @@ impl Stage for Simulated {
     }
 
     fn worthless(&self, site: &Site) -> Vec<Worthless> {
-        let text = kubeconfig(site, &format!("{}-worthless", canary(site)));
-        vec![Worthless { what: "a token of nobody", text, reason: "Unauthorized" }]
+        let (untrusted, unauthorized) = ("CertificateNotTrusted", "Unauthorized");
+        [
+            ("the authority of another cluster", Flaw::Authority, untrusted),
+            ("a token of nobody", Flaw::Token, unauthorized),
+            ("a client certificate that has expired", Flaw::Expired, unauthorized),
+            ("a client certificate that is not valid yet", Flaw::Early, unauthorized),
+        ]
+        .map(|(what, flaw, reason)| Worthless { what, text: flaw.put_into(site, ""), reason })
+        .into()
     }
 
     async fn lend(&self, site: &Site) -> String {
