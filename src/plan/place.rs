@@ -8,7 +8,7 @@ use super::{
     database::{Database, PlacementRequest},
     name::{Namespace, WorkerName},
     network::{Network, Spread},
-    seen::{Seen, Worker, WorkerView},
+    seen::{Seen, Worker},
     wait::Wait,
 };
 
@@ -119,7 +119,7 @@ fn spread(namespace: &Namespace, seen: &Seen, known: SignedDuration) -> Result<V
         seen.workers.iter().filter(|(name, worker)| worker.terms.admit(name, namespace).is_ok()).collect();
     // However old the resource is: it may have been applied before Atoll was installed, or while it was down.
     let young = known < GRACE;
-    let unreached = open.iter().find(|(_, worker)| matches!(worker.view, WorkerView::Unseen { since: None, .. }));
+    let unreached = open.iter().find(|(_, worker)| worker.view.is_connecting());
     if let (true, Some((name, _))) = (young, unreached) {
         return Err(Wait::WorkerConnecting { worker: (*name).clone() });
     }
@@ -137,6 +137,7 @@ mod tests {
     use super::*;
     use crate::plan::{
         network::{Exposure, MemberServices},
+        seen::{Absence, WorkerView},
         terms::{Duty, Tenants},
         testing,
     };
@@ -178,7 +179,7 @@ mod tests {
     fn a_database_that_is_new_to_us_waits_for_a_worker_that_was_never_reached_and_later_goes_on_without_it() {
         let mut workers = testing::workers(&[("a", &[]), ("b", &[])]);
         workers.get_mut(&WorkerName::from("b")).unwrap().view =
-            WorkerView::Unseen { since: None, why: "connecting".into() };
+            WorkerView::Unseen { absence: Absence::Connecting, why: "connecting".into() };
         let seen = seeing(workers);
         let database = testing::database();
         let connecting = Err(Wait::WorkerConnecting { worker: "b".into() });
@@ -187,12 +188,22 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_that_time_does_not_bring_is_not_waited_for() {
+        let mut workers = testing::workers(&[("a", &[]), ("b", &[])]);
+        workers.get_mut(&WorkerName::from("b")).unwrap().view =
+            WorkerView::Unseen { absence: Absence::Refused, why: "its kubeconfig is garbage".into() };
+        let placed = place(&testing::database(), &seeing(workers), SignedDuration::ZERO);
+        assert_eq!(placed.unwrap(), ["a", "a", "a"].map(spot));
+    }
+
+    #[test]
     fn a_worker_that_takes_nobody_is_passed_over_at_once_and_waited_for_only_by_name() {
         let closings: [Closing; 3] = [
             ("WorkerUnavailable", |worker| {
                 worker.terms.duty = Duty::Unavailable { since: None };
                 // It was never reached either, which nobody waits for now.
-                worker.view = worker.terms.applied(WorkerView::Unseen { since: None, why: "connecting".into() });
+                worker.view =
+                    worker.terms.applied(WorkerView::Unseen { absence: Absence::Connecting, why: "connecting".into() });
             }),
             ("WorkerUnschedulable", |worker| worker.terms.duty = Duty::NoNewMembers),
             ("NamespaceNotAllowed", |worker| worker.terms.tenants = Tenants::Only(["team".into()].into())),

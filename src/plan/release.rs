@@ -11,7 +11,7 @@ use super::{
     name::{Uid, WorkerName},
     record::Member,
     report::{Condition, Truth, seconds},
-    seen::{Registry, WorkerView},
+    seen::{Absence, Registry, WorkerView},
     view::View,
 };
 
@@ -63,17 +63,20 @@ pub fn withdrawn(view: &View, consent: &Consent) -> Vec<Entry> {
 
 /// What would be owed in this worker; `None` where its registration does not lead to the cluster of the members.
 fn due(view: &View, worker: &WorkerName) -> Option<Due> {
-    let pinned = view.seen.accounts.get(worker)?.pinned.clone()?;
+    let account = view.seen.accounts.get(worker)?;
     let members = members(view, worker);
-    let founded_in = members.iter().filter_map(|member| member.worker_identity.as_ref());
-    if founded_in.clone().any(|identity| *identity != pinned) {
+    let mut founded_in = members.iter().filter_map(|member| member.worker_identity.as_ref());
+    // Where a registration leads that was made anew and not reached yet, nobody knows. The members' cluster is recorded
+    // with them, and only there anything is deleted.
+    let identity = account.pinned.as_ref().or_else(|| founded_in.clone().next())?.clone();
+    if founded_in.any(|founded| *founded != identity) {
         return None;
     }
     Some(Due {
         database: view.database.id.clone(),
         members: members.iter().map(|member| member.name.clone()).collect(),
         volumes: Volumes::from(view.database.on_delete),
-        identity: pinned,
+        identity,
     })
 }
 
@@ -94,7 +97,7 @@ pub fn unseen(view: &View, worker: &WorkerName) -> String {
     };
     let left: Vec<_> = members(view, worker).into_iter().map(claims).collect();
     let since = match view.seen.workers.get(worker).map(|worker| &worker.view) {
-        Some(WorkerView::Unseen { since: Some(since), .. }) => format!(" since {}", seconds(*since)),
+        Some(WorkerView::Unseen { absence: Absence::Since(since), .. }) => format!(" since {}", seconds(*since)),
         _ => String::new(),
     };
     format!(

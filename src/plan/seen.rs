@@ -81,7 +81,7 @@ impl Seen {
     pub fn unreached<'a>(&self, mut workers: impl Iterator<Item = &'a WorkerName>) -> Option<&'a WorkerName> {
         workers.find(|name| {
             let view = self.workers.get(name).map(|worker| &worker.view);
-            matches!(view, None | Some(WorkerView::Unseen { since: None, .. }))
+            view.is_none_or(WorkerView::is_connecting)
         })
     }
 }
@@ -99,13 +99,35 @@ pub struct Worker {
     pub view: WorkerView,
 }
 
+/// How long a worker has not been seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// Since this process began, and it may be reached at any moment.
+    Connecting,
+    /// Since this process began, for a reason that time does not mend.
+    Refused,
+    /// Since then.
+    Since(Timestamp),
+}
+
+impl Absence {
+    /// When it was seen last, if it ever was.
+    #[must_use]
+    pub fn since(self) -> Option<Timestamp> {
+        match self {
+            Self::Since(since) => Some(since),
+            Self::Connecting | Self::Refused => None,
+        }
+    }
+}
+
 /// What can be seen of one worker.
 #[derive(Clone, Debug)]
 pub enum WorkerView {
     /// Nothing: it is down, cut off, not yet verified, or it refuses our credentials.
     Unseen {
-        /// Since when; `None` while it was never reached.
-        since: Option<Timestamp>,
+        /// Whether it ever could.
+        absence: Absence,
         /// Why, in words for a person; never quotes credentials.
         why: String,
     },
@@ -168,6 +190,22 @@ impl Objects {
 }
 
 impl WorkerView {
+    /// Since when it shows nothing, if that is known.
+    #[must_use]
+    pub fn hidden_since(&self) -> Option<Timestamp> {
+        match self {
+            Self::Unseen { absence, .. } => absence.since(),
+            Self::Unavailable { since } => *since,
+            Self::Seen(_) => None,
+        }
+    }
+
+    /// Whether it was not reached yet, and may be at any moment.
+    #[must_use]
+    pub fn is_connecting(&self) -> bool {
+        matches!(self, Self::Unseen { absence: Absence::Connecting, .. })
+    }
+
     /// The objects, where the worker can be seen.
     #[must_use]
     pub fn objects(&self) -> Option<&Objects> {

@@ -67,8 +67,9 @@ fn member_report(view: &View, record: &Record, member: &Member) -> MemberReport 
 fn state(view: &View, member: &Member) -> (MemberState, Option<String>, Option<String>) {
     match view.worker(&member.worker) {
         None => return (MemberState::Unknown, None, Some(view.unseen(&member.worker).message())),
-        Some(WorkerView::Unseen { since, .. } | WorkerView::Unavailable { since }) => {
-            return (MemberState::Unknown, since.map(seconds), Some(view.unseen(&member.worker).message()));
+        Some(hidden @ (WorkerView::Unseen { .. } | WorkerView::Unavailable { .. })) => {
+            let since = hidden.hidden_since().map(seconds);
+            return (MemberState::Unknown, since, Some(view.unseen(&member.worker).message()));
         }
         Some(WorkerView::Seen(_)) => {}
     }

@@ -35,7 +35,7 @@ use crate::{
         database::DatabaseKey,
         name::{Namespace, Uid, WorkerName},
         record::Homes,
-        seen::{Worker, WorkerView},
+        seen::{Absence, Worker, WorkerView},
         sweep::Possessions,
         terms::Terms,
     },
@@ -109,7 +109,7 @@ impl Entry {
         let worker = self.slot.view(key, home);
         match self.unrecorded() {
             None => worker,
-            Some(why) => self.slot.with_view(WorkerView::Unseen { since: None, why }),
+            Some(why) => self.slot.with_view(WorkerView::Unseen { absence: Absence::Connecting, why }),
         }
     }
 }
@@ -262,7 +262,7 @@ impl Pool {
     /// What one worker holds of one database right now: the identity checked, then everything listed, at the most
     /// recent state. Ten seconds for each request at most; any failure is [`WorkerView::Unseen`].
     pub async fn live(&self, name: &WorkerName, key: &DatabaseKey, homes: &Homes) -> Worker {
-        let unseen = |why: String| WorkerView::Unseen { since: None, why };
+        let unseen = |why: String| WorkerView::Unseen { absence: Absence::Connecting, why };
         let Some(slot) = self.shared.slot(name) else {
             let view = unseen("it is not registered".to_owned());
             return Worker { aliases: Vec::new(), domain: None, terms: Terms::default(), view };

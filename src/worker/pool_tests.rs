@@ -24,7 +24,7 @@ use crate::{
         labels,
         name::{Namespace, ObjectName, Uid, WorkerName},
         record::Homes,
-        seen::{Doubt, Sight, WorkerView},
+        seen::{Absence, Doubt, Sight, WorkerView},
         terms::{Duty, Terms},
     },
 };
@@ -149,7 +149,7 @@ async fn a_worker_becomes_ready_and_shows_what_is_in_it_and_what_comes_and_goes(
     let (mut world, cluster) = (World::new(Arc::new(Open)), Cluster::new("one"));
     cluster.put("pods", "default", "etcd-0", serde_json::to_value(pod("etcd-0", "db")).unwrap());
     world.add("k8s-1", &cluster);
-    assert!(matches!(world.view("k8s-1"), WorkerView::Unseen { since: None, .. }));
+    assert!(matches!(world.view("k8s-1"), WorkerView::Unseen { absence: Absence::Connecting, .. }));
     world.until_ready("k8s-1").await;
     assert!(in_view(&world.view("k8s-1"), "etcd-0"));
     cluster.put("pods", "default", "etcd-1", serde_json::to_value(pod("etcd-1", "db")).unwrap());
@@ -217,7 +217,7 @@ async fn a_worker_that_falls_silent_is_unseen_within_fifteen_seconds_and_told_wi
     let cut = tokio::time::Instant::now();
     let view = world.until_view("k8s-1", |view| view.objects().is_none()).await;
     assert!(cut.elapsed() <= Duration::from_secs(15), "{:?}", cut.elapsed());
-    assert!(matches!(view, WorkerView::Unseen { since: Some(_), .. }));
+    assert!(matches!(view, WorkerView::Unseen { absence: Absence::Since(_), .. }));
     assert!(matches!(world.pool.health(&WorkerName::from("k8s-1")), Some(Health::Up(_))));
     let health = world.until_health("k8s-1", |health| matches!(health, Health::Down(_))).await;
     assert!(matches!(health, Health::Down(Trouble::Unreachable(_))));
@@ -251,7 +251,7 @@ async fn nothing_is_believed_or_written_before_the_identity_is_recorded() {
     cluster.requests();
     let refused = world.pool.carry_out(&create("k8s-1", pod("etcd-0", "db"))).await;
     assert!(matches!(refused, Err(ActError::Unseen { .. })), "{refused:?}");
-    assert!(matches!(world.view("k8s-1"), WorkerView::Unseen { since: None, .. }));
+    assert!(matches!(world.view("k8s-1"), WorkerView::Unseen { absence: Absence::Connecting, .. }));
     assert!(!cluster.requests().iter().any(|request| request.starts_with("POST")));
     world.until_ready("k8s-1").await;
     assert_eq!(world.pool.carry_out(&create("k8s-1", pod("etcd-0", "db"))).await, Ok(Done::Changed));

@@ -30,7 +30,7 @@ use crate::{
     plan::{
         database::DatabaseKey,
         name::{Namespace, ObjectName, Uid, WorkerName},
-        seen::{Worker, WorkerView},
+        seen::{Absence, Worker, WorkerView},
         sweep::Possessions,
         terms::{Duty, Terms},
     },
@@ -57,8 +57,8 @@ struct State {
     domain: Option<String>,
     terms: Terms,
     link: Link,
-    /// Since when it cannot be seen; `None` while it was never seen, and while it is.
-    unseen: Option<Timestamp>,
+    /// How long it has not been seen, while it cannot be.
+    absence: Absence,
     cache: Cache,
     gauge: Gauge,
     /// When its history last went back, if ever.
@@ -105,7 +105,7 @@ impl Slot {
                 domain: None,
                 terms: Terms::default(),
                 link,
-                unseen: None,
+                absence: Absence::Connecting,
                 cache: Cache::default(),
                 gauge: Gauge::default(),
                 setback: None,
@@ -179,10 +179,10 @@ impl Slot {
     pub fn view(&self, key: &DatabaseKey, home: Option<&Namespace>) -> Worker {
         let state = self.state();
         let shown = match &state.link {
-            Link::Down(why) => WorkerView::Unseen { since: state.unseen, why: why.clone() },
+            Link::Down(why) => WorkerView::Unseen { absence: state.absence, why: why.clone() },
             Link::Up { identity, .. } => match state.cache.objects(identity, key, home) {
                 Ok(objects) => WorkerView::Seen(objects),
-                Err(why) => WorkerView::Unseen { since: state.unseen, why },
+                Err(why) => WorkerView::Unseen { absence: state.absence, why },
             },
         };
         state.worker(shown)
@@ -226,12 +226,12 @@ impl Slot {
 
     /// Contact was lost, for a reason that may pass.
     pub fn lost(&self, trouble: &Trouble) {
-        self.down(trouble, |gauge, trouble| gauge.failed(Part::Probe, trouble));
+        self.down(trouble, Absence::Connecting, |gauge, trouble| gauge.failed(Part::Probe, trouble));
     }
 
     /// The worker must not be used, for a reason that somebody has to mend.
     pub fn wrong(&self, trouble: &Trouble) {
-        self.down(trouble, Gauge::wrong);
+        self.down(trouble, Absence::Refused, Gauge::wrong);
     }
 
     /// The present connection serves on, but its registration has become unusable: said at once, for it will not last.
@@ -261,18 +261,22 @@ impl Slot {
         });
     }
 
-    fn down(&self, trouble: &Trouble, count: impl FnOnce(&mut Gauge, Trouble)) {
-        let mut became_blind = false;
+    /// `never_seen`: what its absence is called if it was never seen.
+    fn down(&self, trouble: &Trouble, never_seen: Absence, count: impl FnOnce(&mut Gauge, Trouble)) {
+        let mut absence_changed = false;
         self.change(|state| {
-            became_blind = state.visible();
-            if became_blind {
-                state.unseen = Some(Timestamp::now());
-            }
+            let absence = match state.absence {
+                _ if state.visible() => Absence::Since(Timestamp::now()),
+                Absence::Since(since) => Absence::Since(since),
+                Absence::Connecting | Absence::Refused => never_seen,
+            };
+            absence_changed = state.visible() || absence != state.absence;
+            state.absence = absence;
             state.link = Link::Down(trouble.to_string());
             count(&mut state.gauge, trouble.clone());
             BTreeSet::new()
         });
-        if became_blind {
+        if absence_changed {
             self.wake_all();
         }
     }
@@ -305,7 +309,7 @@ impl Slot {
             }
             became_visible = was_blind && state.visible();
             if became_visible {
-                state.unseen = None;
+                state.absence = Absence::Connecting;
             }
             touched
         });
@@ -320,7 +324,7 @@ impl Slot {
         self.change(|state| {
             became_blind = state.visible();
             if became_blind {
-                state.unseen = Some(Timestamp::now());
+                state.absence = Absence::Since(Timestamp::now());
             }
             K::shelf(&mut state.cache).sync = Sync::Broken(fault.to_string());
             let trouble = trouble(fault, &format!("watching its {}", K::PLURAL));

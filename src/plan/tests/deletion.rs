@@ -55,7 +55,7 @@ fn volumes_go_after_the_pods_are_proved_gone() {
 fn a_deletion_is_held_by_a_worker_that_cannot_be_seen_and_says_what_is_there() {
     let mut world = World::running(testing::database());
     world.seen.workers.get_mut(&WorkerName::from("b")).unwrap().view =
-        WorkerView::Unseen { since: Some(world.now), why: "timed out".into() };
+        WorkerView::Unseen { absence: Absence::Since(world.now), why: "timed out".into() };
     world.delete();
     let decision = world.settle();
     assert_eq!(condition(&decision, "Deletable"), Some((Truth::False, "ObjectsLeft")));
@@ -183,7 +183,7 @@ fn without_b() -> World {
 
 fn cut_b(world: &mut World) {
     world.seen.workers.get_mut(&WorkerName::from("b")).unwrap().view =
-        WorkerView::Unseen { since: Some(testing::now()), why: "timed out".into() };
+        WorkerView::Unseen { absence: Absence::Since(testing::now()), why: "timed out".into() };
 }
 
 fn let_go(world: &mut World, uid: &str, worker: &str) {
@@ -263,9 +263,8 @@ fn a_debt_says_what_the_policy_says_when_the_resource_goes() {
 
 #[test]
 fn a_worker_without_a_registration_that_leads_to_the_members_is_let_go_of_without_a_debt() {
-    let unrecorded: [fn(&mut World); 3] = [
+    let unrecorded: [fn(&mut World); 2] = [
         |world| drop(world.seen.accounts.remove(&WorkerName::from("b"))),
-        |world| world.seen.accounts.get_mut(&WorkerName::from("b")).unwrap().pinned = None,
         |world| world.seen.accounts.get_mut(&WorkerName::from("b")).unwrap().pinned = Some(Uid::from("another")),
     ];
     for spoil in unrecorded {
@@ -277,6 +276,17 @@ fn a_worker_without_a_registration_that_leads_to_the_members_is_let_go_of_withou
         assert_eq!(decision.step, Step::Release);
         assert_eq!(condition(&decision, "WorkersReleased"), Some((Truth::True, "Unrecorded")));
     }
+}
+
+#[test]
+fn a_registration_that_was_made_anew_and_not_reached_yet_owes_what_stands_in_the_members_cluster() {
+    let mut world = without_b();
+    world.seen.accounts.get_mut(&WorkerName::from("b")).unwrap().pinned = None;
+    let_go(&mut world, "uid-db", "b");
+    let decision = world.settle();
+    assert_eq!(decision.step, Step::Release);
+    assert_eq!(owed(&world).expect("the record says where they are").worker_identity.as_str(), "uid-b");
+    assert_eq!(condition(&decision, "WorkersReleased"), Some((Truth::True, "DebtRecorded")));
 }
 
 #[test]

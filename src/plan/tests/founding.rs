@@ -48,7 +48,7 @@ fn a_listed_worker_that_cannot_be_seen_is_waited_for_before_anything_is_recorded
     database.placement = PlacementRequest::Listed(["a", "b", "c"].map(Into::into).into());
     let mut world = World::new(database);
     world.seen.workers.get_mut(&WorkerName::from("b")).unwrap().view =
-        WorkerView::Unseen { since: None, why: "timed out".into() };
+        WorkerView::Unseen { absence: Absence::Connecting, why: "timed out".into() };
     let decision = world.settle();
     assert_eq!(condition(&decision, "Placed"), Some((Truth::False, "WorkerUnseen")));
     assert_eq!(world.record, None);

@@ -20,8 +20,8 @@ use super::{
     record::{Record, Recorded, Stage},
     report::{MemberState, Phase, Truth},
     seen::{
-        Claim, ClaimPhase, Deletions, Ending, Meta, Objects, Pod, PodPhase, Readiness, Registry, Seen, Service, Source,
-        WorkerView,
+        Absence, Claim, ClaimPhase, Deletions, Ending, Meta, Objects, Pod, PodPhase, Readiness, Registry, Seen,
+        Service, Source, WorkerView,
     },
     step::{Decision, Step},
     testing,

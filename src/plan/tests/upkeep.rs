@@ -73,9 +73,9 @@ fn an_address_that_changes_after_the_founding_is_told() {
 #[test]
 fn a_worker_that_cannot_be_seen_is_unknown_and_nothing_is_done_about_it() {
     let mut world = World::running(testing::database());
-    let since = Some(world.now);
+    let absence = Absence::Since(world.now);
     world.seen.workers.get_mut(&WorkerName::from("b")).unwrap().view =
-        WorkerView::Unseen { since, why: "timed out".into() };
+        WorkerView::Unseen { absence, why: "timed out".into() };
     let decision = world.settle();
     assert_eq!(decision.report.phase, Phase::Degraded);
     assert!(decision.report.message.contains("db-etcd-1 in b is unknown since"), "{}", decision.report.message);
