@@ -115,7 +115,7 @@ async fn enter(
         .connect
         .connect(&registration.name, credentials, &slot.limits)
         .map_err(|error| Trouble::InvalidKubeconfig(error.to_string()))?;
-    let reach = |fault: Fault| trouble(&fault, "connecting");
+    let reach = |fault: Fault| trouble(&fault, &format!("connecting to {}", credentials.server()));
     let found = identity(&client, patience).await.map_err(reach)?;
     shared.verify(registration, &found)?;
     // The master under another name: its own client, which needs no credentials that could expire.

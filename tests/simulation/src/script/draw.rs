@@ -194,11 +194,21 @@ fn shot(random: &mut Rng, which: &[Which]) -> Shot {
 /// a backup brings nothing back of a database that is gone by then: nobody sweeps that up in this version.
 fn limit(script: &mut Script) {
     let goes = |step: &Step| matches!(step.act, Act::Delete(_) | Act::Release(_) | Act::Recreate(_) | Act::HandOver(_));
-    if script.steps.iter().any(goes) {
-        for step in &mut script.steps {
-            if let Act::Restore(site, _) = &step.act {
-                step.act = Act::Down(site.clone());
-            }
+    let gone = script.steps.iter().any(goes);
+    // And it brings back a quota that somebody has lifted.
+    let held: BTreeSet<_> = script
+        .steps
+        .iter()
+        .filter_map(|step| match &step.act {
+            Act::Quota(site) => Some(site.clone()),
+            _ => None,
+        })
+        .collect();
+    for step in &mut script.steps {
+        if let Act::Restore(site, _) = &step.act
+            && (gone || held.contains(site))
+        {
+            step.act = Act::Down(site.clone());
         }
     }
     one_mistake_each(script);
