@@ -51,6 +51,20 @@ impl Contexts {
         }
         Self { secret: SecretName { namespace, name: ObjectName::new(name) }, only: contexts }
     }
+
+    /// Logs what a person should know of these steps.
+    pub fn say(&self, steps: &Steps) {
+        let secret = &self.secret;
+        if let Some(trouble) = &steps.trouble {
+            tracing::warn!(reason = trouble.reason(), "no contexts can be read: {trouble}");
+        }
+        for name in &steps.held {
+            tracing::warn!(worker = %name, "Secret {secret} no longer has its context, but databases have members there");
+        }
+        for name in &steps.taken {
+            tracing::warn!(worker = %name, "a K8sCluster of this name was made by a person; the context of Secret {secret} is not registered");
+        }
+    }
 }
 
 /// One change to the `K8sCluster`s that were made from the Secret.

@@ -168,6 +168,14 @@ impl Ledger {
         self.state().entries.get(name).map(|entry| entry.holding.clone())
     }
 
+    /// The newest version known of the registration of this name and UID.
+    #[must_use]
+    pub fn version(&self, name: &WorkerName, uid: Option<&str>) -> Option<String> {
+        let state = self.state();
+        let entry = state.entries.get(name).filter(|entry| entry.uid.as_deref() == uid);
+        entry.and_then(|entry| entry.version.clone())
+    }
+
     /// What every registration says to the database of this UID.
     #[must_use]
     pub fn accounts(&self, database: &Uid) -> BTreeMap<WorkerName, Account> {

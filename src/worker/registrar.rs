@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Resource as _, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    core::Status,
     runtime::events::{Event as KubeEvent, EventType, Recorder, Reporter},
 };
 use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
@@ -158,8 +159,12 @@ impl Registrar {
     fn hear(&mut self, event: Event) {
         match event {
             Event::Listed(clusters) => {
-                let gone: Vec<_> = self.clusters.keys().filter(|name| !clusters.contains_key(name)).cloned().collect();
-                for name in gone {
+                // One that was made anew meanwhile has nothing of the former one but its name.
+                let stays = |name: &WorkerName, known: &K8sCluster| {
+                    clusters.get(name).is_some_and(|there| there.uid() == known.uid())
+                };
+                let gone = self.clusters.iter().filter(|(name, known)| !stays(name, known));
+                for name in gone.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
                     self.forget(&name);
                 }
                 self.settings.ledger.listed(&clusters);
@@ -171,8 +176,10 @@ impl Registrar {
             }
             Event::Applied(cluster) => {
                 let name = WorkerName::new(cluster.name_any());
-                if self.clusters.get(&name).is_some_and(|known| is_older(&cluster, known)) {
-                    return;
+                match self.clusters.get(&name) {
+                    Some(known) if is_older(&cluster, known) => return,
+                    Some(known) if known.uid() != cluster.uid() => self.forget(&name),
+                    Some(_) | None => {}
                 }
                 self.settings.ledger.saw(&cluster);
                 self.clusters.insert(name.clone(), *cluster);
@@ -330,8 +337,11 @@ impl Registrar {
             return Err(());
         }
         let api: Api<K8sCluster> = Api::all(self.pool.master().client.clone());
-        // With the UID, so that the status of one registration never lands on its successor of the same name.
-        let patch = serde_json::json!({ "metadata": { "uid": cluster.metadata.uid }, "status": usage::patch(&wanted) });
+        // With the version, so that the status of one registration never lands on its successor of the same name. A UID
+        // would not do: the status of a resource is written without a look at it.
+        let version = self.settings.ledger.version(name, cluster.metadata.uid.as_deref());
+        let version = version.or_else(|| cluster.metadata.resource_version.clone());
+        let patch = serde_json::json!({ "metadata": { "resourceVersion": version }, "status": usage::patch(&wanted) });
         match call(api.patch_status(name.as_str(), &PatchParams::default(), &Patch::Merge(patch))).await {
             Ok(written) => {
                 for event in k8scluster::events(&standing, &wanted) {
@@ -343,8 +353,8 @@ impl Registrar {
                 self.dirty.remove(name);
                 Ok(())
             }
-            // It went, or another one came: the watch will say.
-            Err(fault) if fault.is_not_found() || fault.is_other_object() => Ok(()),
+            // It went, another one came, or somebody has changed it: the watch will say.
+            Err(fault) if fault.is_not_found() || fault.status().is_some_and(Status::is_conflict) => Ok(()),
             Err(fault) => {
                 tracing::warn!(worker = %name, "the status of K8sCluster {name} cannot be written: {fault}");
                 Err(())
@@ -396,16 +406,17 @@ impl Registrar {
         let steps = steps(contexts, &state, &self.clusters, &in_use);
         let news = self.said.as_ref() != Some(&steps);
         if news {
-            say(contexts, &steps);
+            contexts.say(&steps);
         }
         self.said = Some(steps.clone());
+        let secret = contexts.secret.clone();
         let mut left = if steps.held.is_empty() { None } else { Some(HELD) };
         for step in &steps.steps {
             if self.gate.check().is_err() {
                 return Some(AGAIN);
             }
             if let Err(fault) = self.take(step).await {
-                tracing::warn!("registering the contexts of Secret {}: {fault}", contexts_name(&self.settings));
+                tracing::warn!("registering the contexts of Secret {secret}: {fault}");
                 left = Some(AGAIN);
             }
         }
@@ -446,7 +457,7 @@ impl Registrar {
                 Ok(())
             }
             // The watch will show whose it is.
-            Err(fault) if fault.status().is_some_and(kube::core::Status::is_already_exists) => Ok(()),
+            Err(fault) if fault.status().is_some_and(Status::is_already_exists) => Ok(()),
             Err(fault) => Err(fault),
         }
     }
@@ -456,23 +467,6 @@ impl Registrar {
 fn is_older(cluster: &K8sCluster, known: &K8sCluster) -> bool {
     let version = |cluster: &K8sCluster| cluster.resource_version().and_then(|version| version.parse::<u64>().ok());
     cluster.uid() == known.uid() && version(cluster) < version(known)
-}
-
-fn contexts_name(settings: &Settings) -> String {
-    settings.contexts.as_ref().map(|contexts| contexts.secret.to_string()).unwrap_or_default()
-}
-
-fn say(contexts: &Contexts, steps: &Steps) {
-    let secret = &contexts.secret;
-    if let Some(trouble) = &steps.trouble {
-        tracing::warn!(reason = trouble.reason(), "no contexts can be read: {trouble}");
-    }
-    for name in &steps.held {
-        tracing::warn!(worker = %name, "Secret {secret} no longer has its context, but databases have members there");
-    }
-    for name in &steps.taken {
-        tracing::warn!(worker = %name, "a K8sCluster of this name was made by a person; the context of Secret {secret} is not registered");
-    }
 }
 
 /// In which order registrations are made: those with a pinned identity first, and older ones before younger ones.

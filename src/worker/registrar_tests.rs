@@ -127,6 +127,28 @@ async fn a_registration_that_is_deleted_is_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_told_of_a_registration_never_lands_on_its_successor() {
+    let world = World::new(None, &[]);
+    let one = world.worker("one");
+    world.worker("two");
+    let leading_to = |host: &str| json!({ "name": host, "kubeConfig": kubeconfig(&[host], "t") });
+    let identity = || world.master.get("k8sclusters", "", "k8s-1").unwrap()["status"]["identity"].clone();
+    world.register("k8s-1", &leading_to("one"));
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(identity(), "uid-of-one");
+    let successor = json!({ "metadata": { "generation": 1 }, "spec": leading_to("two") });
+    world.master.replace_in_silence("k8sclusters", "", "k8s-1", successor);
+    one.cut(true);
+    sleep(Duration::from_mins(1)).await;
+    assert_eq!(identity(), Value::Null);
+    let there = world.master.get("k8sclusters", "", "k8s-1").unwrap();
+    world.master.put("k8sclusters", "", "k8s-1", there);
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(identity(), "uid-of-two");
+    assert_eq!(world.told("k8s-1").as_deref(), Some("True Connected"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn contexts_come_and_go_with_their_secret_without_a_restart() {
     let world = World::new(Some(contexts()), &["three"]);
     for host in ["one", "two", "three"] {

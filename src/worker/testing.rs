@@ -123,6 +123,17 @@ impl Cluster {
         self.with(|state| drop(state.objects.remove(&place)));
     }
 
+    /// The object goes and another one comes in its place, and no watch says so yet.
+    pub fn replace_in_silence(&self, plural: &str, namespace: &str, name: &str, object: Value) {
+        self.remove_in_silence(plural, namespace, name);
+        self.with(|state| {
+            let watched = std::mem::replace(&mut state.news, broadcast::channel(1).0);
+            state.put(plural, namespace, name, object);
+            state.events.pop();
+            state.news = watched;
+        });
+    }
+
     /// A backup from before the object was made is restored: versions count anew, and watches end as by a server that
     /// is restarted.
     pub fn restore_without(&self, plural: &str, namespace: &str, name: &str) {
@@ -256,7 +267,9 @@ impl State {
             ("PATCH", _) if is_there => {
                 let there = self.objects[&place].clone();
                 let uid = &body["metadata"]["uid"];
-                if !uid.is_null() && *uid != there["metadata"]["uid"] {
+                // A write of the status takes nothing else into account.
+                let is_status = body.get("status").is_some();
+                if !is_status && !uid.is_null() && *uid != there["metadata"]["uid"] {
                     let causes = json!({ "causes": [{ "reason": "FieldValueInvalid", "field": "metadata.uid", "message": "" }] });
                     return refusal(422, "Invalid", "metadata.uid: field is immutable", causes);
                 }

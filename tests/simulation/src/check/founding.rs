@@ -8,9 +8,9 @@ use std::{
 
 use super::{
     Check, Truth,
-    look::{self, Stage, is_member_pod, name, owner, record, stage},
+    look::{self, MASTER, Stage, is_member_pod, name, owner, record, stage},
     ownership::made,
-    request::PODS,
+    request::{CLAIMS, DATABASES, PODS},
     sight::Sight,
 };
 use crate::{
@@ -29,12 +29,21 @@ pub struct OneBootstrap {
     founded: BTreeMap<(ClusterId, MemberId), String>,
     /// How many foundings were looked at.
     looked: usize,
+    /// Databases whose record has said that they serve.
+    told: BTreeSet<String>,
 }
 
 impl OneBootstrap {
     /// Sees processes by this sight.
     pub fn new(sight: Sight) -> Self {
-        Self { sight, served: BTreeMap::new(), since: BTreeMap::new(), founded: BTreeMap::new(), looked: 0 }
+        Self {
+            sight,
+            served: BTreeMap::new(),
+            since: BTreeMap::new(),
+            founded: BTreeMap::new(),
+            looked: 0,
+            told: BTreeSet::new(),
+        }
     }
 
     fn look(
@@ -43,6 +52,7 @@ impl OneBootstrap {
         views: &[View],
         foundings: &[Founding],
         stands: impl Fn(&str) -> bool,
+        is_gone: impl Fn(&str) -> bool,
     ) -> Result<(), String> {
         for founding in foundings.iter().skip(self.looked) {
             self.looked += 1;
@@ -68,6 +78,15 @@ impl OneBootstrap {
             self.since.entry(cluster).or_insert(now);
             if let Some(identities) = self.served.get_mut(&view.owner) {
                 if identities.insert(cluster) {
+                    let earlier = |of: &ClusterId| *of != cluster && identities.contains(of);
+                    let volumes: Vec<_> =
+                        self.founded.iter().filter(|((of, _), _)| earlier(of)).map(|(_, volume)| volume).collect();
+                    // Nothing is left of the first attempt, and nobody could know that it had served a moment ago.
+                    let nothing_left = !volumes.is_empty() && volumes.iter().all(|volume| is_gone(volume));
+                    if nothing_left && !self.told.contains(&view.owner) {
+                        *identities = [cluster].into();
+                        continue;
+                    }
                     let all: Vec<_> = identities.iter().map(ToString::to_string).collect();
                     return Err(format!(
                         "database {} has served under {} identities: {}",
@@ -90,12 +109,23 @@ impl Check for OneBootstrap {
     }
 
     fn see(&mut self, now: Duration, event: &Event, truth: &Truth) -> Result<(), String> {
-        if !matches!(event, Event::Glance) {
-            return Ok(());
+        match event {
+            Event::Committed(site, _, commit) if &**site == MASTER && commit.place.resource == DATABASES => {
+                let database = commit.after.as_deref();
+                let told = database.filter(|it| record(it).and_then(stage) >= Some(Stage::Founded));
+                self.told.extend(told.map(|it| look::uid(it).to_owned()));
+                return Ok(());
+            }
+            Event::Glance => {}
+            _ => return Ok(()),
         }
         let views = self.sight.at(now, truth);
+        let is_gone = |volume: &str| {
+            let claims = |site| look::all(truth, site, CLAIMS);
+            truth.servers.keys().all(|site| claims(site).iter().all(|claim| look::uid(claim) != volume))
+        };
         let stands = |owner: &str| look::database(truth, owner).is_some_and(|database| !look::is_deleting(&database));
-        self.look(now, &views, &truth.etcds.foundings(), stands)
+        self.look(now, &views, &truth.etcds.foundings(), stands, is_gone)
     }
 }
 
@@ -151,19 +181,34 @@ mod tests {
     #[test]
     fn a_database_that_serves_under_two_identities_was_founded_twice() {
         let mut check = OneBootstrap::new(Sight::default());
-        check.look(seconds(1), &[serving(0, 1), serving(1, 1)], &[], |_| true).expect("one identity");
-        check.look(seconds(2), &[serving(0, 1)], &[], |_| true).expect("the same one");
-        let words = check.look(seconds(3), &[serving(2, 2)], &[], |_| true).expect_err("another one");
+        check.look(seconds(1), &[serving(0, 1), serving(1, 1)], &[], |_| true, |_| false).expect("one identity");
+        check.look(seconds(2), &[serving(0, 1)], &[], |_| true, |_| false).expect("the same one");
+        let words = check.look(seconds(3), &[serving(2, 2)], &[], |_| true, |_| false).expect_err("another one");
         assert!(words.contains("2 identities"), "{words}");
+    }
+
+    #[test]
+    fn another_attempt_is_fine_where_nothing_is_left_of_the_first_and_nobody_knew_that_it_served() {
+        for (known, left, fine) in [(false, false, true), (true, false, false), (false, true, false)] {
+            let mut check = OneBootstrap::new(Sight::default());
+            let first = [serving(0, 1)];
+            if known {
+                check.told.insert(first[0].owner.clone());
+            }
+            check.look(seconds(1), &first, &[founding(0, 1, seconds(1))], |_| true, |_| false).expect("it serves");
+            let both = [founding(0, 1, seconds(1)), founding(0, 2, seconds(3))];
+            let verdict = check.look(seconds(3), &[serving(0, 2)], &both, |_| true, |_| !left);
+            assert_eq!(verdict.is_ok(), fine, "known {known}, left {left}: {verdict:?}");
+        }
     }
 
     #[test]
     fn another_attempt_is_fine_where_the_first_has_never_served() {
         let mut check = OneBootstrap::new(Sight::default());
         let starting = View { serving: false, ..serving(0, 1) };
-        check.look(seconds(1), &[starting], &[founding(0, 1, seconds(1))], |_| true).expect("it begins");
+        check.look(seconds(1), &[starting], &[founding(0, 1, seconds(1))], |_| true, |_| false).expect("it begins");
         check
-            .look(seconds(2), &[serving(0, 2)], &[founding(0, 1, seconds(1))], |_| true)
+            .look(seconds(2), &[serving(0, 2)], &[founding(0, 1, seconds(1))], |_| true, |_| false)
             .expect("the second attempt serves");
     }
 
@@ -172,11 +217,11 @@ mod tests {
         let mut check = OneBootstrap::new(Sight::default());
         let all = [serving(0, 1), serving(1, 1), serving(2, 1)];
         let mut foundings = vec![founding(0, 1, seconds(1)), founding(1, 1, seconds(1))];
-        check.look(seconds(2), &all[..2], &foundings, |_| true).expect("two found, and serve");
+        check.look(seconds(2), &all[..2], &foundings, |_| true, |_| false).expect("two found, and serve");
         foundings.push(founding(2, 1, seconds(5)));
-        check.look(seconds(6), &all, &foundings, |_| true).expect("the third is late");
+        check.look(seconds(6), &all, &foundings, |_| true, |_| false).expect("the third is late");
         foundings.push(founding(2, 1, seconds(8)));
-        let words = check.look(seconds(9), &all, &foundings, |_| true).expect_err("the third founds again");
+        let words = check.look(seconds(9), &all, &foundings, |_| true, |_| false).expect_err("the third founds again");
         assert!(words.contains("a second time"), "{words}");
     }
 

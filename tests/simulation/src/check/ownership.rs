@@ -84,15 +84,16 @@ fn sent(call: &Call, truth: &Truth) -> Result<(), String> {
             ("PATCH", "") if touches_only_finalizers(&body(call)) => Ok(()),
             _ => Err("of a database, only finalizers and status are the controller's".to_owned()),
         },
-        WORKERS if call.verb == "DELETE" || request.sub == "status" => {
-            named_uid(call).map(|_| ()).ok_or_else(|| NAMELESS.to_owned())
-        }
+        WORKERS if call.verb == "DELETE" => named_uid(call).map(|_| ()).ok_or_else(|| NAMELESS.to_owned()),
+        WORKERS if request.sub == "status" && !names_version(call) => Err(VERSIONLESS.to_owned()),
         WORKERS => Ok(()),
         _ => Err("the controller has no business with it".to_owned()),
     }
 }
 
 const NAMELESS: &str = "it names no UID, so that it could hit another object of that name";
+/// Of what is written to a status, an API server compares the version alone with what is there.
+const VERSIONLESS: &str = "it names no version, so that it could hit another object of that name";
 
 fn part(call: &Call, request: &Request, truth: &Truth) -> Result<(), String> {
     match call.verb {
@@ -146,6 +147,11 @@ pub fn named_uid(call: &Call) -> Option<String> {
         _ => &body["metadata"]["uid"],
     };
     uid.as_str().filter(|uid| !uid.is_empty()).map(str::to_owned)
+}
+
+/// Whether a write insists on a version.
+fn names_version(call: &Call) -> bool {
+    body(call)["metadata"]["resourceVersion"].as_str().is_some_and(|version| !version.is_empty())
 }
 
 /// What the controller asks to make, if that is what this event is.
@@ -231,7 +237,8 @@ mod tests {
             ("DELETE", path.to_owned(), json!({}), false),
             ("POST", "/api/v1/namespaces/default/secrets".to_owned(), json!({}), false),
             ("DELETE", "/api/v1/namespaces/default".to_owned(), json!({}), false),
-            ("PATCH", workers.to_owned(), json!({ "metadata": { "uid": "u" }, "status": {} }), true),
+            ("PATCH", workers.to_owned(), json!({ "metadata": { "resourceVersion": "7" }, "status": {} }), true),
+            ("PATCH", workers.to_owned(), json!({ "metadata": { "uid": "u" }, "status": {} }), false),
             ("PATCH", workers.to_owned(), json!({ "status": {} }), false),
         ] {
             let sent = scene.sends(1, "master", verb, &path, &body);
