@@ -30,6 +30,7 @@ pub fn scripts() -> Vec<Script> {
         watches_end(),
         versions_of_the_future(),
         taken_over_by_apply(),
+        which_one_is_meant(),
         ports::script(),
         names::script(),
         nonsense::script(),
@@ -301,6 +302,23 @@ fn definitions() -> Script {
     author.get(widgets);
     author.get(&format!("{all}/widgets.{{{{ns}}}}.test"));
     author.script("definitions of resources")
+}
+
+/// What says which object is meant: a UID to everybody but to those who write a status.
+fn which_one_is_meant() -> Script {
+    let mut author = Author::new();
+    let things = "/apis/test.atoll.dev/v1/namespaces/{{ns}}/things";
+    author.post(
+        things,
+        json!({ "apiVersion": "test.atoll.dev/v1", "kind": "Thing", "metadata": { "name": "a" }, "spec": {} }),
+    );
+    for path in [format!("{things}/a"), format!("{things}/a/status")] {
+        for which in [json!({ "uid": "another" }), json!({ "resourceVersion": "1" })] {
+            author.merge(&path, json!({ "metadata": which, "status": { "phase": "Good" } }));
+        }
+    }
+    author.read(&format!("{things}/a"));
+    author.script("which one is meant")
 }
 
 /// Pages show what was there when the first one was asked for.
