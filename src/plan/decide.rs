@@ -83,7 +83,11 @@ fn begin(view: &View, obstacles: &mut Vec<Obstacle>) -> (Step, Option<SignedDura
         }
         Ok(spots) => {
             let member = |(Spot { worker, namespace }, ordinal)| {
-                Member::placed(view.database.names.member(ordinal), ordinal, worker).inside(namespace)
+                let identity =
+                    seen.workers.get(&worker).and_then(|worker| worker.view.objects()).map(|it| it.identity.clone());
+                Member::placed(view.database.names.member(ordinal), ordinal, worker)
+                    .inside(namespace)
+                    .in_cluster(identity)
             };
             let members = spots.into_iter().zip(0..).map(member).collect();
             (Step::Record(Record::placed(view.database, 1, members)), None)
@@ -189,7 +193,10 @@ fn acts(mut first: Vec<Act>, second: Vec<Act>) -> Step {
 }
 
 fn another_attempt(record: &Record, attempt: u32) -> Record {
-    let again = |m: &Member| Member::placed(m.name.clone(), m.ordinal, m.worker.clone()).inside(m.namespace.clone());
+    let again = |m: &Member| {
+        let placed = Member::placed(m.name.clone(), m.ordinal, m.worker.clone());
+        placed.inside(m.namespace.clone()).in_cluster(m.worker_identity.clone())
+    };
     let members = record.members.iter().map(again);
     Record { stage: Stage::Placed { attempt }, members: members.collect(), ..record.clone() }
 }

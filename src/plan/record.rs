@@ -86,7 +86,8 @@ pub struct Member {
     /// the worker: a mapping that is edited later moves nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<Namespace>,
-    /// The worker's identity when the member was founded there.
+    /// The worker's identity when the member was placed there. In no other cluster anything is made for it, whatever the
+    /// worker's registration leads to later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_identity: Option<Uid>,
     /// Its data volume.
@@ -148,6 +149,12 @@ impl Member {
     #[must_use]
     pub fn inside(self, namespace: Option<Namespace>) -> Self {
         Self { namespace, ..self }
+    }
+
+    /// The same, in the cluster of this identity.
+    #[must_use]
+    pub fn in_cluster(self, identity: Option<Uid>) -> Self {
+        Self { worker_identity: identity, ..self }
     }
 
     /// The namespace in its worker that its objects are in.

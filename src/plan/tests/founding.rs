@@ -55,6 +55,18 @@ fn a_listed_worker_that_cannot_be_seen_is_waited_for_before_anything_is_recorded
 }
 
 #[test]
+fn a_worker_that_leads_to_another_cluster_before_the_founding_is_left_alone() {
+    let mut world = World::new(testing::database());
+    let Step::Record(placed) = world.decide().step else { panic!("all workers are seen") };
+    world.record = Some(placed);
+    testing::objects(&mut world.seen, "b").identity = Uid::from("another");
+    let decision = world.decide();
+    let Step::Act(acts) = decision.step else { panic!("services and volumes are missing") };
+    assert!(!acts.is_empty());
+    assert!(acts.iter().all(|act| act.worker != WorkerName::from("b")), "{acts:?}");
+}
+
+#[test]
 fn no_pod_is_made_before_the_identity_is_recorded() {
     let mut world = World::new(testing::database());
     loop {

@@ -190,6 +190,10 @@ fn hurt(truth: &Truth, database: &Value, recorded: &Value) -> Option<String> {
         Ok(site) => site,
         Err(why) => return Some(why),
     };
+    // It has a place, and nothing more yet.
+    if volume.is_empty() {
+        return None;
+    }
     let claims = all(truth, site, CLAIMS);
     let claim = claims.iter().find(|claim| uid(claim) == volume);
     if claim.is_none_or(|claim| is_deleting(claim) || text(claim, "/status/phase") == "Lost") {
