@@ -1,4 +1,4 @@
-//! Kubeconfigs for simulated workers: good ones, and ones with every flaw that a person or a stranger has put into one.
+//! Kubeconfigs for simulated workers: good ones, and ones with everything that a person or a stranger has put into one.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{connect::DOMAIN, entropy, stage::simulated::canary, tape::Site};
 
-/// What is wrong with a kubeconfig.
+/// What is wrong with a kubeconfig, or odd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Flaw {
     /// It is no YAML.
@@ -37,11 +37,13 @@ pub enum Flaw {
     Early,
     /// It leads to another worker.
     Elsewhere,
+    /// It has five hundred contexts, of which the current one is right: it is to be taken.
+    Crowded,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Garbage,
         Self::Empty,
         Self::Huge,
@@ -54,16 +56,17 @@ impl Flaw {
         Self::Expired,
         Self::Early,
         Self::Elsewhere,
+        Self::Crowded,
     ];
 
-    /// A kubeconfig for a worker with this flaw. `neighbour`: a good one of another worker.
-    pub fn put_into(self, site: &Site, neighbour: &str) -> String {
+    /// A kubeconfig for a worker with this flaw. `right`: a good one, `neighbour`: a good one of another worker.
+    pub fn put_into(self, site: &Site, right: &str, neighbour: &str) -> String {
         let hour = Duration::from_hours(1);
         let now = entropy::wall();
-        let good = kubeconfig(site, &format!("{}-worthless", canary(site)));
-        let user = |user: Value| altered(&good, |found| found["users"][0]["user"] = user);
+        let worthless = kubeconfig(site, &format!("{}-worthless", canary(site)));
+        let user = |user: Value| altered(&worthless, |found| found["users"][0]["user"] = user);
         let cluster =
-            |field: &str, value: Value| altered(&good, |found| found["clusters"][0]["cluster"][field] = value);
+            |field: &str, value: Value| altered(&worthless, |found| found["clusters"][0]["cluster"][field] = value);
         match self {
             Self::Garbage => format!("{{{}: [unclosed", canary(site)),
             Self::Empty => String::new(),
@@ -73,11 +76,12 @@ impl Flaw {
             Self::File => user(json!({ "tokenFile": format!("/{}", canary(site)) })),
             Self::Credulous => cluster("insecure-skip-tls-verify", true.into()),
             Self::Plain => cluster("server", format!("http://{site}{DOMAIN}").into()),
-            Self::Token => good,
+            Self::Token => worthless,
             Self::Authority => cluster("certificate-authority-data", authority("somebody").into()),
             Self::Expired => by_certificate(site, &Certificate::new(site, now - 2 * hour, now - hour)),
             Self::Early => by_certificate(site, &Certificate::new(site, now + hour, now + 2 * hour)),
             Self::Elsewhere => neighbour.to_owned(),
+            Self::Crowded => crowded(right),
         }
     }
 }
@@ -111,6 +115,21 @@ pub fn altered(kubeconfig: &str, alter: impl FnOnce(&mut Value)) -> String {
     let mut found: Value = serde_saphyr::from_str(kubeconfig).expect("a kubeconfig");
     alter(&mut found);
     found.to_string()
+}
+
+/// The same kubeconfig with four hundred and ninety-nine contexts besides.
+pub fn crowded(kubeconfig: &str) -> String {
+    altered(kubeconfig, |found| {
+        let chosen = found["contexts"][0].clone();
+        found["current-context"] = chosen["name"].clone();
+        if let Some(contexts) = found["contexts"].as_array_mut() {
+            contexts.extend((1..500).map(|number| {
+                let mut another = chosen.clone();
+                another["name"] = format!("another-{number}").into();
+                another
+            }));
+        }
+    })
 }
 
 /// What stands for the certificate of a cluster's authority. There is no TLS here: nobody reads what is in it, but the
@@ -166,9 +185,12 @@ mod tests {
         let certificate = Certificate::new(&site, now, now + Duration::from_mins(1));
         assert!(taken(&kubeconfig(&site, "a")) && taken(&by_certificate(&site, &certificate)));
         for flaw in Flaw::ALL {
-            let seen_there =
-                matches!(flaw, Flaw::Token | Flaw::Authority | Flaw::Expired | Flaw::Early | Flaw::Elsewhere);
-            assert_eq!(taken(&flaw.put_into(&site, &kubeconfig("w2", "b"))), seen_there, "{flaw:?}");
+            let seen_here = matches!(
+                flaw,
+                Flaw::Garbage | Flaw::Empty | Flaw::Huge | Flaw::Program | Flaw::File | Flaw::Credulous | Flaw::Plain
+            );
+            let text = flaw.put_into(&site, &kubeconfig("w1", "a"), &kubeconfig("w2", "b"));
+            assert_eq!(taken(&text), !seen_here, "{flaw:?}");
         }
     }
 

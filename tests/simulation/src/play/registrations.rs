@@ -146,7 +146,8 @@ async fn credentials(stage: &Simulated, act: &Act, lasts: Duration) {
             }
             let sites = stage.workers();
             let neighbour = sites.iter().cycle().skip_while(|site| &***site != name).nth(1).expect("a worker");
-            let flawed = flaw.put_into(&Site::from(name.as_str()), &stage.kubeconfig(neighbour));
+            let site = Site::from(name.as_str());
+            let flawed = flaw.put_into(&site, &stage.kubeconfig(&site), &stage.kubeconfig(neighbour));
             stage.put_kubeconfig(name, &flawed).await;
             stage.sleep(lasts).await;
             mend(stage, name).await;

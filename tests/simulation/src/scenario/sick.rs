@@ -11,7 +11,7 @@ use super::tools::{
     resize, says, standing, state, things, three, unregister, unregister_by_force, until_ready, untouched, why, within,
 };
 use crate::{
-    kubeconfigs::altered,
+    kubeconfigs::{altered, crowded},
     link::{Power, Way},
     lives::Replica,
     stage::{
@@ -276,20 +276,5 @@ pub async fn a_registration_that_goes_or_comes_anew_is_told_within_fifteen_secon
 fn user_of(kubeconfig: &str, words: &str) -> String {
     altered(kubeconfig, |found| {
         found["users"][0]["user"] = serde_saphyr::from_str(&format!("{{{words}}}")).expect("a user");
-    })
-}
-
-/// One that holds four hundred and ninety-nine contexts besides.
-fn crowded(kubeconfig: &str) -> String {
-    altered(kubeconfig, |found| {
-        let chosen = found["contexts"][0].clone();
-        found["current-context"] = chosen["name"].clone();
-        if let Some(contexts) = found["contexts"].as_array_mut() {
-            contexts.extend((1..500).map(|number| {
-                let mut another = chosen.clone();
-                another["name"] = format!("another-{number}").into();
-                another
-            }));
-        }
     })
 }

@@ -288,7 +288,7 @@ impl Stage for Simulated {
             ("a client certificate that has expired", Flaw::Expired, unauthorized),
             ("a client certificate that is not valid yet", Flaw::Early, unauthorized),
         ]
-        .map(|(what, flaw, reason)| Worthless { what, text: flaw.put_into(site, ""), reason })
+        .map(|(what, flaw, reason)| Worthless { what, text: flaw.put_into(site, "", ""), reason })
         .into()
     }
 
