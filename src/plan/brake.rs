@@ -5,6 +5,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{database::Intent, seen::Ending, view::View};
 
+/// The reasons of a deletion about which the master did not say what else is deleted: it is asked again.
+pub const UNREAD: [&str; 2] = ["KindUnread", "NamespaceUnread"];
+/// How soon.
+pub const ASKED_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 /// The reason of a deletion that is one of many.
 pub const MANY_BEING_DELETED: &str = "ManyBeingDeleted";
 /// How far apart deletions may be to count as done at once.

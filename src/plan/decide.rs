@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::{
     act::Act,
-    adopt,
+    adopt, brake,
     database::{Intent, PlacementRequest},
     delete, found, keep,
     name::{MemberName, WorkerName},
@@ -23,7 +23,10 @@ pub fn decide(view: &View) -> Decision {
     match (view.database.intent, delete::held(view)) {
         (Intent::Delete(_), None) => delete::decide(view),
         (Intent::Delete(_) | Intent::Run, held) => {
+            let unread = held.as_ref().is_some_and(|Obstacle(held)| brake::UNREAD.contains(&held.reason));
             let mut decision = run(view, held);
+            // Nothing else would tell that it can be read now.
+            decision.again = decision.again.or(unread.then_some(brake::ASKED_AGAIN));
             if let Some(latched) = delete::latched(view) {
                 decision.step = Step::Record(latched);
             }

@@ -127,6 +127,24 @@ fn a_mass_deletion_stays_held_when_it_is_looked_at_late_and_when_the_others_are_
 }
 
 #[test]
+fn a_deletion_that_waits_for_the_masters_word_asks_again_by_itself() {
+    let unread: [Case<World>; 2] = [
+        ("KindUnread", |world| world.seen.deletions.kind_deleting = Ending::Unread),
+        ("NamespaceUnread", |world| world.seen.deletions.namespace_deleting = Ending::Unread),
+    ];
+    for (reason, spoil) in unread {
+        let mut world = World::running(testing::database());
+        world.delete();
+        spoil(&mut world);
+        let decision = world.settle();
+        assert_eq!(condition(&decision, "Deletable"), Some((Truth::False, reason)));
+        assert!(decision.again.is_some(), "{reason}");
+        world.database.consent.paused = true;
+        assert_eq!(world.settle().again, None, "what a person holds is not asked about");
+    }
+}
+
+#[test]
 fn a_paused_database_is_not_deleted() {
     let mut world = World::running(testing::database());
     world.database.consent.paused = true;
