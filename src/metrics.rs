@@ -17,7 +17,7 @@ use prometheus_client::{
 
 use crate::{
     controller::{Round, claim::Standing},
-    plan::{act::Reason, name::WorkerName},
+    plan::{act::Reason, command::Wish, name::WorkerName},
 };
 
 /// Seconds; the last bound is the deadline of a request.
@@ -40,6 +40,7 @@ struct Inner {
     requests: Family<Request, Counter>,
     seconds: Family<OfWorker, Histogram>,
     acts: Family<Act, Counter>,
+    commands: Family<Told, Counter>,
     reconciles: Family<Reconcile, Counter>,
     reconcile_seconds: Histogram,
     ready: Gauge,
@@ -79,6 +80,12 @@ struct Act {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, EncodeLabelSet)]
+struct Told {
+    wish: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, EncodeLabelSet)]
 struct Reconcile {
     outcome: &'static str,
 }
@@ -104,6 +111,15 @@ pub enum Answer {
     None,
 }
 
+/// How a command to a member ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did as it was told.
+    Done,
+    /// It refused, or nobody knows.
+    Refused,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
@@ -121,6 +137,7 @@ impl Metrics {
             requests: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             acts: Family::default(),
+            commands: Family::default(),
             reconciles: Family::default(),
             reconcile_seconds: Histogram::new(SECONDS),
             ready: Gauge::default(),
@@ -172,6 +189,15 @@ impl Metrics {
         let labels = Act { worker: worker.to_string(), reason: reason.as_str(), outcome };
         self.0.acts.get_or_create(&labels).inc();
         self.known(|known| known.acts.insert(labels));
+    }
+
+    /// One command to a member, and how it ended.
+    pub fn command(&self, wish: &Wish, outcome: Outcome) {
+        let outcome = match outcome {
+            Outcome::Done => "done",
+            Outcome::Refused => "refused",
+        };
+        self.0.commands.get_or_create(&Told { wish: wish.as_str(), outcome }).inc();
     }
 
     /// The worker is registered no more: its figures go.
@@ -262,6 +288,8 @@ impl Inner {
         let help = "Time of requests to the worker's API server";
         registry.register_with_unit("worker_request", help, Unit::Seconds, self.seconds.clone());
         registry.register("acts", "Changes in workers, by reason and outcome", self.acts.clone());
+        let help = "What members were told to do, by wish and outcome";
+        registry.register("commands", help, self.commands.clone());
         registry.register("reconciles", "Rounds for one database, by outcome", self.reconciles.clone());
         let help = "Time of one round for one database";
         registry.register_with_unit("reconcile", help, Unit::Seconds, self.reconcile_seconds.clone());

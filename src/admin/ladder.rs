@@ -11,11 +11,12 @@ use tokio::time::Instant;
 
 use super::{Ask, Deadline, Route};
 use crate::{
-    engine::{Distrust, HttpReply, Question},
+    engine::{Distrust, Exchange, HttpReply, HttpRequest, Question},
     plan::{
         membership::{Answer, Membership, Rung},
         name::{MemberName, Uid},
     },
+    worker::gate::Gate,
 };
 
 /// How long is waited.
@@ -152,6 +153,47 @@ impl Ladder {
         }
         self.remember(database, &question.member, None);
         (Err(failures.join("; ")), distrusted)
+    }
+
+    /// Tells one member something by the first of these routes by which it shows who it is. Once told, nobody else is: what
+    /// came of it is found by asking.
+    ///
+    /// # Errors
+    /// Why it was not told, or why nothing is known of what came of it.
+    pub async fn tell(
+        &self,
+        database: &Uid,
+        question: &Question,
+        request: HttpRequest,
+        routes: &[Route],
+        judge: &Judge<'_>,
+        gate: &dyn Gate,
+    ) -> Result<HttpReply, String> {
+        let remembered = self.remembered(database, &question.member);
+        let mut failures = Vec::new();
+        for route in in_order(routes, remembered.map(|remembered| remembered.rung)) {
+            let within =
+                || Deadline::after(if route.rung() == Rung::Job { self.patience.job } else { self.patience.rung });
+            let replies = self.ask.ask(route, question, within()).await;
+            match replies.map(|replies| judge(&question.member, route.rung(), &replies)) {
+                Ok(Ok(_)) => {}
+                Ok(Err(why)) => {
+                    failures.push(format!("{route}: {why}"));
+                    continue;
+                }
+                Err(silence) => {
+                    failures.push(format!("{route}: {silence}"));
+                    continue;
+                }
+            }
+            // A leader that was paused may wake up between the question and this.
+            gate.check().map_err(|lost| lost.to_string())?;
+            let command = Question { exchange: Exchange::Http(vec![request]), ..question.clone() };
+            let told = self.ask.ask(route, &command, within()).await;
+            let reply = told.map_err(|silence| format!("{route}: {silence}"))?.into_iter().next();
+            return reply.ok_or_else(|| format!("{route}: no reply"));
+        }
+        Err(if failures.is_empty() { "there is no route to it yet".to_owned() } else { failures.join("; ") })
     }
 
     /// Forgets what is remembered of a database that is gone.

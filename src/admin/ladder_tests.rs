@@ -17,7 +17,7 @@ use futures::{FutureExt, future::BoxFuture};
 fn judge(member: &MemberName, rung: Rung, replies: &[HttpReply]) -> Result<Answer, Distrust> {
     let said = replies.first().map(|reply| reply.body.clone()).unwrap_or_default();
     if said == member.as_str() {
-        Ok(Answer { rung, cluster: "c".into(), member: said, role: Role::Follower, voters: None, term: 1 })
+        Ok(Answer { rung, cluster: "c".into(), member: said, role: Role::Follower, listed: None, term: 1 })
     } else {
         Err(Distrust::WrongIdentity { member: member.clone(), cluster: "other".into(), id: said })
     }

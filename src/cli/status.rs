@@ -10,7 +10,10 @@ use crate::{
         k8scluster::{K8sCluster, K8sClusterStatus},
         kubeblocks::{Cluster, ClusterStatus},
     },
-    plan::report::{MemberReport, MemberState, StatusCondition},
+    plan::{
+        operation::{self, StatusOperation},
+        report::{MemberReport, MemberState, StatusCondition},
+    },
     worker::{
         failpoint::Failpoint,
         fault::{Fault, call},
@@ -79,6 +82,9 @@ fn database(cluster: &Cluster) -> String {
     if let Some(message) = &status.message {
         text += &format!("  {message}\n");
     }
+    if let Some(operation) = &status.operation {
+        text += &format!("  {}\n", under_way(operation));
+    }
     if !status.members.is_empty() {
         let rows: Vec<_> = status.members.iter().map(member).collect();
         for line in table(["MEMBER", "WORKER", "ROLE", "STATE", "SINCE", "CLIENTS AT"], &rows).lines() {
@@ -89,6 +95,12 @@ fn database(cluster: &Cluster) -> String {
         text += &format!("  {}: {} ({})\n", condition.kind, condition.message, condition.reason);
     }
     text
+}
+
+fn under_way(operation: &StatusOperation) -> String {
+    let StatusOperation { name, step, done, total, waiting_for, since } = operation;
+    let waits = waiting_for.as_ref().map(|why| format!(", waiting: {why}")).unwrap_or_default();
+    format!("{name} since {since}, {done} of {total} done: {step}{waits}")
 }
 
 fn member(member: &MemberReport) -> [String; 6] {
@@ -115,6 +127,8 @@ fn worth_a_line(condition: &StatusCondition) -> bool {
     match condition.kind.as_str() {
         // Said above already, by us or in the vendor's words.
         "Ready" | "ProvisioningStarted" | "ApplyResources" | "ReplicasReady" => false,
+        // Said above as what is under way.
+        "UpToDate" if operation::Kind::is_under_way(&condition.reason) => false,
         "ExposedWithoutTLS" => condition.status == "True",
         _ => condition.status != "True",
     }

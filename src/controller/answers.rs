@@ -6,7 +6,12 @@ use std::{
     time::Instant,
 };
 
-use crate::plan::{membership::Membership, name::Uid};
+use crate::plan::{
+    membership::{EngineId, Membership},
+    name::Uid,
+    record::Record,
+    seen::Pod,
+};
 
 /// What members last said, of each database. Lost with the process, which costs one round of questions.
 #[derive(Default)]
@@ -31,10 +36,24 @@ impl Drop for Turn {
 pub(super) struct Known {
     /// When it was said.
     pub at: Instant,
-    /// The pods that were asked.
-    pub of: Vec<Uid>,
+    /// Who was asked.
+    pub of: Of,
     /// What was said.
     pub membership: Membership,
+}
+
+/// Who there was to ask: another pod, or another voter, is reason to ask again.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Of {
+    pods: Vec<Uid>,
+    voters: Vec<Option<EngineId>>,
+}
+
+impl Of {
+    pub(super) fn new<'a>(record: &Record, pods: impl Iterator<Item = &'a Pod>) -> Self {
+        let voters = record.voters().map(|voter| voter.engine_id.clone()).collect();
+        Self { pods: pods.map(|pod| pod.meta.uid.clone()).collect(), voters }
+    }
 }
 
 impl Answers {

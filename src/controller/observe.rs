@@ -12,21 +12,29 @@ use k8s_openapi::{
 use kube::Api;
 use tokio::time::timeout;
 
-use super::{Shelf, answers::Known, reconcile::Reconciler};
+use super::{
+    Shelf,
+    answers::{Known, Of},
+    reconcile::Reconciler,
+};
 use crate::{
-    admin::{Asked, JobRoute, PodRoute, Route},
+    admin::{Asked, JobRoute, Ladder, PodRoute, Route},
     dialect::Dialect,
-    engine::Distrust,
+    engine::{Distrust, HttpReply, Knowledge, Refused},
     plan::{
-        database::{Database, Intent},
+        command::Command,
+        database::{Database, DatabaseId, Intent},
         labels,
-        membership::{Membership, Rung},
+        membership::{self, Membership, Rung},
         name::{ObjectName, WorkerName},
         network::{Exposure, Network, Spread},
         record::{Homes, Member, Record, Recorded, Stage},
-        seen::{Deletions, Ending, Pod, PodPhase, Readiness, Registry, Seen, Worker},
+        seen::{Deletions, Ending, Pod, PodPhase, Process, Readiness, Registry, Seen, Worker},
     },
-    worker::{fault::call, pool::Wake},
+    worker::{
+        fault::{call, clip},
+        pool::Wake,
+    },
 };
 
 /// How long answers of members stand while nothing changes (DECISIONS 11).
@@ -94,16 +102,14 @@ impl<D: Dialect> Reconciler<D> {
         record: &Recorded,
         workers: &BTreeMap<WorkerName, Worker>,
     ) -> Option<Membership> {
-        let serving: Vec<_> = record.members.iter().filter_map(|m| Some((m, serving(workers, m)?))).collect();
+        let serving = || record.present().filter_map(|m| Some((m, serving(workers, m)?)));
         // Until all have served once there is nothing to ask about that readiness does not tell.
-        if !matches!(record.stage, Stage::Established(_)) && serving.len() < record.members.len() {
+        if !matches!(record.stage, Stage::Established(_)) && serving().count() < record.members.len() {
             return None;
         }
         let uid = &database.id.uid;
-        let of: Vec<_> = serving.iter().map(|(_, pod)| pod.meta.uid.clone()).collect();
-        if of.is_empty() {
-            return None;
-        }
+        serving().next()?;
+        let of = Of::new(record, serving().map(|(_, pod)| pod));
         let known = self.answers.get(uid);
         let changed = known.as_ref().is_none_or(|known| known.of != of);
         let stale = known.as_ref().is_none_or(|known| known.at.elapsed() > ROLES_STAND);
@@ -114,8 +120,7 @@ impl<D: Dialect> Reconciler<D> {
         }
         let stands = known.filter(|known| known.of == of).map(|known| known.membership);
         let Some(turn) = self.answers.take_turn(uid) else { return stands };
-        let asked: Vec<_> = serving
-            .iter()
+        let asked: Vec<_> = serving()
             .map(|(member, pod)| Asked {
                 question: database.engine.kind.knowledge().question(member),
                 routes: self.routes(database, member, pod).into_iter().filter(|r| changed || direct(r)).collect(),
@@ -124,17 +129,7 @@ impl<D: Dialect> Reconciler<D> {
         let (ladder, answers, wake) = (self.ladder.clone(), self.answers.clone(), self.wake.clone());
         let (engine, id, record) = (database.engine.kind.knowledge(), database.id.clone(), Record::clone(record));
         let asking = tokio::spawn(async move {
-            let heard = ladder
-                .ask_all(&id.uid, &asked, &|name, rung, replies| match record.member(name.as_str()) {
-                    Some(member) => engine.read(&record, member, rung, replies),
-                    None => Err(Distrust::Unreadable { member: name.clone(), why: "it is not recorded".to_owned() }),
-                })
-                .await;
-            for distrusted in &heard.distrusted {
-                let (route, why) = (&distrusted.route, &distrusted.why);
-                tracing::warn!(database = %id.key(), %route, %why, "an answer is not believed");
-            }
-            let membership = heard.membership;
+            let membership = ask(&ladder, engine, &id, &record, &asked).await;
             answers.put(&id.uid, Known { at: Instant::now(), of, membership: membership.clone() });
             drop(turn);
             // Nobody listens any more only while the process ends.
@@ -145,6 +140,50 @@ impl<D: Dialect> Reconciler<D> {
             Ok(Ok(membership)) => Some(membership),
             Ok(Err(_)) | Err(_) => stands,
         }
+    }
+
+    /// The same, with answers that all members that run give now, by whatever route.
+    pub(super) async fn ask_again(&self, seen: &mut Seen, database: &Database, record: &Recorded) {
+        let running: Vec<_> =
+            record.present().filter_map(|member| Some((member, running(&seen.workers, member)?))).collect();
+        let engine = database.engine.kind.knowledge();
+        let known = running.iter().filter(|(member, _)| member.engine_id.is_some());
+        let asked: Vec<_> = known
+            .map(|(member, pod)| Asked {
+                question: engine.question(member),
+                routes: self.routes(database, member, pod),
+            })
+            .collect();
+        let membership = ask(&self.ladder, engine, &database.id, record, &asked).await;
+        let serving = record.present().filter_map(|member| serving(&seen.workers, member));
+        let known = Known { at: Instant::now(), of: Of::new(record, serving), membership: membership.clone() };
+        self.answers.put(&database.id.uid, known);
+        seen.membership = Some(Membership { asked: membership::Asked::Now, ..membership });
+    }
+
+    /// Tells a member to do something.
+    ///
+    /// # Errors
+    /// The engine's refusal, or why it could not be told, for a person.
+    pub(super) async fn tell(
+        &self,
+        seen: &Seen,
+        database: &Database,
+        record: &Recorded,
+        command: &Command,
+    ) -> Result<(), String> {
+        let Command { through, wish } = command;
+        let engine = database.engine.kind.knowledge();
+        let member = record.member(through.as_str()).ok_or_else(|| format!("{through} is not recorded"))?;
+        let pod = running(&seen.workers, member).ok_or_else(|| format!("{through} does not run"))?;
+        let (question, routes) = (engine.question(member), self.routes(database, member, pod));
+        let judge = |_: &_, rung, replies: &[HttpReply]| engine.read(record, member, rung, replies);
+        let gate = self.gate.as_ref();
+        let uid = &database.id.uid;
+        let reply = self.ladder.tell(uid, &question, engine.command(wish), &routes, &judge, gate).await;
+        engine
+            .obeyed(&reply.map_err(|why| format!("{through}: {why}"))?)
+            .map_err(|Refused(why)| format!("{through} says: {}", clip(&why)))
     }
 
     fn routes(&self, database: &Database, member: &Member, pod: &Pod) -> Vec<Route> {
@@ -173,6 +212,21 @@ impl<D: Dialect> Reconciler<D> {
     }
 }
 
+/// Asks these members, and takes no answer that does not carry the recorded identity.
+async fn ask(ladder: &Ladder, engine: &dyn Knowledge, id: &DatabaseId, record: &Record, asked: &[Asked]) -> Membership {
+    let heard = ladder
+        .ask_all(&id.uid, asked, &|name, rung, replies| match record.member(name.as_str()) {
+            Some(member) => engine.read(record, member, rung, replies),
+            None => Err(Distrust::Unreadable { member: name.clone(), why: "it is not recorded".to_owned() }),
+        })
+        .await;
+    for distrusted in &heard.distrusted {
+        let (route, why) = (&distrusted.route, &distrusted.why);
+        tracing::warn!(database = %id.key(), %route, %why, "an answer is not believed");
+    }
+    heard.membership
+}
+
 /// Where a database's objects are, as its own record says.
 fn homes(database: &Database, record: Option<&Recorded>) -> Homes {
     let own = record.filter(|record| record.uid == database.id.uid);
@@ -196,6 +250,12 @@ fn direct(route: &Route) -> bool {
 fn serving<'a>(workers: &'a BTreeMap<WorkerName, Worker>, member: &Member) -> Option<&'a Pod> {
     let pod = workers.get(&member.worker)?.view.pod(&ObjectName::from(&member.name)).present()?;
     (pod.phase == PodPhase::Running && matches!(pod.ready, Readiness::Ready(_))).then_some(pod)
+}
+
+/// The pod of a member in which something may run, ready or not.
+fn running<'a>(workers: &'a BTreeMap<WorkerName, Worker>, member: &Member) -> Option<&'a Pod> {
+    let pod = workers.get(&member.worker)?.view.pod(&ObjectName::from(&member.name)).present()?;
+    (pod.process == Process::Runs).then_some(pod)
 }
 
 fn host_port(ip: &str, port: u16) -> String {

@@ -19,12 +19,13 @@ use super::{
 use crate::{
     admin::Ladder,
     dialect::{Dialect, News, Settings},
-    metrics::Metrics,
+    metrics::{Metrics, Outcome},
     plan::{
         act::Act,
         database::{Database, DatabaseKey, Intent},
         decide::decide,
         name::{Uid, WorkerName},
+        operation::PATIENCE,
         record::{Record, Recorded},
         report::{Condition, Report, Truth, events},
         seen::Seen,
@@ -127,7 +128,7 @@ impl<D: Dialect> Reconciler<D> {
         if let Some(wait) = self.warming_up(recorded.as_ref(), &seen) {
             return Ok(Some(Round::Again(wait)));
         }
-        let decision = self.decide(&database, recorded.as_ref(), seen).await;
+        let (decision, seen) = self.decide(&database, recorded.as_ref(), seen).await;
         let record = recorded.as_deref();
         match decision.step {
             Step::Record(next) => {
@@ -156,8 +157,25 @@ impl<D: Dialect> Reconciler<D> {
                     Ok(Some(wait.map_or(Round::Failed, Round::FailedAndTells)))
                 }
             },
+            Step::Command(command) => {
+                let mut report = decision.report;
+                let told = match &recorded {
+                    Some(recorded) => self.tell(&seen, &database, recorded, &command).await,
+                    None => Err("there is no record".to_owned()),
+                };
+                let Err(why) = told else {
+                    tracing::info!(database = %key, through = %command.through, wish = command.wish.as_str(), "told");
+                    self.metrics.command(&command.wish, Outcome::Done);
+                    return Ok(None);
+                };
+                self.metrics.command(&command.wish, Outcome::Refused);
+                tracing::info!(database = %key, wish = command.wish.as_str(), why, "not done yet");
+                report.waits_for(&why);
+                let _ = self.report(key, &resource, &database, record, &report).await?;
+                Ok(Some(Round::Again(Duration::try_from(PATIENCE).unwrap_or_default())))
+            }
             // Nothing can be proved gone now; what is known is told, and it is tried again.
-            Step::LookAgain(_) => {
+            Step::LookAgain(_) | Step::AskAgain(_) => {
                 let _ = self.report(key, &resource, &database, record, &decision.report).await?;
                 Ok(Some(Round::Again(Duration::from_secs(5))))
             }
@@ -201,13 +219,24 @@ impl<D: Dialect> Reconciler<D> {
         unreached.map(|_| left.min(Duration::from_secs(1)))
     }
 
-    async fn decide(&self, database: &Database, record: Option<&Recorded>, mut seen: Seen) -> Decision {
+    /// Decides, by live lists and by answers that are given now where the decision hangs on them.
+    async fn decide(&self, database: &Database, record: Option<&Recorded>, mut seen: Seen) -> (Decision, Seen) {
         let known = self.known(database);
         let view = |seen: &_| decide(&View { master: &self.master.uid, database, record, seen, known });
-        let decision = view(&seen);
-        let Step::LookAgain(workers) = &decision.step else { return decision };
-        self.look_again(&mut seen, database, record, workers).await;
-        view(&seen)
+        let mut decision = view(&seen);
+        // First a look, then a question, which looks again as well: after that nothing can be seen better.
+        for _ in 0..2 {
+            match (&decision.step, record) {
+                (Step::LookAgain(workers), _) => self.look_again(&mut seen, database, record, workers).await,
+                (Step::AskAgain(workers), Some(recorded)) => {
+                    self.look_again(&mut seen, database, record, workers).await;
+                    self.ask_again(&mut seen, database, recorded).await;
+                }
+                _ => break,
+            }
+            decision = view(&seen);
+        }
+        (decision, seen)
     }
 
     /// Carries out acts, all at the same time; what was refused becomes a condition.

@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::Container;
 pub use question::{Exchange, HttpReply, HttpRequest, Method, Question};
 
 use crate::plan::{
+    command::Wish,
     membership::{Answer, EngineId, Rung},
     name::MemberName,
     record::{Member, Record},
@@ -122,6 +123,21 @@ pub enum Distrust {
     },
 }
 
+/// An engine's refusal to do as it was told, in its own words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub String);
+
+/// A change of version, as far as it can be judged without looking at the members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upgrade {
+    /// Members of both versions are one database, in either direction.
+    Alike,
+    /// Members of both versions are one database until all of them run the newer one: then there is no way back. It
+    /// begins when all run the older one.
+    OneWay,
+}
+
 /// What a planner must know of one kind of database.
 pub trait Knowledge: Sync {
     /// The ports.
@@ -147,4 +163,25 @@ pub trait Knowledge: Sync {
     /// # Errors
     /// A [`Distrust`], which leaves the member Unknown.
     fn read(&self, record: &Record, member: &Member, rung: Rung, replies: &[HttpReply]) -> Result<Answer, Distrust>;
+
+    /// How a wish is said.
+    fn command(&self, wish: &Wish) -> HttpRequest;
+
+    /// Whether a member did as it was told.
+    ///
+    /// # Errors
+    /// The engine's own words, where it refused.
+    fn obeyed(&self, reply: &HttpReply) -> Result<(), Refused>;
+
+    /// Whether a running database may go from one version to the other.
+    ///
+    /// # Errors
+    /// Why not, and what to do instead.
+    fn upgrade(&self, from: &Version, to: &Version) -> Result<Upgrade, String>;
+
+    /// Whether members may join a database of this version.
+    ///
+    /// # Errors
+    /// Why not, and what to do instead.
+    fn may_grow(&self, version: &Version) -> Result<(), String>;
 }

@@ -92,6 +92,10 @@ pub enum Reason {
     PodMissing,
     /// The pod has ended and cannot start again by itself.
     PodEnded,
+    /// The pod was made from an earlier manifest.
+    PodOutdated,
+    /// The member has left the database.
+    MemberLeft,
     /// A placeholder that finds out a member's node address is needed.
     AddressNeeded,
     /// A placeholder has done its work.
@@ -114,6 +118,8 @@ impl Reason {
             Self::VolumeMissing => "VolumeMissing",
             Self::PodMissing => "PodMissing",
             Self::PodEnded => "PodEnded",
+            Self::PodOutdated => "PodOutdated",
+            Self::MemberLeft => "MemberLeft",
             Self::AddressNeeded => "AddressNeeded",
             Self::AddressKnown => "AddressKnown",
             Self::DatabaseDeleted => "DatabaseDeleted",

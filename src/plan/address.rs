@@ -36,6 +36,24 @@ pub fn addresses(database: &Database, record: &Record, seen: &Seen) -> Result<Ve
     Ok(all)
 }
 
+/// The address of a member that is to join the others.
+///
+/// # Errors
+/// What must happen before it is known.
+pub fn of_joining(database: &Database, record: &Record, member: &Member, seen: &Seen) -> Result<Address, Wait> {
+    if matches!(database.network, Network::PodNames) {
+        domains_differ(record, seen)?;
+    }
+    let own = address(database, member, seen)?;
+    let same = record.members.iter().find(|other| other.name != member.name && other.peer.as_ref() == Some(&own.peer));
+    match same {
+        None => Ok(own),
+        Some(other) => {
+            Err(Wait::AddressesAlike { address: own.peer, members: vec![other.name.clone(), member.name.clone()] })
+        }
+    }
+}
+
 /// A member that is reached elsewhere by now than where its peers and clients know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved<'a> {
@@ -50,9 +68,8 @@ pub struct Moved<'a> {
 /// The first member whose address has changed since it was recorded: a service that was made again got another one.
 #[must_use]
 pub fn moved<'a>(database: &Database, record: &'a Record, seen: &Seen) -> Option<Moved<'a>> {
-    let now = addresses(database, record, seen).ok()?;
-    record.members.iter().zip(now).find_map(|(member, now)| {
-        let known = member.peer.as_deref()?;
+    record.voters().find_map(|member| {
+        let (known, now) = (member.peer.as_deref()?, address(database, member, seen).ok()?);
         (!same(&database.network, &now.peer, known)).then_some(Moved { member, known, now: now.peer })
     })
 }

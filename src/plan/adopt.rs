@@ -11,7 +11,7 @@ use super::{
     database::Database,
     found,
     name::{Uid, WorkerName},
-    record::{Member, Record, Stage},
+    record::{Member, Part, Record, Stage},
     seen::{Claim, Seen},
 };
 
@@ -25,7 +25,7 @@ pub struct ClaimRecord {
     pub ordinal: u32,
     /// The attempt at founding.
     pub attempt: u32,
-    /// How many members founded.
+    /// How many members founded; none of them, on the volume of one that joined later.
     pub founders: u32,
 }
 
@@ -37,7 +37,10 @@ impl ClaimRecord {
             database: database.id.uid.clone(),
             ordinal: member.ordinal,
             attempt: record.attempt(),
-            founders: u32::try_from(record.members.len()).unwrap_or(u32::MAX),
+            founders: match member.part {
+                Part::Joining => 0,
+                Part::Voter | Part::Leaving | Part::Removed => u32::try_from(record.members.len()).unwrap_or(u32::MAX),
+            },
         }
     }
 
@@ -103,6 +106,12 @@ pub fn rebuild(database: &Database, seen: &Seen, old: &Uid) -> Result<Record, St
     let Some((first, ..)) = volumes.first().cloned() else {
         return Err(format!("no worker in sight holds a data volume of the database {old}"));
     };
+    if volumes.iter().any(|(record, ..)| record.founders == 0) {
+        return Err(format!(
+            "members have joined the database {old} since it was founded, and volumes do not say with which identity; \
+             restore its resource with its status instead"
+        ));
+    }
     let (found, founders) = (volumes.len(), first.founders);
     if volumes.iter().map(|(record, ..)| record.ordinal).ne(0..founders) {
         return Err(format!(

@@ -1,13 +1,13 @@
-//! Changes of a manifest that this version does not carry out on a database that exists: told, never silently dropped,
-//! and never half done.
+//! Changes of a manifest: which pods are behind it; and those that this version does not carry out on a database that
+//! exists, which are told, never silently dropped, and never half done.
 
 use super::{
     database::PlacementRequest,
     place::{Match, resolve},
-    record::{Record, Recorded, Stage},
+    record::{Member, Record, Recorded, Stage},
     render,
     report::{Condition, Truth},
-    seen::Sight,
+    seen::Pod,
     view::View,
 };
 use crate::engine::Start;
@@ -16,37 +16,17 @@ use crate::engine::Start;
 #[must_use]
 pub fn pending(view: &View, record: Option<&Record>) -> Option<Condition> {
     let record = record.filter(|record| matches!(record.stage, Stage::Founded(_) | Stage::Established(_)))?;
-    let changes: Vec<_> = [
-        members(view, record),
-        version(view, record),
-        network(view, record),
-        placement(view, record),
-        pods(view, record),
-        volumes(view, record),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let changes: Vec<_> =
+        [network(view, record), placement(view, record), volumes(view, record)].into_iter().flatten().collect();
     (!changes.is_empty()).then(|| Condition {
         kind: "UpToDate",
         status: Truth::False,
         reason: "ChangeNotCarriedOut",
         message: format!(
-            "{}; this version of Atoll does not change the members of a database that exists, which \
-             runs on",
+            "{}; this version of Atoll does not carry that out on a database that exists, which runs on",
             changes.join("; ")
         ),
     })
-}
-
-fn members(view: &View, record: &Record) -> Option<String> {
-    let (wanted, has) = (view.database.replicas as usize, record.members.len());
-    (wanted != has).then(|| format!("the manifest asks for {wanted} members, the database has {has}"))
-}
-
-fn version(view: &View, record: &Record) -> Option<String> {
-    let (wanted, runs) = (view.database.engine.version.as_str(), record.runs.version.as_str());
-    (wanted != runs).then(|| format!("the manifest asks for version {wanted}, the database runs {runs}"))
 }
 
 fn network(view: &View, record: &Record) -> Option<String> {
@@ -59,8 +39,8 @@ fn placement(view: &View, record: &Record) -> Option<String> {
     let PlacementRequest::Listed(words) = &view.database.placement else {
         return None;
     };
-    record.members.iter().find_map(|member| {
-        let word = &words[member.ordinal as usize % words.len()];
+    record.present().find_map(|member| {
+        let word = &words[member.slot() as usize % words.len()];
         let elsewhere = match resolve(word, &view.seen.workers) {
             Match::One(name) => name != &member.worker,
             Match::None | Match::Several(_) => false,
@@ -69,23 +49,13 @@ fn placement(view: &View, record: &Record) -> Option<String> {
     })
 }
 
-fn pods(view: &View, record: &Record) -> Option<String> {
-    let recorded = Recorded::from_status(record.clone());
-    record.members.iter().find_map(|member| {
-        let Sight::Present(pod) = view.pod(member) else {
-            return None;
-        };
-        let volume = member.volume.as_ref()?;
-        let wanted = render::pod(view.owner(), &recorded, member, volume, Start::Join);
-        let digest = wanted.metadata.annotations.as_ref()?.get(super::labels::RENDERED)?;
-        let made_from = pod.meta.rendered.as_ref()?;
-        (made_from != digest).then(|| {
-            format!(
-                "the pod of {} was made from an earlier manifest, and takes the new one when it is made again",
-                member.name
-            )
-        })
-    })
+/// Whether a member's pod was made from something else than what is recorded and asked for now.
+#[must_use]
+pub fn is_outdated(view: &View, record: &Recorded, member: &Member, pod: &Pod) -> bool {
+    let Some(volume) = &member.volume else { return false };
+    let wanted = render::pod(view.owner(), record, member, volume, Start::Join);
+    let digest = wanted.metadata.annotations.as_ref().and_then(|all| all.get(super::labels::RENDERED));
+    digest.is_some() && pod.meta.rendered.as_ref() != digest
 }
 
 fn volumes(view: &View, record: &Record) -> Option<String> {

@@ -6,13 +6,15 @@ use super::{
     act::Act,
     adopt, brake,
     database::{Intent, PlacementRequest},
-    delete, found, keep,
+    delete, found, keep, leave, members,
     name::{MemberName, WorkerName},
+    operation::{Course, Operation},
     place::{self, Spot, place},
     record::{Member, Record, Recorded, Stage},
+    roll,
     seen::{Ending, Registry, Seen},
     step::{Decision, Step},
-    tell,
+    tell, upgrade,
     view::View,
     wait::{Obstacle, Wait},
 };
@@ -28,7 +30,7 @@ pub fn decide(view: &View) -> Decision {
             // Nothing else would tell that it can be read now.
             decision.again = decision.again.or(unread.then_some(brake::ASKED_AGAIN));
             if let Some(latched) = delete::latched(view) {
-                decision.step = Step::Record(latched);
+                decision.step = Step::record(latched);
             }
             decision
         }
@@ -38,13 +40,19 @@ pub fn decide(view: &View) -> Decision {
 fn run(view: &View, held: Option<Obstacle>) -> Decision {
     let mut obstacles: Vec<_> = held.into_iter().collect();
     let record = view.record.filter(|record| record.uid == view.database.id.uid);
-    let (step, again) = match record {
-        _ if !view.database.problems.is_empty() => (Step::Act(Vec::new()), None),
-        None => begin(view, &mut obstacles),
-        Some(record) => (go_on(view, record, &mut obstacles), None),
+    let (step, again, operation) = match record {
+        _ if !view.database.problems.is_empty() => (Step::Act(Vec::new()), None, None),
+        None => {
+            let (step, again) = begin(view, &mut obstacles);
+            (step, again, None)
+        }
+        Some(record) => {
+            let course = go_on(view, record, &mut obstacles);
+            (course.step, course.again, course.operation)
+        }
     };
     let step = match step {
-        Step::Act(_) | Step::Record(_) if view.database.consent.paused => {
+        Step::Act(_) | Step::Record(_) | Step::AskAgain(_) | Step::Command(_) if view.database.consent.paused => {
             obstacles.push(Obstacle::new(
                 "Paused",
                 "Paused",
@@ -56,10 +64,12 @@ fn run(view: &View, held: Option<Obstacle>) -> Decision {
     };
     // What is told stands beside what is recorded, in one write: so it is about the record as it will be.
     let record = match &step {
-        Step::Record(next) => Some(next),
-        Step::Book(_) | Step::LookAgain(_) | Step::Act(_) | Step::Release => record.map(|record| &**record),
+        Step::Record(next) => Some(&**next),
+        Step::Book(_) | Step::LookAgain(_) | Step::AskAgain(_) | Step::Act(_) | Step::Command(_) | Step::Release => {
+            record.map(|record| &**record)
+        }
     };
-    let report = tell::report(view, record, obstacles);
+    let report = tell::report(view, record, obstacles, operation);
     Decision { step, report, again }
 }
 
@@ -93,14 +103,14 @@ fn begin(view: &View, obstacles: &mut Vec<Obstacle>) -> (Step, Option<SignedDura
                     .in_cluster(identity)
             };
             let members = spots.into_iter().zip(0..).map(member).collect();
-            (Step::Record(Record::placed(view.database, 1, members)), None)
+            (Step::record(Record::placed(view.database, 1, members)), None)
         }
     }
 }
 
 /// What is seen but for the workers whose registrations are being deleted, where members may go anywhere and there are
 /// such workers.
-fn staying(view: &View) -> Option<Seen> {
+pub(super) fn staying(view: &View) -> Option<Seen> {
     let anywhere = view.database.placement == PlacementRequest::Spread;
     if !anywhere || !view.seen.accounts.values().any(|account| account.ending == Ending::Going) {
         return None;
@@ -114,7 +124,8 @@ fn leaves(view: &View, worker: &WorkerName) -> bool {
     view.seen.accounts.get(worker).is_some_and(|account| account.ending == Ending::Going)
 }
 
-fn none_leaves(view: &View, spots: Vec<Spot>) -> Result<Vec<Spot>, Wait> {
+/// Nobody goes where the registration is being deleted.
+pub(super) fn none_leaves(view: &View, spots: Vec<Spot>) -> Result<Vec<Spot>, Wait> {
     match spots.iter().find(|spot| leaves(view, &spot.worker)) {
         Some(spot) => Err(Wait::WorkerLeaving { worker: spot.worker.clone() }),
         None => Ok(spots),
@@ -122,7 +133,7 @@ fn none_leaves(view: &View, spots: Vec<Spot>) -> Result<Vec<Spot>, Wait> {
 }
 
 /// A worker that cannot be seen may hold what an earlier resource of this name left there.
-fn all_seen(view: &View, spots: Vec<Spot>) -> Result<Vec<Spot>, Wait> {
+pub(super) fn all_seen(view: &View, spots: Vec<Spot>) -> Result<Vec<Spot>, Wait> {
     let workers = &view.seen.workers;
     let seen = |spot: &Spot| workers.get(&spot.worker).is_some_and(|sight| sight.view.objects().is_some());
     match spots.iter().find(|spot| !seen(spot)) {
@@ -136,7 +147,7 @@ fn taken(view: &View, leftover: &adopt::Leftover, obstacles: &mut Vec<Obstacle>)
     let old = &leftover.database;
     let message = if view.database.consent.adopt.as_ref() == Some(old) {
         match adopt::rebuild(view.database, view.seen, old) {
-            Ok(record) => return Step::Record(record),
+            Ok(record) => return Step::record(record),
             Err(why) => {
                 format!("atoll.dev/adopt names {old}, but it cannot be taken over yet: {why}")
             }
@@ -157,13 +168,33 @@ fn taken(view: &View, leftover: &adopt::Leftover, obstacles: &mut Vec<Obstacle>)
     Step::Act(Vec::new())
 }
 
-fn go_on(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Step {
+/// What comes next, and what of it is told.
+struct Next {
+    step: Step,
+    again: Option<SignedDuration>,
+    operation: Option<Operation>,
+}
+
+impl From<Step> for Next {
+    fn from(step: Step) -> Self {
+        Self { step, again: None, operation: None }
+    }
+}
+
+impl From<Course> for Next {
+    fn from(course: Course) -> Self {
+        let again = course.again();
+        Self { step: course.step, again, operation: Some(course.operation) }
+    }
+}
+
+fn go_on(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Next {
     let adopted = keep::take_over(view, record);
     if !adopted.is_empty() {
-        return Step::Act(adopted);
+        return Step::Act(adopted).into();
     }
     let services = keep::services(view, record, obstacles);
-    match &record.stage {
+    let step = match &record.stage {
         Stage::Placed { attempt } => {
             let (step, wait) = found::prepare(view, record, *attempt, services);
             obstacles.extend(wait.map(|wait| Obstacle::waiting("AddressesKnown", &wait)));
@@ -171,12 +202,12 @@ fn go_on(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Step 
         }
         Stage::Founding(identity) => {
             if found::took_effect(view, record) {
-                return Step::Record(found::reached(record, found::progress(view, record, identity)));
+                return Step::record(found::reached(record, found::progress(view, record, identity))).into();
             }
             match found::ground(view, record) {
                 found::Ground::Firm => acts(services, keep::pods(view, record, obstacles)),
                 found::Ground::Doubtful(workers) => Step::LookAgain(workers),
-                found::Ground::Gone => Step::Record(another_attempt(record, identity.attempt + 1)),
+                found::Ground::Gone => Step::record(another_attempt(record, identity.attempt + 1)),
                 found::Ground::Broken(members) => {
                     obstacles.push(broken(view, &members));
                     Step::Act(services)
@@ -184,9 +215,40 @@ fn go_on(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Step 
             }
         }
         Stage::Founded(identity) if found::complete(view, record) => {
-            Step::Record(found::reached(record, Stage::Established(identity.clone())))
+            Step::record(found::reached(record, Stage::Established(identity.clone())))
         }
-        Stage::Founded(_) | Stage::Established(_) => acts(services, keep::pods(view, record, obstacles)),
+        Stage::Founded(_) => acts(services, keep::pods(view, record, obstacles)),
+        Stage::Established(_) => return live(view, record, services, obstacles),
+    };
+    step.into()
+}
+
+/// The life of a database that is whole: it is kept as it is; then it is brought to what the manifest asks for, its
+/// membership first.
+fn live(view: &View, record: &Recorded, mut acts: Vec<Act>, obstacles: &mut Vec<Obstacle>) -> Next {
+    acts.extend(keep::pods(view, record, obstacles));
+    acts.extend(leave::tidy(view, record));
+    acts.extend(roll::at_once(view, record));
+    // What keeps members is done in any case; what changes them comes with it or after it.
+    let course = changed(view, record, obstacles);
+    match (acts.is_empty(), course) {
+        (true, Some(next)) => next,
+        (false, Some(Next { operation, again, .. })) => Next { step: Step::Act(acts), again, operation },
+        (_, None) => Step::Act(acts).into(),
+    }
+}
+
+fn changed(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Option<Next> {
+    match upgrade::record(view, record) {
+        Ok(Some(next)) => return Some(Step::record(next).into()),
+        Ok(None) => {}
+        Err(obstacle) => obstacles.push(obstacle),
+    }
+    let course = members::step(view, record).or_else(|| roll::step(view, record));
+    match course {
+        Some(course) if course.step != Step::Act(Vec::new()) => Some(course.into()),
+        // Nobody waits for what is left of members that have left.
+        waiting => leave::forget(view, record).map(Next::from).or_else(|| waiting.map(Next::from)),
     }
 }
 

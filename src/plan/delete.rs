@@ -210,7 +210,7 @@ fn remaining(worker: &WorkerName, kind: Kind, meta: &Meta) -> String {
 
 fn told(view: &View, step: Step, obstacles: Vec<Obstacle>, again: Option<SignedDuration>) -> Decision {
     let record = view.record.map(|record| &**record);
-    let mut report: Report = tell::report(view, record, obstacles);
+    let mut report: Report = tell::report(view, record, obstacles, None);
     report.phase = Phase::Deleting;
     Decision { step, report, again }
 }

@@ -58,12 +58,11 @@ pub fn identify(
 /// `missing` are the acts that already make what else is missing (services).
 pub fn prepare(view: &View, record: &Recorded, attempt: u32, missing: Vec<Act>) -> (Step, Option<Wait>) {
     let mut acts = missing;
-    acts.extend(claims(view, record));
-    let waits = volumes(view, record);
-    if let (Ok(volumes), Network::MemberServices(services)) = (&waits, &view.database.network)
-        && services.exposure == Exposure::NodePort
-    {
-        acts.extend(scouts(view, record, volumes));
+    let members: Vec<_> = record.members.iter().collect();
+    acts.extend(claims(view, record, &members, MissingNamespace::Create));
+    let waits = volumes(view, &members);
+    if let Ok(volumes) = &waits {
+        acts.extend(scouts(view, &members, volumes));
     }
     let complete = waits.and_then(|volumes| {
         let addresses = address::addresses(view.database, record, view.seen)?;
@@ -75,7 +74,7 @@ pub fn prepare(view: &View, record: &Recorded, attempt: u32, missing: Vec<Act>) 
         Ok((volumes, addresses, workers)) => {
             let mut next = Record::clone(record);
             identify(&view.database.id.uid, view.database, &mut next, attempt, &addresses, &workers, &volumes);
-            (Step::Record(next), None)
+            (Step::record(next), None)
         }
     }
 }
@@ -152,9 +151,9 @@ pub fn ground(view: &View, record: &Recorded) -> Ground {
     }
 }
 
-/// The volumes that are missing.
-fn claims(view: &View, record: &Recorded) -> Vec<Act> {
-    let missing = record.members.iter().flat_map(|member| {
+/// The volumes that these members lack.
+pub fn claims(view: &View, record: &Recorded, members: &[&Member], namespace: MissingNamespace) -> Vec<Act> {
+    let missing = members.iter().flat_map(|member| {
         let volumes = view.database.volumes.iter();
         volumes.filter(|volume| view.claim(member, &volume.name).may_create()).map(move |volume| (member, volume))
     });
@@ -164,14 +163,17 @@ fn claims(view: &View, record: &Recorded) -> Vec<Act> {
             reason: Reason::VolumeMissing,
             change: Change::Create(
                 Object::Claim(Box::new(render::claim(view.owner(), record, member, volume))),
-                MissingNamespace::Create,
+                namespace,
             ),
         })
         .collect()
 }
 
-/// The data volume of every member, once all of its volumes are there: a pod would wait for the others for ever.
-fn volumes(view: &View, record: &Recorded) -> Result<Vec<Uid>, Wait> {
+/// The data volume of each of these members, once all of its volumes are there: a pod would wait for the others for ever.
+///
+/// # Errors
+/// The first volume that is waited for.
+pub fn volumes(view: &View, members: &[&Member]) -> Result<Vec<Uid>, Wait> {
     let claimed = |member: &Member, volume: &str| match view.claim(member, volume) {
         Sight::Present(claim) if !ours(view, &claim.meta) => {
             let claim = claim.meta.name.clone();
@@ -189,12 +191,16 @@ fn volumes(view: &View, record: &Recorded) -> Result<Vec<Uid>, Wait> {
         }
         claimed(member, &view.database.volumes.data.name)
     };
-    record.members.iter().map(of_member).collect()
+    members.iter().copied().map(of_member).collect()
 }
 
-fn scouts(view: &View, record: &Recorded, volumes: &[Uid]) -> Vec<Act> {
-    record
-        .members
+/// The placeholders that these members lack, where their addresses are those of their nodes.
+pub fn scouts(view: &View, members: &[&Member], volumes: &[Uid]) -> Vec<Act> {
+    match &view.database.network {
+        Network::MemberServices(services) if services.exposure == Exposure::NodePort => {}
+        Network::MemberServices(_) | Network::PodNames => return Vec::new(),
+    }
+    members
         .iter()
         .zip(volumes)
         .filter(|(member, _)| view.sight_of_pod(&member.worker, &scout(view, member)).may_create())
@@ -215,7 +221,11 @@ pub fn scout(view: &View, member: &Member) -> ObjectName {
     view.database.names.scout(&member.name)
 }
 
-fn identity_of(view: &View, member: &Member) -> Result<Uid, Wait> {
+/// The identity of a member's worker.
+///
+/// # Errors
+/// Where it cannot be seen.
+pub fn identity_of(view: &View, member: &Member) -> Result<Uid, Wait> {
     view.seen
         .workers
         .get(&member.worker)

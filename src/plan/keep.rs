@@ -4,10 +4,11 @@ use super::{
     act::{Act, Change, Kind, MissingNamespace, Object, Reason, Target},
     found,
     name::Uid,
-    record::{Member, Recorded, Stage},
+    record::{Member, Part, Recorded, Stage},
     render,
-    seen::{ClaimPhase, Meta, PodPhase, Sight},
+    seen::{Meta, PodPhase, Sight},
     view::View,
+    volume::{self, Loss, Volume},
     wait::Obstacle,
 };
 use crate::engine::Start;
@@ -53,9 +54,11 @@ pub fn services(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -
     acts
 }
 
-/// Pods that are missing while their volume is there, pods that have ended, and placeholders that have done their work.
+/// Pods that are missing while their volume is there, pods that have ended, and placeholders that have done their work. A
+/// member that is to join has none before the others list it: nobody would let it in.
 pub fn pods(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Vec<Act> {
-    record.members.iter().flat_map(|member| pods_of(view, record, member, obstacles)).collect()
+    let listed = |member: &&Member| member.part != Part::Joining || member.engine_id.is_some();
+    record.present().filter(listed).flat_map(|member| pods_of(view, record, member, obstacles)).collect()
 }
 
 fn pods_of(view: &View, record: &Recorded, member: &Member, obstacles: &mut Vec<Obstacle>) -> Vec<Act> {
@@ -86,25 +89,19 @@ fn pods_of(view: &View, record: &Recorded, member: &Member, obstacles: &mut Vec<
 /// The volume that the record names, if it is there and sound. On another one a pod would run with an identity whose
 /// data is gone; and a pod whose volume is about to go is not stopped by us, because that would be its end.
 fn sound_volume<'a>(view: &View<'a>, member: &'a Member, obstacles: &mut Vec<Obstacle>) -> Option<&'a Uid> {
-    let data = &view.database.volumes.data.name;
-    let claim = view.claim(member, data).present()?;
-    let volume = member.volume.as_ref()?;
-    let worker = &member.worker;
-    if !ours(view, &claim.meta) {
-        obstacles.push(foreign("volume claim", &claim.meta, worker.as_str()));
-        return None;
-    }
-    let (reason, what) = if &claim.meta.uid != volume {
-        ("VolumeReplaced", "is not the one that this member's data was on: no pod of it is started")
-    } else if claim.meta.deleting.is_some() {
-        ("VolumeBeingDeleted", "is being deleted: its pod runs on while it can, and is not started again")
-    } else if claim.phase == ClaimPhase::Lost {
-        ("VolumeLost", "has lost its volume: no pod of it is started")
-    } else {
-        return Some(volume);
+    let (reason, what) = match volume::of(view, member) {
+        Volume::Sound(volume) => return Some(volume),
+        Volume::NotYet | Volume::NotInView | Volume::Unknown | Volume::Gone(Loss::Absent) => return None,
+        Volume::Gone(Loss::Replaced) => {
+            ("VolumeReplaced", "is not the one that this member's data was on: no pod of it is started")
+        }
+        Volume::Going => {
+            ("VolumeBeingDeleted", "is being deleted: its pod runs on while it can, and is not started again")
+        }
+        Volume::Gone(Loss::Lost) => ("VolumeLost", "has lost its volume: no pod of it is started"),
     };
-    let name = &claim.meta.name;
-    let message = format!("volume claim {name} of {} in worker {worker} {what}", member.name);
+    let name = view.database.names.claim(&view.database.volumes.data.name, &member.name);
+    let message = format!("volume claim {name} of {} in worker {} {what}", member.name, member.worker);
     obstacles.push(Obstacle::new("VolumesPresent", reason, message));
     None
 }
@@ -157,7 +154,8 @@ pub fn ours(view: &View, meta: &Meta) -> bool {
     meta.database.as_ref() == Some(&view.database.id.uid)
 }
 
-fn delete_pod(member: &Member, meta: &Meta, reason: Reason) -> Act {
+/// Deletes a member's pod, by UID.
+pub fn delete_pod(member: &Member, meta: &Meta, reason: Reason) -> Act {
     Act { worker: member.worker.clone(), reason, change: Change::Delete(target(Kind::Pod, meta)) }
 }
 

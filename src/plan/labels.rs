@@ -39,6 +39,10 @@ pub const PART_ADDRESS: &str = "address";
 pub const RENDERED: &str = "atoll.dev/rendered";
 /// Annotation on a volume claim: its member's part of the record (DECISIONS 5).
 pub const MEMBER_RECORD: &str = "atoll.dev/member-record";
+/// Annotation on a pod: the version that it runs.
+pub const VERSION: &str = "atoll.dev/version";
+/// Annotation on a pod that founds: with how many, itself among them.
+pub const FOUNDERS: &str = "atoll.dev/founders";
 
 /// The selector by which Atoll watches its own objects, and nothing else, in a worker.
 #[must_use]

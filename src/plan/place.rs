@@ -67,6 +67,45 @@ pub fn place(database: &Database, seen: &Seen, known: SignedDuration) -> Result<
     Ok(spots)
 }
 
+/// The place of one more member, which takes the manifest's place `slot`, beside those that are there.
+///
+/// Where members may go anywhere it is `former`, the worker that its predecessor was in, if that one takes it; else the
+/// worker with the fewest of them.
+///
+/// # Errors
+/// What to wait for, where a worker is missing, takes no new members, or cannot be told.
+pub fn one_more(
+    database: &Database,
+    seen: &Seen,
+    known: SignedDuration,
+    there: &[(&WorkerName, Option<&Namespace>)],
+    slot: u32,
+    former: Option<&WorkerName>,
+) -> Result<Spot, Wait> {
+    let namespace = &database.id.namespace;
+    let worker = match &database.placement {
+        PlacementRequest::Listed(words) => {
+            let word = &words[slot as usize % words.len()];
+            listed(std::slice::from_ref(word), namespace, &seen.workers)?.remove(0)
+        }
+        PlacementRequest::Spread => {
+            let open = spread(namespace, seen, known)?;
+            let crowd = |worker: &WorkerName| there.iter().filter(|(other, _)| *other == worker).count();
+            let fewest = open.iter().min_by_key(|worker| (crowd(worker), former != Some(*worker)));
+            let former = former.filter(|former| open.contains(former));
+            former.or(fewest).cloned().ok_or(Wait::NoWorkerReady { registered: seen.workers.len(), closed: 0 })?
+        }
+    };
+    let mapped = || seen.workers.get(&worker).and_then(|worker| worker.terms.mapped(namespace));
+    // Members in one worker share one namespace, whatever the mapping says by now.
+    let neighbour = there.iter().find(|(other, _)| **other == worker);
+    let home = neighbour.map_or_else(mapped, |(_, home)| home.cloned());
+    let spot = Spot { namespace: home, worker };
+    let others = there.iter().map(|(worker, home)| Spot { worker: (*worker).clone(), namespace: home.cloned() });
+    one_name_everywhere(database, &others.chain([spot.clone()]).collect::<Vec<_>>())?;
+    Ok(spot)
+}
+
 /// Services that are the same in every worker lead to each other by name and namespace.
 fn one_name_everywhere(database: &Database, spots: &[Spot]) -> Result<(), Wait> {
     let mirrored = match &database.network {

@@ -12,6 +12,7 @@ use super::{
     database::{Database, DatabaseId},
     membership::EngineId,
     name::{MemberName, Namespace, Uid, WorkerName},
+    operation::Kind,
 };
 
 /// The durable part of one database's state.
@@ -24,6 +25,9 @@ pub struct Record {
     pub stage: Stage,
     /// What its members run. A pod that is made again runs this, whatever the manifest says by then.
     pub runs: Runs,
+    /// What they ran before, until all of them run the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ran: Option<Runs>,
     /// The network mode that its addresses come from. Services of another mode are not made beside them.
     pub network: String,
     /// A deletion that was found to be one of many: it stays held when the others are old or gone (DECISIONS 7).
@@ -31,6 +35,15 @@ pub struct Record {
     pub held: Option<String>,
     /// Its members, by ordinal.
     pub members: Vec<Member>,
+    /// The next ordinal that no member has ever had, once others than the founders have joined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u32>,
+    /// The rolling change that is under way: it is over when all members serve again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under_way: Option<Kind>,
+    /// The last handing over of leadership that a person asked for and that is done, in the words of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_over: Option<String>,
 }
 
 /// What members run.
@@ -80,6 +93,12 @@ pub struct Member {
     pub name: MemberName,
     /// Its ordinal; never used again for another incarnation (DECISIONS 6).
     pub ordinal: u32,
+    /// Which of the manifest's places it takes, where that is not the one of its ordinal: that of who it replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<u32>,
+    /// Its part in the database.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub part: Part,
     /// Its worker. Placement is recorded once and never recomputed.
     pub worker: WorkerName,
     /// The namespace there that its objects are in; nothing where it is the one of the database's own name. Recorded with
@@ -102,6 +121,25 @@ pub struct Member {
     /// The identity that the engine must report for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine_id: Option<EngineId>,
+}
+
+/// A recorded member's part in its database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Part {
+    /// It votes.
+    #[default]
+    Voter,
+    /// It is to vote: until it has caught up it follows without a vote.
+    Joining,
+    /// It votes and is to leave.
+    Leaving,
+    /// It has left, as a majority has it. Its pod, its services and, if the policy says so, its volumes are to go.
+    Removed,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// The namespace in each worker that a database's objects are in.
@@ -135,6 +173,8 @@ impl Member {
         Self {
             name,
             ordinal,
+            slot: None,
+            part: Part::Voter,
             worker,
             namespace: None,
             worker_identity: None,
@@ -157,6 +197,18 @@ impl Member {
         Self { worker_identity: identity, ..self }
     }
 
+    /// Which of the manifest's places it takes.
+    #[must_use]
+    pub fn slot(&self) -> u32 {
+        self.slot.unwrap_or(self.ordinal)
+    }
+
+    /// Whether it has a vote, by the record.
+    #[must_use]
+    pub fn votes(&self) -> bool {
+        matches!(self.part, Part::Voter | Part::Leaving)
+    }
+
     /// The namespace in its worker that its objects are in.
     #[must_use]
     pub fn home<'a>(&'a self, database: &'a DatabaseId) -> &'a Namespace {
@@ -174,8 +226,12 @@ impl Record {
             stage: Stage::Placed { attempt },
             runs: Runs { version: engine.version.as_str().to_owned(), image: engine.image.clone() },
             network: database.network.mode(),
+            ran: None,
             held: None,
             members,
+            next: None,
+            under_way: None,
+            handed_over: None,
         }
     }
 
@@ -207,6 +263,40 @@ impl Record {
     pub fn homes(&self, database: &DatabaseId) -> Homes {
         let home = |member: &Member| (member.worker.clone(), member.home(database).clone());
         self.members.iter().map(home).collect()
+    }
+
+    /// The members that have a vote.
+    pub fn voters(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| member.votes())
+    }
+
+    /// The members that belong to the database, or are about to: all but those that have left.
+    pub fn present(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| member.part != Part::Removed)
+    }
+
+    /// Whom a member that starts must find: those that have a vote, and itself.
+    pub fn peers_of<'a>(&'a self, member: &'a Member) -> impl Iterator<Item = &'a Member> {
+        self.members.iter().filter(move |other| other.votes() || other.name == member.name)
+    }
+
+    /// The same record, of this member alone.
+    #[must_use]
+    pub fn alone(&self, member: &Member) -> Self {
+        Self { members: vec![member.clone()], ..self.clone() }
+    }
+
+    /// The next ordinal that no member has ever had.
+    #[must_use]
+    pub fn next_ordinal(&self) -> u32 {
+        self.next.unwrap_or_else(|| self.members.iter().map(|member| member.ordinal + 1).max().unwrap_or(0))
+    }
+
+    /// The same record, but for one member.
+    #[must_use]
+    pub fn with(&self, member: Member) -> Self {
+        let same = |other: &Member| if other.name == member.name { member.clone() } else { other.clone() };
+        Self { members: self.members.iter().map(same).collect(), ..self.clone() }
     }
 
     /// The member with this name.

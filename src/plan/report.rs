@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     membership::Role,
     name::{MemberName, WorkerName},
+    operation::{Kind, Operation},
 };
 
 /// What is told of one database.
@@ -20,6 +21,20 @@ pub struct Report {
     pub members: Vec<MemberReport>,
     /// Its conditions, each type once.
     pub conditions: Vec<Condition>,
+    /// The change that is being carried out, if one is.
+    pub operation: Option<Operation>,
+}
+
+impl Report {
+    /// The operation that is under way waits for this.
+    pub fn waits_for(&mut self, why: &str) {
+        let Some(operation) = &mut self.operation else { return };
+        operation.waiting_for = Some(why.to_owned());
+        let told = operation.condition();
+        if let Some(condition) = self.conditions.iter_mut().find(|condition| condition.kind == told.kind) {
+            *condition = told;
+        }
+    }
 }
 
 /// Where a database is in its life.
@@ -29,6 +44,8 @@ pub enum Phase {
     Waiting,
     /// Being made.
     Creating,
+    /// All members serve, or all but the one that is being changed.
+    Updating,
     /// All members serve.
     Running,
     /// A majority serves, not all.
@@ -198,6 +215,7 @@ pub fn events(standing: &[StatusCondition], told: &[Condition]) -> Vec<Event> {
         let was_ready = || standing.iter().any(|c| c.kind == "Ready" && c.status == "True");
         let tone = match (condition.kind, condition.status) {
             ("Ready" | "WorkersReleased", Truth::True) => Tone::Normal,
+            ("UpToDate", Truth::False) if Kind::is_under_way(condition.reason) => Tone::Normal,
             ("Ready", _) if was_ready() => Tone::Warning,
             ("Ready" | "AddressesKnown" | "Paused", _) => return None,
             ("Deletable", Truth::False) if condition.reason == "LookingForOthers" => return None,

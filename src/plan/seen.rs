@@ -276,6 +276,21 @@ pub struct Pod {
     pub trouble: Option<String>,
     /// Restarts of its containers, summed.
     pub restarts: i32,
+    /// Whether anything runs in it, as its kubelet last said.
+    pub process: Process,
+    /// The version that it was made to run: annotation [`super::labels::VERSION`].
+    pub version: Option<String>,
+    /// With how many it was made to found: annotation [`super::labels::FOUNDERS`]; `None` for one that never founds.
+    pub founders: Option<usize>,
+}
+
+/// Whether anything runs in a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Process {
+    /// A container of it runs.
+    Runs,
+    /// None does: it was never started, or waits to be started again.
+    Stands,
 }
 
 /// `status.phase` of a pod.

@@ -2,8 +2,10 @@
 
 use super::{
     address, exposure,
+    membership::EngineId,
     network::Network,
-    record::{Member, Record, Stage},
+    operation::Operation,
+    record::{Member, Part, Record, Stage},
     report::{Condition, MemberReport, MemberState, Phase, Report, Truth, seconds},
     seen::{ClaimPhase, PodPhase, Readiness, Sight, WorkerView},
     view::View,
@@ -12,11 +14,12 @@ use super::{
 
 /// The report on one database.
 #[must_use]
-pub fn report(view: &View, record: Option<&Record>, obstacles: Vec<Obstacle>) -> Report {
+pub fn report(view: &View, record: Option<&Record>, obstacles: Vec<Obstacle>, operation: Option<Operation>) -> Report {
     let members: Vec<_> = record.map(|record| members(view, record)).unwrap_or_default();
+    let voters: Vec<_> = members.iter().filter(|report| votes(record, report)).collect();
     let stands = addresses_stand(view, record);
-    let phase = match phase(record, &members) {
-        Phase::Running if stands.is_some() => Phase::Degraded,
+    let phase = match phase(record, &voters, operation.as_ref()) {
+        Phase::Running | Phase::Updating if stands.is_some() => Phase::Degraded,
         phase => phase,
     };
     let mut conditions = vec![accepted(view)];
@@ -27,7 +30,7 @@ pub fn report(view: &View, record: Option<&Record>, obstacles: Vec<Obstacle>) ->
     conditions.extend(reachable(view, record));
     conditions.extend(stands);
     conditions.extend(differs(view, record));
-    conditions.extend(super::change::pending(view, record));
+    conditions.extend(operation.as_ref().map(Operation::condition).or_else(|| super::change::pending(view, record)));
     if let Network::MemberServices(services) = &view.database.network {
         conditions.extend(exposure::condition(services, &members));
     }
@@ -38,20 +41,28 @@ pub fn report(view: &View, record: Option<&Record>, obstacles: Vec<Obstacle>) ->
             conditions.push(condition);
         }
     }
-    let ready = ready(phase, &members, &conditions);
-    let message = ready.message.clone();
+    let ready = ready(phase, &voters, &conditions);
+    let message = match &operation {
+        Some(operation) if ready.status == Truth::True => operation.condition().message,
+        Some(_) | None => ready.message.clone(),
+    };
     conditions.push(ready);
-    Report { phase, message, members, conditions }
+    Report { phase, message, members, conditions, operation }
+}
+
+fn votes(record: Option<&Record>, report: &MemberReport) -> bool {
+    record.and_then(|record| record.member(report.name.as_str())).is_some_and(Member::votes)
 }
 
 fn members(view: &View, record: &Record) -> Vec<MemberReport> {
-    record.members.iter().map(|member| member_report(view, record, member)).collect()
+    record.present().map(|member| member_report(view, record, member)).collect()
 }
 
 fn member_report(view: &View, record: &Record, member: &Member) -> MemberReport {
     let (state, since, why) = state(view, member);
     let answer = view.seen.membership.as_ref().and_then(|membership| membership.answers.get(&member.name));
-    let told = answer.filter(|_| state == MemberState::Ready && record.identity().is_some());
+    let heard = state == MemberState::Ready || member.part == Part::Joining;
+    let told = answer.filter(|_| heard && record.identity().is_some());
     MemberReport {
         name: member.name.clone(),
         worker: member.worker.clone(),
@@ -93,14 +104,17 @@ fn state(view: &View, member: &Member) -> (MemberState, Option<String>, Option<S
     }
 }
 
-fn phase(record: Option<&Record>, members: &[MemberReport]) -> Phase {
-    let ready = members.iter().filter(|member| member.state == MemberState::Ready).count();
+fn phase(record: Option<&Record>, voters: &[&MemberReport], operation: Option<&Operation>) -> Phase {
+    let unready: Vec<_> = voters.iter().filter(|member| member.state != MemberState::Ready).collect();
+    let majority = (voters.len() - unready.len()) * 2 > voters.len();
+    let changed = |member: &MemberReport| operation.is_some_and(|operation| operation.member == member.name);
     match record.map(|record| &record.stage) {
         None => Phase::Waiting,
         Some(Stage::Placed { .. } | Stage::Founding(_) | Stage::Founded(_)) => Phase::Creating,
-        Some(Stage::Established(_)) if ready == members.len() => Phase::Running,
-        Some(Stage::Established(_)) if ready * 2 > members.len() => Phase::Degraded,
-        Some(Stage::Established(_)) => Phase::Failed,
+        Some(Stage::Established(_)) if !majority => Phase::Failed,
+        Some(Stage::Established(_)) if unready.is_empty() && operation.is_none() => Phase::Running,
+        Some(Stage::Established(_)) if unready.iter().all(|member| changed(member)) => Phase::Updating,
+        Some(Stage::Established(_)) => Phase::Degraded,
     }
 }
 
@@ -126,7 +140,7 @@ fn placed(record: &Record) -> String {
         None => format!("{} in {}", member.name, member.worker),
         Some(namespace) => format!("{} in {} (namespace {namespace} there)", member.name, member.worker),
     };
-    record.members.iter().map(place).collect::<Vec<_>>().join(", ")
+    record.present().map(place).collect::<Vec<_>>().join(", ")
 }
 
 /// What keeps a pod from starting, where the worker's words for it are ones that a person can do something about.
@@ -189,15 +203,16 @@ fn addresses_stand(view: &View, record: Option<&Record>) -> Option<Condition> {
 /// Whether every member that answered lists exactly the recorded voters.
 fn differs(view: &View, record: Option<&Record>) -> Option<Condition> {
     let membership = view.seen.membership.as_ref()?;
-    let mut recorded: Vec<_> = record?.members.iter().filter_map(|member| member.engine_id.clone()).collect();
+    let record = record?;
+    // Who joins may vote already, and who leaves may have left: that is found when the members are asked for it.
+    if record.members.iter().any(|member| member.part != Part::Voter) {
+        return None;
+    }
+    let mut recorded: Vec<_> = record.voters().filter_map(|member| member.engine_id.as_ref()).collect();
     recorded.sort_unstable();
-    let lists = || membership.answers.iter().filter_map(|(name, answer)| Some((name, answer.voters.as_ref()?)));
+    let lists = || membership.answers.iter().filter_map(|(name, answer)| Some((name, answer.voters()?)));
     lists().next()?;
-    let other = lists().find(|(_, voters)| {
-        let mut voters = (*voters).clone();
-        voters.sort_unstable();
-        voters != recorded
-    });
+    let other = lists().find(|(_, voters)| *voters != recorded);
     Some(match other {
         None => {
             holds("IdentityVerified", "AsComputed", "every member lists the voters with the computed identities".into())
@@ -208,27 +223,36 @@ fn differs(view: &View, record: Option<&Record>) -> Option<Condition> {
             reason: "VotersDiffer",
             message: format!(
                 "{name} lists voters {}, but the record has {}; Atoll changes no member until a person has looked",
-                voters.join(", "),
-                recorded.join(", ")
+                join(&voters),
+                join(&recorded)
             ),
         },
     })
 }
 
-fn ready(phase: Phase, members: &[MemberReport], conditions: &[Condition]) -> Condition {
+fn join(ids: &[&EngineId]) -> String {
+    ids.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn ready(phase: Phase, members: &[&MemberReport], conditions: &[Condition]) -> Condition {
     let blocking = conditions.iter().find(|c| c.status == Truth::False && BLOCKING.contains(&c.kind));
     let serving = members.iter().filter(|member| member.state == MemberState::Ready).count();
-    if phase == Phase::Running && blocking.is_none() {
+    let all = matches!(phase, Phase::Running | Phase::Updating) && serving == members.len();
+    if all && blocking.is_none() {
         return holds("Ready", "AllMembersServe", format!("{serving} of {} members serve", members.len()));
     }
     if let Some(condition) = blocking {
         return Condition { kind: "Ready", ..condition.clone() };
     }
     let first = members.iter().find(|member| member.state != MemberState::Ready);
-    let wait = Wait::Members { ready: serving, total: members.len(), first: first.map(describe).unwrap_or_default() };
+    let wait = Wait::Members {
+        ready: serving,
+        total: members.len(),
+        first: first.map(|first| describe(first)).unwrap_or_default(),
+    };
     Condition {
         reason: match phase {
-            Phase::Degraded => "MajorityServes",
+            Phase::Degraded | Phase::Updating => "MajorityServes",
             Phase::Failed => "NoMajorityServes",
             _ => wait.reason(),
         },

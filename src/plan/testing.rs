@@ -14,8 +14,8 @@ use super::{
     network::{Exposure, MemberServices, Network, Spread},
     record::{Member, Record},
     seen::{
-        Claim, ClaimPhase, Deletions, Meta, Objects, Pod, PodPhase, Readiness, Registry, Seen, Service, Source, Worker,
-        WorkerView,
+        Claim, ClaimPhase, Deletions, Meta, Objects, Pod, PodPhase, Process, Readiness, Registry, Seen, Service,
+        Source, Worker, WorkerView,
     },
     terms::Terms,
 };
@@ -156,6 +156,9 @@ pub fn ready_pod(database: &Database, member: &Member) -> (ObjectName, Pod) {
         node: Some("node".into()),
         trouble: None,
         restarts: 0,
+        process: Process::Runs,
+        version: Some("3.5.35".into()),
+        founders: Some(3),
     };
     (name, pod)
 }

@@ -16,7 +16,7 @@ use crate::plan::{
     database::{DatabaseKey, DatabaseKind},
     labels,
     name::{Namespace, ObjectName, ResourceVersion, Uid},
-    seen::{Claim, ClaimPhase, Job, JobOutcome, Meta, Pod, PodPhase, Readiness, Service},
+    seen::{Claim, ClaimPhase, Job, JobOutcome, Meta, Pod, PodPhase, Process, Readiness, Service},
 };
 
 /// The database that an object says it belongs to, by its labels. An object in another namespace than the one that it was
@@ -47,7 +47,7 @@ pub fn meta(metadata: &ObjectMeta) -> Option<Meta> {
         version: ResourceVersion::new(metadata.resource_version.as_deref()?),
         database: label(labels::DATABASE_UID).map(|uid| Uid::new(uid.as_str())),
         member: label(labels::MEMBER).cloned(),
-        rendered: metadata.annotations.as_ref().and_then(|annotations| annotations.get(labels::RENDERED)).cloned(),
+        rendered: annotation(metadata, labels::RENDERED).cloned(),
         deleting: metadata.deletion_timestamp.as_ref().map(time),
         held_by: metadata.deletion_timestamp.as_ref().and(metadata.finalizers.clone()).unwrap_or_default(),
     })
@@ -73,6 +73,9 @@ pub fn pod(pod: &core::Pod) -> Option<Pod> {
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
         trouble: trouble(status),
         restarts: containers(status).map(|container| container.restart_count).sum(),
+        process: process(status, pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref())),
+        version: annotation(&pod.metadata, labels::VERSION).cloned(),
+        founders: annotation(&pod.metadata, labels::FOUNDERS).and_then(|founders| founders.parse().ok()),
     })
 }
 
@@ -80,10 +83,9 @@ pub fn pod(pod: &core::Pod) -> Option<Pod> {
 #[must_use]
 pub fn claim(claim: &core::PersistentVolumeClaim) -> Option<Claim> {
     let spec = claim.spec.as_ref();
-    let annotations = claim.metadata.annotations.as_ref();
     Some(Claim {
         meta: meta(&claim.metadata)?,
-        record: annotations.and_then(|annotations| annotations.get(labels::MEMBER_RECORD)).cloned(),
+        record: annotation(&claim.metadata, labels::MEMBER_RECORD).cloned(),
         phase: match claim.status.as_ref().and_then(|status| status.phase.as_deref()) {
             Some("Bound") => ClaimPhase::Bound,
             Some("Lost") => ClaimPhase::Lost,
@@ -143,6 +145,17 @@ pub fn job(job: &batch::Job) -> Option<Job> {
         JobOutcome::Running
     };
     Some(Job { meta: meta(&job.metadata)?, outcome })
+}
+
+fn annotation<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a String> {
+    metadata.annotations.as_ref().and_then(|annotations| annotations.get(key))
+}
+
+/// What has a node, and no word of its containers, may well run by now.
+fn process(status: &PodStatus, node: Option<&str>) -> Process {
+    let runs = |container: &ContainerStatus| container.state.as_ref().is_none_or(|state| state.running.is_some());
+    let unheard = containers(status).next().is_none() && node.is_some();
+    if unheard || containers(status).any(runs) { Process::Runs } else { Process::Stands }
 }
 
 fn time(time: &Time) -> Timestamp {

@@ -15,6 +15,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{
+    operation::StatusOperation,
     record::Record,
     report::{MemberReport, StatusCondition},
 };
@@ -268,7 +269,7 @@ pub struct ClusterStatus {
     /// The generation that this is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Creating`, `Running`, `Abnormal`, `Failed` or `Deleting`.
+    /// `Creating`, `Running`, `Updating`, `Abnormal`, `Failed` or `Deleting`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
     /// What is waited for, or what is wrong.
@@ -284,6 +285,9 @@ pub struct ClusterStatus {
     /// Where each member is, and how it is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<MemberReport>,
+    /// The change that is being carried out, if one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<StatusOperation>,
     /// Atoll's record: what it will act on. Not for editing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "anything")]

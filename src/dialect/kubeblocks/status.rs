@@ -12,7 +12,9 @@ use crate::{
         database::{Database, DatabaseKind},
         membership::Role,
         record::Record,
-        report::{Condition, MemberReport, MemberState, Phase, Report, StatusCondition, Truth, merge_conditions},
+        report::{
+            Condition, MemberReport, MemberState, Phase, Report, StatusCondition, Truth, merge_conditions, seconds,
+        },
     },
 };
 
@@ -81,6 +83,10 @@ pub fn status(
         components: [(database.component.clone(), component)].into_iter().collect(),
         conditions: merge_conditions(&standing.conditions, &conditions, database.generation, now),
         members: report.members.clone(),
+        operation: report
+            .operation
+            .as_ref()
+            .map(|operation| operation.told(standing.operation.as_ref(), &seconds(now))),
         atoll: record.cloned(),
     }
 }
@@ -124,6 +130,7 @@ fn vendor_conditions(record: Option<&Record>, all_ready: bool) -> [Condition; 3]
 fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Waiting | Phase::Creating => "Creating",
+        Phase::Updating => "Updating",
         Phase::Running => "Running",
         Phase::Degraded => "Abnormal",
         Phase::Failed => "Failed",

@@ -161,6 +161,7 @@ fn a_status_that_tells_the_same_is_not_written() {
     let cluster = named(serde_saphyr::from_str(SELF_HOSTED).unwrap());
     let database = cluster.compile(&Settings::default());
     let report = |phase, message: &str| Report {
+        operation: None,
         phase,
         message: message.to_owned(),
         members: Vec::new(),

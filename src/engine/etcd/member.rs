@@ -33,13 +33,18 @@ pub fn url(address: &str) -> String {
     format!("http://{address}")
 }
 
+/// The `host:port` in such a URL.
+pub fn address(url: &str) -> &str {
+    url.split_once("://").map_or(url, |(_, address)| address)
+}
+
 /// The container of one member: everything that it must know is in its arguments, and all of it is from the record.
 pub fn container(record: &Record, member: &Member, start: Start) -> Container {
     let ports = Etcd.ports();
     let everywhere = |port: u16| format!("http://0.0.0.0:{port}");
     let metrics = ports.others[0];
     let initial: Vec<_> =
-        record.members.iter().filter_map(|m| Some(format!("{}={}", m.name, url(m.peer.as_deref()?)))).collect();
+        record.peers_of(member).filter_map(|m| Some(format!("{}={}", m.name, url(m.peer.as_deref()?)))).collect();
     let state = match start {
         Start::Found => "new",
         Start::Join => "existing",

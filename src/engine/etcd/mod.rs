@@ -1,5 +1,6 @@
 //! etcd: what its members run, how its identity comes about, what its answers mean.
 
+mod command;
 mod identity;
 pub mod member;
 mod read;
@@ -7,8 +8,12 @@ pub mod versions;
 
 use k8s_openapi::api::core::v1::Container;
 
-use super::{Distrust, ExpectedIdentity, HttpReply, Knowledge, Port, Ports, Question, Start};
+use super::{
+    Distrust, ExpectedIdentity, HttpReply, HttpRequest, Knowledge, Port, Ports, Question, Refused, Start, Upgrade,
+    Version,
+};
 use crate::plan::{
+    command::Wish,
     membership::{Answer, Rung},
     name::MemberName,
     record::{Member, Record},
@@ -49,5 +54,20 @@ impl Knowledge for Etcd {
 
     fn read(&self, record: &Record, member: &Member, rung: Rung, replies: &[HttpReply]) -> Result<Answer, Distrust> {
         read::read(record, member, rung, replies)
+    }
+    fn command(&self, wish: &Wish) -> HttpRequest {
+        command::command(wish)
+    }
+
+    fn obeyed(&self, reply: &HttpReply) -> Result<(), Refused> {
+        command::obeyed(reply)
+    }
+
+    fn upgrade(&self, from: &Version, to: &Version) -> Result<Upgrade, String> {
+        versions::step(from, to).map_err(|refused| refused.to_string())
+    }
+
+    fn may_grow(&self, version: &Version) -> Result<(), String> {
+        versions::may_grow(version)
     }
 }

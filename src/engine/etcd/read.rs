@@ -6,7 +6,7 @@ use super::identity::hexadecimal;
 use crate::{
     engine::{Distrust, Exchange, HttpReply, HttpRequest, Knowledge, Method, Question},
     plan::{
-        membership::{Answer, Role, Rung},
+        membership::{Answer, Ballot, Listed, Role, Rung},
         record::{Member, Record},
     },
 };
@@ -45,7 +45,7 @@ pub fn read(record: &Record, member: &Member, rung: Rung, replies: &[HttpReply])
     } else {
         Role::Follower
     };
-    let voters = match rest.first() {
+    let listed = match rest.first() {
         // A list that failed or did not come: no quorum, or a learner, which may not ask for one.
         None => None,
         Some(list) if list.status != 200 => None,
@@ -54,10 +54,10 @@ pub fn read(record: &Record, member: &Member, rung: Rung, replies: &[HttpReply])
                 parse(&list.body).map_err(|why| unreadable(member, format!("its list of members {why}")))?;
             // Each reply is checked for itself: behind a balancer two requests may meet two processes.
             checked(record, member, &list.header)?;
-            Some(list.members.iter().filter(|listed| !listed.is_learner).map(|listed| hexadecimal(listed.id)).collect())
+            Some(list.members.into_iter().map(Entry::into_listed).collect())
         }
     };
-    Ok(Answer { rung, cluster, member: id, role, voters, term: status.header.raft_term })
+    Ok(Answer { rung, cluster, member: id, role, listed, term: status.header.raft_term })
 }
 
 /// The cluster's and the member's identity, if they are those on record.
@@ -107,16 +107,26 @@ struct Status {
 #[derive(Deserialize)]
 struct MemberList {
     header: Header,
-    members: Vec<Listed>,
+    members: Vec<Entry>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Listed {
+struct Entry {
     #[serde(rename = "ID", deserialize_with = "number")]
     id: u64,
     #[serde(default)]
     is_learner: bool,
+    #[serde(default, rename = "peerURLs")]
+    peer_urls: Vec<String>,
+}
+
+impl Entry {
+    fn into_listed(self) -> Listed {
+        let ballot = if self.is_learner { Ballot::Learner } else { Ballot::Voter };
+        let peers = self.peer_urls.iter().map(|url| super::member::address(url).to_owned()).collect();
+        Listed { id: hexadecimal(self.id), ballot, peers }
+    }
 }
 
 /// The gateway writes 64-bit numbers as decimal strings, since JSON numbers cannot hold them everywhere.

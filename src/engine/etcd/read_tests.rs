@@ -16,17 +16,7 @@ const LIST: &str = r#"{"header":{"cluster_id":"10234449434770277464","member_id"
 const LIST_OF_ANOTHER_MEMBER: &str = r#"{"header":{"cluster_id":"10234449434770277464","member_id":"9655529026243555765","raft_term":"2"},"members":[]}"#;
 
 fn member(engine_id: Option<&str>) -> Member {
-    Member {
-        name: "etcd-1".into(),
-        ordinal: 1,
-        worker: WorkerName::from("k8s-2"),
-        namespace: None,
-        worker_identity: None,
-        volume: None,
-        peer: None,
-        client: None,
-        engine_id: engine_id.map(str::to_owned),
-    }
+    Member { engine_id: engine_id.map(str::to_owned), ..Member::placed("etcd-1".into(), 1, WorkerName::from("k8s-2")) }
 }
 
 fn record() -> Record {
@@ -34,9 +24,13 @@ fn record() -> Record {
         uid: Uid::from("uid"),
         stage: Stage::Founding(Identity { attempt: 1, token: "atoll".into(), cluster: "8e081189572e0458".into() }),
         runs: crate::plan::record::Runs { version: "3.5.35".into(), image: "etcd".into() },
+        ran: None,
         network: "PodNames".into(),
         held: None,
         members: vec![member(Some("62839fc01f7ff1b1"))],
+        next: None,
+        under_way: None,
+        handed_over: None,
     }
 }
 
@@ -51,17 +45,11 @@ fn heard(replies: &[HttpReply]) -> Result<Answer, Distrust> {
 #[test]
 fn a_leader_with_a_quorum_says_who_votes() {
     let answer = heard(&[ok(STATUS), ok(LIST)]).expect("believed");
-    assert_eq!(
-        answer,
-        Answer {
-            rung: Rung::Address,
-            cluster: "8e081189572e0458".into(),
-            member: "62839fc01f7ff1b1".into(),
-            role: Role::Leader,
-            voters: Some(vec!["54a4b98259aad7f2".into(), "62839fc01f7ff1b1".into()]),
-            term: 2,
-        }
-    );
+    assert_eq!((answer.cluster.as_str(), answer.member.as_str()), ("8e081189572e0458", "62839fc01f7ff1b1"));
+    assert_eq!((answer.rung, answer.role, answer.term), (Rung::Address, Role::Leader, 2));
+    assert_eq!(answer.voters(), Some(vec![&"54a4b98259aad7f2".to_owned(), &"62839fc01f7ff1b1".to_owned()]));
+    let learner = answer.listed.expect("a list").into_iter().find(|listed| listed.ballot == Ballot::Learner);
+    assert_eq!(learner.expect("a learner").peers, ["127.0.0.1:23021"]);
 }
 
 #[test]
@@ -79,8 +67,8 @@ fn roles_are_read() {
 #[test]
 fn without_a_quorum_a_member_is_believed_but_names_no_voters() {
     let refused = HttpReply { status: 503, body: r#"{"error":"etcdserver: request timed out","code":14}"#.into() };
-    assert_eq!(heard(&[ok(STATUS_WITHOUT_LEADER), refused]).expect("believed").voters, None);
-    assert_eq!(heard(&[ok(STATUS_WITHOUT_LEADER)]).expect("believed").voters, None);
+    assert_eq!(heard(&[ok(STATUS_WITHOUT_LEADER), refused]).expect("believed").listed, None);
+    assert_eq!(heard(&[ok(STATUS_WITHOUT_LEADER)]).expect("believed").listed, None);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::engine::Version;
+use crate::engine::{Upgrade, Version};
 
 /// Where etcd's own project publishes its images.
 const REPOSITORY: &str = "gcr.io/etcd-development/etcd";
@@ -170,12 +170,12 @@ pub fn find(version: &Version) -> Result<&'static Release, Unsupported> {
 ///
 /// # Errors
 /// [`StepRefused`], which says what to do instead.
-pub fn step(from: &Version, to: &Version) -> Result<(), StepRefused> {
+pub fn step(from: &Version, to: &Version) -> Result<Upgrade, StepRefused> {
     let (from, to) = (find(from)?, find(to)?);
     let minor = |release: &Release| (release.number.0, release.number.1);
     if minor(to) == minor(from) {
         // Patches exchange freely, but never back to where promoted learners are not written for good.
-        return if from.learners && !to.learners { Err(down(from, to)) } else { Ok(()) };
+        return if from.learners && !to.learners { Err(down(from, to)) } else { Ok(Upgrade::Alike) };
     }
     if to.number < from.number {
         return Err(down(from, to));
@@ -187,10 +187,26 @@ pub fn step(from: &Version, to: &Version) -> Result<(), StepRefused> {
         return Err(StepRefused::TooFar { from: from.version, next: next.join(", ") });
     }
     if from.learners {
-        return Ok(());
+        return Ok(Upgrade::OneWay);
     }
     let via = RELEASES.iter().rev().find(|release| release.learners && minor(release) == minor(from));
     Err(StepRefused::NotBeforePatch { from: from.version, to: to.version, via: via.map_or(DEFAULT, |via| via.version) })
+}
+
+/// Whether members may join a database of this version.
+///
+/// # Errors
+/// Why not, and what to do instead.
+pub fn may_grow(version: &Version) -> Result<(), String> {
+    match find(version) {
+        Ok(release) if !release.learners => Err(format!(
+            "etcd {} does not write the vote of a member that has joined to disk for good (etcd#19557); go to {DEFAULT} \
+             first, which it does without interruption",
+            release.version
+        )),
+        Ok(_) => Ok(()),
+        Err(unsupported) => Err(unsupported.to_string()),
+    }
 }
 
 /// The image of a version, as its project publishes it.

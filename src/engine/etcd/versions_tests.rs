@@ -4,7 +4,7 @@ fn resolved(definition: &str, version: Option<&str>) -> Result<String, Unsupport
     resolve(definition, version).map(|version| version.as_str().to_owned())
 }
 
-fn stepped(from: &str, to: &str) -> Result<(), StepRefused> {
+fn stepped(from: &str, to: &str) -> Result<Upgrade, StepRefused> {
     step(&Version::new(from), &Version::new(to))
 }
 
@@ -56,10 +56,10 @@ fn the_table_is_in_order_and_each_row_agrees_with_itself() {
 
 #[test]
 fn an_upgrade_goes_one_minor_version_at_a_time_and_from_a_patch_that_can() {
-    assert_eq!(stepped("3.5.35", "3.6.16"), Ok(()));
-    assert_eq!(stepped("3.5.26", "3.6.6"), Ok(()));
-    assert_eq!(stepped("3.5.6", "3.5.35"), Ok(()));
-    assert_eq!(stepped("3.5.35", "3.5.26"), Ok(()));
+    assert_eq!(stepped("3.5.35", "3.6.16"), Ok(Upgrade::OneWay));
+    assert_eq!(stepped("3.5.26", "3.6.6"), Ok(Upgrade::OneWay));
+    assert_eq!(stepped("3.5.6", "3.5.35"), Ok(Upgrade::Alike));
+    assert_eq!(stepped("3.5.35", "3.5.26"), Ok(Upgrade::Alike));
     assert_eq!(
         stepped("3.5.6", "3.6.16"),
         Err(StepRefused::NotBeforePatch { from: "3.5.6", to: "3.6.16", via: "3.5.35" })
@@ -67,6 +67,14 @@ fn an_upgrade_goes_one_minor_version_at_a_time_and_from_a_patch_that_can() {
     assert!(matches!(stepped("3.6.16", "3.5.35"), Err(StepRefused::Down { .. })));
     assert!(matches!(stepped("3.5.35", "3.5.6"), Err(StepRefused::Down { .. })));
     assert!(matches!(stepped("3.5.35", "9.9.9"), Err(StepRefused::Unsupported(_))));
+}
+
+#[test]
+fn a_version_that_forgets_votes_takes_no_new_members_and_says_which_does() {
+    assert_eq!(may_grow(&Version::new("3.5.26")), Ok(()));
+    assert_eq!(may_grow(&Version::new("3.6.16")), Ok(()));
+    let why = may_grow(&Version::new("3.5.6")).expect_err("it forgets them");
+    assert!(why.contains("3.5.35"), "{why}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::{
     plan::{
         database, labels,
         name::{ObjectName, Uid},
-        record::{Member, Recorded},
+        record::{Member, Record, Recorded},
     },
 };
 
@@ -28,8 +28,11 @@ const USER: i64 = 10_001;
 pub fn pod(owner: Owner, record: &Recorded, member: &Member, volume: &Uid, start: Start) -> Pod {
     let database = owner.database;
     let name = ObjectName::from(&member.name);
-    // What the pod was made from, apart from how it starts: a member that has founded is no drift.
-    let made_from = digest(&spec(owner, member, container(owner, record, member, Start::Join)));
+    // What the pod was made from, apart from how it starts and who else there is: a member that has founded, or that has
+    // seen others join, is no drift.
+    let alone = record.alone(member);
+    let spec_alone = spec(owner, member, container(owner, &alone, member, Start::Join));
+    let made_from = digest(&(&spec_alone, &database.pod.labels, &database.pod.annotations));
     let running = spec(owner, member, container(owner, record, member, start));
     let mut pod = shell(owner, member, &name, volume, labels::PART_MEMBER, running);
     let labels = pod.metadata.labels.get_or_insert_default();
@@ -39,6 +42,10 @@ pub fn pod(owner: Owner, record: &Recorded, member: &Member, volume: &Uid, start
     let annotations = pod.metadata.annotations.get_or_insert_default();
     annotations.extend(database.pod.annotations.clone());
     annotations.insert(labels::RENDERED.to_owned(), made_from);
+    annotations.insert(labels::VERSION.to_owned(), record.runs.version.clone());
+    if start == Start::Found {
+        annotations.insert(labels::FOUNDERS.to_owned(), record.members.len().to_string());
+    }
     pod
 }
 
@@ -110,13 +117,13 @@ fn spec(owner: Owner, member: &Member, container: Container) -> PodSpec {
 }
 
 /// The recorded image; of the same version, the manifest's own, which knows the mirrors of today.
-fn image(owner: Owner, record: &Recorded) -> String {
+fn image(owner: Owner, record: &Record) -> String {
     let engine = &owner.database.engine;
     if engine.version.as_str() == record.runs.version { engine.image.clone() } else { record.runs.image.clone() }
 }
 
 /// The engine's container with what the manifest adds to it.
-fn container(owner: Owner, record: &Recorded, member: &Member, start: Start) -> Container {
+fn container(owner: Owner, record: &Record, member: &Member, start: Start) -> Container {
     let database = owner.database;
     let mut container = database.engine.kind.knowledge().container(record, member, start);
     container.image = Some(image(owner, record));

@@ -14,7 +14,7 @@ use crate::{
         labels,
         name::{Namespace, ObjectName, WorkerName},
         network::{Exposure, MemberServices, Network, Spread},
-        record::{Member, Record},
+        record::{Homes, Member, Record},
     },
 };
 
@@ -34,13 +34,15 @@ pub struct Rendered {
 /// A worker, and the namespace in it.
 type Place<'a> = (&'a WorkerName, &'a Namespace);
 
-/// Every service of a database: the headless one in each of its workers, and those of its network mode.
+/// Every service of a database: the headless one in each of its workers, and those of its network mode. A member that has
+/// left needs none.
 #[must_use]
 pub fn services(owner: Owner, record: &Record) -> Vec<Rendered> {
-    let homes = record.homes(&owner.database.id);
+    let home = |member: &Member| (member.worker.clone(), member.home(&owner.database.id).clone());
+    let homes: Homes = record.present().map(home).collect();
     let mut rendered: Vec<_> = homes.iter().map(|place| headless(owner, place)).collect();
     if let Network::MemberServices(services) = &owner.database.network {
-        for member in &record.members {
+        for member in record.present() {
             match services.spread {
                 Spread::Unique => {
                     let place = (&member.worker, member.home(&owner.database.id));

@@ -1,13 +1,17 @@
 //! Whole lives of a database, decided step by step against a small world that does what it is told.
 
 mod deletion;
+mod engine;
 mod founding;
+mod life;
+mod rolling;
 mod terms;
 mod upkeep;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::PodSpec;
 
 use super::{
     act::{Act, Change, Kind, Object},
@@ -15,13 +19,14 @@ use super::{
     debt::{Account, Entry, Owed, Volumes},
     decide::decide,
     labels,
+    membership::Asked,
     name::{ObjectName, ResourceVersion, Uid, WorkerName},
     network::{Exposure, MemberServices, Network, Spread},
     record::{Record, Recorded, Stage},
     report::{MemberState, Phase, Truth},
     seen::{
-        Absence, Claim, ClaimPhase, Deletions, Ending, Meta, Objects, Pod, PodPhase, Readiness, Registry, Seen,
-        Service, Source, WorkerView,
+        Absence, Claim, ClaimPhase, Deletions, Ending, Meta, Objects, Pod, PodPhase, Process, Readiness, Registry,
+        Seen, Service, Source, WorkerView,
     },
     step::{Decision, Step},
     testing,
@@ -52,6 +57,11 @@ struct World {
     /// A volume claim that no worker takes.
     refuse: Option<&'static str>,
     pods_made: Vec<(String, String)>,
+    engine: engine::Engine,
+    /// A manifest that makes pods which never start.
+    bad: Option<fn(&PodSpec) -> bool>,
+    /// The pods that were made from it.
+    stuck: BTreeSet<ObjectName>,
 }
 
 impl World {
@@ -68,6 +78,9 @@ impl World {
             alike: false,
             refuse: None,
             pods_made: Vec::new(),
+            engine: engine::Engine::default(),
+            bad: None,
+            stuck: BTreeSet::new(),
         }
     }
 
@@ -96,18 +109,32 @@ impl World {
     }
 
     fn go_on(&mut self) -> (Decision, End) {
+        self.rest();
         for _ in 0..50 {
             let decision = self.decide();
             match &decision.step {
                 Step::Record(record) => {
-                    self.records.push(record.clone());
-                    self.record = Some(record.clone());
+                    self.records.push(Record::clone(record));
+                    self.record = Some(Record::clone(record));
                 }
                 Step::LookAgain(workers) => {
                     for worker in workers {
                         testing::objects(&mut self.seen, worker.as_str()).source = Source::Live;
                     }
                     continue;
+                }
+                Step::AskAgain(workers) => {
+                    for worker in workers {
+                        testing::objects(&mut self.seen, worker.as_str()).source = Source::Live;
+                    }
+                    self.ask();
+                    continue;
+                }
+                Step::Command(command) => {
+                    // What is refused is tried again later.
+                    if self.obey(command).is_err() {
+                        return (decision, End::Settled);
+                    }
                 }
                 Step::Act(acts) if acts.is_empty() => return (decision, End::Settled),
                 Step::Act(acts) => acts.clone().iter().for_each(|act| self.carry_out(act)),
@@ -129,8 +156,11 @@ impl World {
         }
     }
 
-    /// A step later, what was read live is only watched again.
+    /// A step later, what was read live is only watched again, and what members said was said a while ago.
     fn rest(&mut self) {
+        if let Some(membership) = &mut self.seen.membership {
+            membership.asked = Asked::Lately;
+        }
         for worker in self.seen.workers.values_mut() {
             if let WorkerView::Seen(objects) = &mut worker.view {
                 objects.source = Source::Watch;
@@ -141,6 +171,11 @@ impl World {
     fn carry_out(&mut self, act: &Act) {
         self.made += 1;
         let uid = Uid::new(format!("made-{}", self.made));
+        match &act.change {
+            Change::Delete(target) if target.kind == Kind::Pod => self.may_take_down(&target.name),
+            Change::Delete(target) if target.kind == Kind::Claim => self.volume_deleted(&target.name),
+            _ => {}
+        }
         let objects = testing::objects(&mut self.seen, act.worker.as_str());
         match &act.change {
             Change::Create(object, _) | Change::Apply(object, _) => {
@@ -177,9 +212,15 @@ impl World {
                         objects.services.insert(name, service);
                     }
                     Object::Pod(pod) => {
+                        let annotation = |key| from.annotations.as_ref().and_then(|all| all.get(key)).cloned();
                         let args = pod.spec.as_ref().unwrap().containers[0].args.clone().unwrap_or_default();
                         let state = args.iter().find(|arg| arg.contains("cluster-state")).cloned().unwrap_or_default();
                         self.pods_made.push((name.to_string(), state));
+                        if self.bad.is_some_and(|bad| bad(pod.spec.as_ref().unwrap())) {
+                            self.stuck.insert(name.clone());
+                        } else {
+                            self.stuck.remove(&name);
+                        }
                         let pod = Pod {
                             meta,
                             phase: PodPhase::Pending,
@@ -189,6 +230,9 @@ impl World {
                             node: None,
                             trouble: None,
                             restarts: 0,
+                            process: Process::Stands,
+                            version: annotation(labels::VERSION),
+                            founders: annotation(labels::FOUNDERS).and_then(|founders| founders.parse().ok()),
                         };
                         objects.pods.insert(name, pod);
                     }
@@ -218,6 +262,7 @@ impl World {
             if let WorkerView::Seen(objects) = &mut worker.view {
                 for pod in objects.pods.values_mut() {
                     pod.phase = PodPhase::Running;
+                    pod.process = Process::Runs;
                     pod.ready = Readiness::Ready(Some(self.now));
                 }
             }

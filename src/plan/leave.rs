@@ -1,0 +1,147 @@
+//! Leaving: leadership goes first, then the vote, through a majority; then the pod, then, by policy, the volumes (S8).
+
+use std::collections::BTreeSet;
+
+use super::{
+    act::{self, Act, Change, Reason, Target},
+    budget::{self, Leave, majority},
+    command::{Command, Wish},
+    debt::Volumes,
+    delete,
+    join::spokesman,
+    keep::ours,
+    members,
+    name::WorkerName,
+    operation::{Course, Kind, Operation, fresh},
+    record::{Member, Part, Record, Recorded},
+    roll,
+    seen::{Meta, Source},
+    step::Step,
+    view::View,
+};
+
+/// Records who leaves next.
+pub fn begin(view: &View, record: &Recorded, member: &Member) -> Course {
+    let leaving = Member { part: Part::Leaving, ..member.clone() };
+    operation(view, record, member, "is to leave").does(Step::record(record.with(leaving)))
+}
+
+/// The next step of a member that is to leave.
+pub fn step(view: &View, record: &Recorded, member: &Member) -> Course {
+    let operation = |step: &str| operation(view, record, member, step);
+    let membership = match fresh(view, record) {
+        Ok(membership) => membership,
+        Err(workers) => return operation("leaves").does(Step::AskAgain(workers)),
+    };
+    let Some(list) = membership.list() else {
+        return operation("leaves").waits("no majority of the voters answers");
+    };
+    let Some(listed) = list.iter().find(|listed| Some(&listed.id) == member.engine_id.as_ref()) else {
+        let left = Member { part: Part::Removed, ..member.clone() };
+        return operation("has left").does(Step::record(record.with(left)));
+    };
+    let others: Vec<_> = record.voters().filter(|other| other.name != member.name).collect();
+    let serving: Vec<_> = others.iter().copied().filter(|other| budget::serves(membership, &other.name)).collect();
+    if serving.is_empty() || serving.len() < majority(others.len()) {
+        let why = format!("{} of the {} others serve, which is no majority", serving.len(), others.len());
+        return operation("leaves").waits(why);
+    }
+    if budget::serves(membership, &member.name) {
+        if let Err(held) = budget::ask(record, membership, member, Leave::ForGood) {
+            return operation("leaves").waits(held.to_string());
+        }
+        if membership.leader() == Some(&member.name) {
+            return match roll::hand_over(record, membership, member) {
+                Some(command) => operation("hands leadership over").does(Step::Command(command)),
+                None => operation("leaves").waits("nobody is there to take over leadership"),
+            };
+        }
+    }
+    match spokesman(membership, &serving) {
+        None => operation("leaves").waits("no other voter serves"),
+        Some(through) => {
+            let wish = Wish::Leave { member: listed.id.clone() };
+            operation("is removed").does(Step::Command(Command { through: through.clone(), wish }))
+        }
+    }
+}
+
+fn operation(view: &View, record: &Record, member: &Member, step: &str) -> Operation {
+    let wanted = view.database.replicas as usize;
+    let staying = record.members.iter().filter(|member| member.part == Part::Voter).count();
+    let kind = if staying < wanted { Kind::Replacing } else { Kind::ScalingIn };
+    members::operation(view, record, kind, member, step)
+}
+
+/// What is left of members that have left, and is to go now.
+pub fn tidy(view: &View, record: &Recorded) -> Vec<Act> {
+    let removed = record.members.iter().filter(|member| member.part == Part::Removed);
+    let left = removed.flat_map(|member| {
+        let workers = record.workers();
+        workers
+            .into_iter()
+            .filter_map(|worker| view.worker(worker)?.objects().map(|objects| (worker, objects)))
+            .flat_map(move |(worker, objects)| {
+                let mine: Vec<_> = delete::all(objects)
+                    .filter(|(kind, meta)| is_of(view, record, member, worker, *kind, meta))
+                    .collect();
+                delete::clear(worker, Reason::MemberLeft, Volumes::from(view.database.on_delete), &mine).0
+            })
+    });
+    let mut acts: Vec<_> = left.collect();
+    // Two members that have left one worker leave its headless service once.
+    acts.sort_by_key(|act| target_of(act).cloned());
+    acts.dedup_by(|one, other| target_of(one).is_some() && target_of(one) == target_of(other));
+    acts
+}
+
+fn target_of(act: &Act) -> Option<&Target> {
+    match &act.change {
+        Change::Delete(target) => Some(target),
+        Change::Create(..) | Change::Apply(..) | Change::TakeOver(..) => None,
+    }
+}
+
+/// Forgets members that have left and of which nothing is left, as live lists show.
+pub fn forget(view: &View, record: &Recorded) -> Option<Step> {
+    let clean = |member: &&Member| {
+        let volumes_stay = Volumes::from(view.database.on_delete) == Volumes::Keep;
+        member.part == Part::Removed
+            && record.workers().into_iter().all(|worker| {
+                let objects = view.worker(worker).and_then(|view| view.objects());
+                objects.is_some_and(|objects| {
+                    let mut mine =
+                        delete::all(objects).filter(|(kind, meta)| is_of(view, record, member, worker, *kind, meta));
+                    mine.all(|(kind, _)| kind == act::Kind::Claim && volumes_stay)
+                })
+            })
+    };
+    let member = record.members.iter().find(clean)?;
+    let workers = record.workers();
+    let watched = |worker: &&&WorkerName| {
+        let objects = view.worker(worker).and_then(|view| view.objects());
+        objects.is_some_and(|objects| objects.source == Source::Watch)
+    };
+    let watched: BTreeSet<_> = workers.iter().filter(watched).map(|worker| (*worker).clone()).collect();
+    if !watched.is_empty() {
+        return Some(Step::LookAgain(watched));
+    }
+    let members = record.members.iter().filter(|other| other.name != member.name).cloned().collect();
+    let next = Some(record.next_ordinal());
+    Some(Step::record(Record { members, next, ..Record::clone(record) }))
+}
+
+/// Whether an object is of a member that has left: its own, and what all members of its worker shared, where it was the
+/// last.
+fn is_of(view: &View, record: &Record, member: &Member, worker: &WorkerName, kind: act::Kind, meta: &Meta) -> bool {
+    let shared = || *worker == member.worker && record.present().all(|other| other.worker != *worker);
+    let data = view.database.names.claim(&view.database.volumes.data.name, &member.name);
+    // Another claim that has taken the name of the volume was made by somebody else, for a purpose that we do not know.
+    let another = kind == act::Kind::Claim && meta.name == data && Some(&meta.uid) != member.volume.as_ref();
+    ours(view, meta)
+        && !another
+        && match &meta.member {
+            Some(of) => of == member.name.as_str(),
+            None => shared(),
+        }
+}

@@ -1,0 +1,82 @@
+//! Who belongs to the database: the next change of its membership, one at a time (DECISIONS 3 to 6).
+//!
+//! A change is recorded first, as a member's part; then it is carried out through a majority of the voters, who are asked
+//! before each step. What the manifest asks for is looked at again whenever no change is under way, so the newest one
+//! counts.
+
+use super::{
+    budget, join, leave,
+    operation::{Course, Kind, Operation},
+    record::{Member, Part, Record, Recorded},
+    roll,
+    step::Step,
+    view::View,
+    volume::{self, Volume},
+};
+
+/// What the membership needs next, if anything.
+pub fn step(view: &View, record: &Recorded) -> Option<Course> {
+    if let Some(member) = record.members.iter().find(|member| member.part == Part::Joining) {
+        return Some(join::step(view, record, member));
+    }
+    if let Some(member) = record.members.iter().find(|member| member.part == Part::Leaving) {
+        return Some(leave::step(view, record, member));
+    }
+    if let Some(doubtful) = doubtful(view, record) {
+        return Some(doubtful);
+    }
+    let wanted = view.database.replicas as usize;
+    let (sound, hurt): (Vec<_>, Vec<_>) = record.voters().partition(|member| keeps_its_volume(view, member));
+    let (alive, dead): (Vec<_>, Vec<_>) = hurt.into_iter().partition(|member| roll::is_ready(view, member));
+    // Whoever is dead leaves first, whoever is alive when its successor is there.
+    if let Some(member) = dead.first() {
+        return lost(view, record, member);
+    }
+    if sound.len() < wanted {
+        return join::begin(view, record, &sound);
+    }
+    let last = || sound.iter().copied().max_by_key(|member| (member.slot(), member.ordinal));
+    let leaver = alive.first().copied().or_else(|| (sound.len() > wanted).then(last).flatten())?;
+    Some(leave::begin(view, record, leaver))
+}
+
+/// How many members are as the manifest asks, of how many.
+pub fn operation(view: &View, record: &Record, kind: Kind, member: &Member, step: &str) -> Operation {
+    let wanted = view.database.replicas as usize;
+    let staying = record.members.iter().filter(|member| member.part == Part::Voter).count();
+    let done = match kind {
+        Kind::ScalingIn => record.members.len().min(wanted),
+        Kind::ScalingOut | Kind::Replacing | Kind::RollingChange | Kind::Switchover => staying.min(wanted),
+    };
+    Operation { kind, member: member.name.clone(), step: step.to_owned(), done, total: wanted, waiting_for: None }
+}
+
+/// Whether a voter will have its volume still when its pod is made again, as far as anyone can tell.
+pub fn keeps_its_volume(view: &View, member: &Member) -> bool {
+    match volume::of(view, member) {
+        Volume::NotYet | Volume::Sound(_) | Volume::NotInView | Volume::Unknown => true,
+        Volume::Going | Volume::Gone(_) => false,
+    }
+}
+
+/// Volumes that are not in view are looked for before anything is concluded from it.
+fn doubtful(view: &View, record: &Recorded) -> Option<Course> {
+    let missing: Vec<_> =
+        record.voters().filter(|member| matches!(volume::of(view, member), Volume::NotInView)).collect();
+    let first = missing.first()?;
+    let workers = missing.iter().map(|member| member.worker.clone()).collect();
+    let operation = operation(view, record, Kind::Replacing, first, "may have lost its volume");
+    Some(operation.does(Step::LookAgain(workers)))
+}
+
+/// A voter whose volume is gone and that does not serve is to leave.
+fn lost(view: &View, record: &Recorded, member: &Member) -> Option<Course> {
+    match volume::of(view, member) {
+        // There would be nobody left to decide it: what was lost is not replaced by what never had it.
+        Volume::Gone(_) if record.voters().count() >= budget::SPARE => Some(leave::begin(view, record, member)),
+        // A claim that is on its way goes when its pod has gone.
+        Volume::Gone(_) | Volume::Going | Volume::NotYet | Volume::Sound(_) | Volume::NotInView | Volume::Unknown => {
+            None
+        }
+    }
+}

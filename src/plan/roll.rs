@@ -1,0 +1,129 @@
+//! The rolling change: pods that were made from an earlier manifest are made anew, one voter at a time over all workers,
+//! the leader last.
+//!
+//! What stands still is made anew at once, because that takes nobody down: so a manifest that can never start stops after
+//! the first member, and goes back without hands.
+
+use super::{
+    act::{Act, Reason},
+    budget::{self, Leave, majority},
+    change::is_outdated,
+    command::{Command, Wish},
+    keep::{delete_pod, ours},
+    membership::Membership,
+    operation::{Course, Kind, Operation, fresh},
+    record::{Member, Part, Record, Recorded},
+    seen::{Pod, Process, Readiness},
+    step::Step,
+    view::View,
+    volume::{self, Volume},
+};
+
+/// Pods of an earlier manifest in which nothing runs, and those of members without a vote.
+pub fn at_once(view: &View, record: &Recorded) -> Vec<Act> {
+    let stands = |(member, pod): &(&Member, &Pod)| pod.process == Process::Stands || member.part == Part::Joining;
+    let outdated = outdated(view, record).into_iter().filter(stands);
+    outdated.map(|(member, pod)| delete_pod(member, &pod.meta, Reason::PodOutdated)).collect()
+}
+
+/// The next step of the rolling change, while there is one.
+pub fn step(view: &View, record: &Recorded) -> Option<Course> {
+    let outdated = outdated(view, record);
+    let unready: Vec<_> = record.voters().filter(|member| !is_ready(view, member)).collect();
+    let operation = |member: &Member, step: &str| Operation {
+        kind: Kind::RollingChange,
+        member: member.name.clone(),
+        step: step.to_owned(),
+        done: record.voters().count() - outdated.len(),
+        total: record.voters().count(),
+        waiting_for: None,
+    };
+    let Some((first, _)) = outdated.first() else {
+        record.under_way?;
+        let Some(member) = unready.first() else {
+            let over = Record { under_way: None, ran: None, ..Record::clone(record) };
+            return Some(operation(record.voters().next()?, "serves").does(Step::record(over)));
+        };
+        return Some(operation(member, "has its new pod").waits(format!("until {} serves", member.name)));
+    };
+    if record.under_way != Some(Kind::RollingChange) {
+        let begun = Record { under_way: Some(Kind::RollingChange), ..Record::clone(record) };
+        return Some(operation(first, "is next").does(Step::record(begun)));
+    }
+    // Watches tell of those that are not ready; there is no need to ask anyone.
+    let healthy_and_others_not = |(member, _): &&(&Member, &Pod)| {
+        is_ready(view, member) && unready.iter().all(|other| other.name != member.name)
+    };
+    if let Some(other) = unready.first()
+        && outdated.iter().all(|pair| healthy_and_others_not(&pair))
+    {
+        return Some(operation(other, "comes before the next").waits(format!("until {} serves", other.name)));
+    }
+    let membership = match fresh(view, record) {
+        Ok(membership) => membership,
+        Err(workers) => return Some(operation(first, "is next").does(Step::AskAgain(workers))),
+    };
+    // One that runs and neither is ready nor reads with a majority serves nobody.
+    let useless = |(member, _): &&(&Member, &Pod)| !is_ready(view, member) && !budget::serves(membership, &member.name);
+    if let Some((member, pod)) = outdated.iter().find(useless) {
+        let act = delete_pod(member, &pod.meta, Reason::PodOutdated);
+        return Some(operation(member, "is made anew").does(Step::Act(vec![act])));
+    }
+    let leads = |member: &Member| membership.leader() == Some(&member.name);
+    let next = outdated.iter().find(|(member, _)| !leads(member)).or(outdated.first());
+    let (member, pod) = next.copied()?;
+    match budget::ask(record, membership, member, Leave::ForAMoment) {
+        Err(held) => Some(operation(member, "is next").waits(held.to_string())),
+        Ok(()) if leads(member) && record.voters().count() > 1 => match hand_over(record, membership, member) {
+            Some(command) => Some(operation(member, "hands leadership over").does(Step::Command(command))),
+            None => Some(operation(member, "is next").waits("nobody is there to take over leadership")),
+        },
+        Ok(()) => {
+            let act = delete_pod(member, &pod.meta, Reason::PodOutdated);
+            Some(operation(member, "is made anew").does(Step::Act(vec![act])))
+        }
+    }
+}
+
+/// Has a leader hand over to a voter that serves and stays.
+pub fn hand_over(record: &Record, membership: &Membership, leader: &Member) -> Option<Command> {
+    let stays = |member: &&Member| {
+        member.name != leader.name && member.part == Part::Voter && budget::serves(membership, &member.name)
+    };
+    let to = record.members.iter().find(stays)?.engine_id.clone()?;
+    Some(Command { through: leader.name.clone(), wish: Wish::HandOver { to } })
+}
+
+/// The members whose pods were made from an earlier manifest, or could found again with fewer than a majority of those
+/// that there will be. A pod whose volume is not sound is not stopped: it would not come back.
+fn outdated<'a>(view: &View<'a>, record: &'a Recorded) -> Vec<(&'a Member, &'a Pod)> {
+    let pods = record.present().filter_map(|member| Some((member, view.pod(member).present()?)));
+    let stale = |(member, pod): &(&Member, &Pod)| {
+        let stays = pod.meta.deleting.is_none() && ours(view, &pod.meta);
+        stays
+            && matches!(volume::of(view, member), Volume::Sound(_))
+            && (is_outdated(view, record, member, pod) || could_found_alone(view, record, pod))
+    };
+    pods.filter(stale).collect()
+}
+
+/// Whether there is a voter whose pod could found alone, or is not to be seen, beside a database that is to grow.
+#[must_use]
+pub fn founds_alone(view: &View, record: &Record) -> bool {
+    record.voters().any(|member| view.pod(member).present().is_some_and(|pod| could_found_alone(view, record, pod)))
+}
+
+/// Whether a pod that founds could do so again, should its volume be emptied, beside a database that has grown
+/// (DECISIONS 1).
+fn could_found_alone(view: &View, record: &Record, pod: &Pod) -> bool {
+    let voters = record.voters().count().max(view.database.replicas as usize);
+    pod.founders.is_some_and(|founders| founders < majority(voters))
+}
+
+/// Whether a member's pod is ready, and is to stay.
+#[must_use]
+pub fn is_ready(view: &View, member: &Member) -> bool {
+    view.pod(member)
+        .present()
+        .is_some_and(|pod| matches!(pod.ready, Readiness::Ready(_)) && pod.meta.deleting.is_none())
+}

@@ -1,0 +1,51 @@
+//! What has become of a member's data volume.
+
+use super::{
+    name::Uid,
+    record::Member,
+    seen::{ClaimPhase, Doubt, Sight},
+    view::View,
+};
+
+/// How a member's data volume stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Volume<'a> {
+    /// There is none on record yet.
+    NotYet,
+    /// It is the recorded one.
+    Sound(&'a Uid),
+    /// It is the recorded one, and goes as soon as its pod stops.
+    Going,
+    /// It is gone for good: another one stands under its name, or it has lost its data, or it is proved not to be there.
+    Gone(Loss),
+    /// It is not in view; a live list would tell.
+    NotInView,
+    /// Its worker cannot be seen.
+    Unknown,
+}
+
+/// How a volume was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Another claim has its name.
+    Replaced,
+    /// The claim says that its volume is gone.
+    Lost,
+    /// The claim is not there.
+    Absent,
+}
+
+/// How this member's data volume stands.
+#[must_use]
+pub fn of<'a>(view: &View<'a>, member: &'a Member) -> Volume<'a> {
+    let Some(recorded) = &member.volume else { return Volume::NotYet };
+    match view.claim(member, &view.database.volumes.data.name) {
+        Sight::Present(claim) if claim.meta.uid != *recorded => Volume::Gone(Loss::Replaced),
+        Sight::Present(claim) if claim.phase == ClaimPhase::Lost => Volume::Gone(Loss::Lost),
+        Sight::Present(claim) if claim.meta.deleting.is_some() => Volume::Going,
+        Sight::Present(_) => Volume::Sound(recorded),
+        Sight::Absent => Volume::Gone(Loss::Absent),
+        Sight::Unknown(Doubt::NotInView) => Volume::NotInView,
+        Sight::Unknown(Doubt::WorkerUnseen) => Volume::Unknown,
+    }
+}
