@@ -54,6 +54,11 @@ impl Of {
         let voters = record.voters().map(|voter| voter.engine_id.clone()).collect();
         Self { pods: pods.map(|pod| pod.meta.uid.clone()).collect(), voters }
     }
+
+    /// Whether these are the voters of a record.
+    pub(super) fn voters_of(&self, record: &Record) -> bool {
+        self.voters.iter().eq(record.voters().map(|voter| &voter.engine_id))
+    }
 }
 
 impl Answers {

@@ -142,22 +142,25 @@ impl<D: Dialect> Reconciler<D> {
         }
     }
 
-    /// The same, with answers that all members that run give now, by whatever route.
+    /// The same, with answers that all voters which run give now. Who is ready is asked by whatever route there is; of who
+    /// is not, an answer is not expected, and a quick try is enough.
     pub(super) async fn ask_again(&self, seen: &mut Seen, database: &Database, record: &Recorded) {
-        let running: Vec<_> =
-            record.present().filter_map(|member| Some((member, running(&seen.workers, member)?))).collect();
         let engine = database.engine.kind.knowledge();
-        let known = running.iter().filter(|(member, _)| member.engine_id.is_some());
-        let asked: Vec<_> = known
-            .map(|(member, pod)| Asked {
-                question: engine.question(member),
-                routes: self.routes(database, member, pod),
+        let running = record.voters().filter_map(|member| Some((member, running(&seen.workers, member)?)));
+        let asked: Vec<_> = running
+            .map(|(member, pod)| {
+                let ready = serving(&seen.workers, member).is_some();
+                let routes = self.routes(database, member, pod);
+                let routes = routes.into_iter().filter(|route| ready || route.rung() <= Rung::PortForward);
+                Asked { question: engine.question(member), routes: routes.collect() }
             })
             .collect();
         let membership = ask(&self.ladder, engine, &database.id, record, &asked).await;
-        let serving = record.present().filter_map(|member| serving(&seen.workers, member));
-        let known = Known { at: Instant::now(), of: Of::new(record, serving), membership: membership.clone() };
-        self.answers.put(&database.id.uid, known);
+        // Who there is to ask is what the watches show: a list that failed is no reason to ask everybody anew.
+        if let Some(known) = self.answers.get(&database.id.uid).filter(|known| known.of.voters_of(record)) {
+            let known = Known { at: Instant::now(), membership: membership.clone(), ..known };
+            self.answers.put(&database.id.uid, known);
+        }
         seen.membership = Some(Membership { asked: membership::Asked::Now, ..membership });
     }
 

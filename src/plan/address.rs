@@ -36,6 +36,13 @@ pub fn addresses(database: &Database, record: &Record, seen: &Seen) -> Result<Ve
     Ok(all)
 }
 
+/// Whether a member that is to join is reached elsewhere by now than was recorded.
+#[must_use]
+pub fn has_moved(database: &Database, member: &Member, seen: &Seen) -> bool {
+    let (known, now) = (member.peer.as_deref(), address(database, member, seen).ok());
+    known.zip(now).is_some_and(|(known, now)| !same(&database.network, &now.peer, known))
+}
+
 /// The address of a member that is to join the others.
 ///
 /// # Errors
@@ -62,7 +69,7 @@ pub struct Moved<'a> {
     /// Where it is known.
     pub known: &'a str,
     /// Where it is.
-    pub now: String,
+    pub now: Address,
 }
 
 /// The first member whose address has changed since it was recorded: a service that was made again got another one.
@@ -70,7 +77,7 @@ pub struct Moved<'a> {
 pub fn moved<'a>(database: &Database, record: &'a Record, seen: &Seen) -> Option<Moved<'a>> {
     record.voters().find_map(|member| {
         let (known, now) = (member.peer.as_deref()?, address(database, member, seen).ok()?);
-        (!same(&database.network, &now.peer, known)).then_some(Moved { member, known, now: now.peer })
+        (!same(&database.network, &now.peer, known)).then_some(Moved { member, known, now })
     })
 }
 

@@ -55,7 +55,8 @@ pub fn is_outdated(view: &View, record: &Recorded, member: &Member, pod: &Pod) -
     let Some(volume) = &member.volume else { return false };
     let wanted = render::pod(view.owner(), record, member, volume, Start::Join);
     let digest = wanted.metadata.annotations.as_ref().and_then(|all| all.get(super::labels::RENDERED));
-    digest.is_some() && pod.meta.rendered.as_ref() != digest
+    // A pod that does not say what it was made from is no reason to make it anew, again and again.
+    pod.meta.rendered.is_some() && digest.is_some() && pod.meta.rendered.as_ref() != digest
 }
 
 fn volumes(view: &View, record: &Record) -> Option<String> {

@@ -6,7 +6,7 @@ use super::{
     act::Act,
     adopt, brake,
     database::{Intent, PlacementRequest},
-    delete, found, keep, leave, members,
+    delete, found, keep, leave, members, moving,
     name::{MemberName, WorkerName},
     operation::{Course, Operation},
     place::{self, Spot, place},
@@ -217,13 +217,12 @@ fn go_on(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Next 
         Stage::Founded(identity) if found::complete(view, record) => {
             Step::record(found::reached(record, Stage::Established(identity.clone())))
         }
-        Stage::Founded(_) => acts(services, keep::pods(view, record, obstacles)),
-        Stage::Established(_) => return live(view, record, services, obstacles),
+        Stage::Founded(_) | Stage::Established(_) => return live(view, record, services, obstacles),
     };
     step.into()
 }
 
-/// The life of a database that is whole: it is kept as it is; then it is brought to what the manifest asks for, its
+/// The life of a database that has served: it is kept as it is; then it is brought to what the manifest asks for, its
 /// membership first.
 fn live(view: &View, record: &Recorded, mut acts: Vec<Act>, obstacles: &mut Vec<Obstacle>) -> Next {
     acts.extend(keep::pods(view, record, obstacles));
@@ -244,11 +243,15 @@ fn changed(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Opt
         Ok(None) => {}
         Err(obstacle) => obstacles.push(obstacle),
     }
-    let course = members::step(view, record).or_else(|| roll::step(view, record));
+    let course =
+        moving::step(view, record).or_else(|| members::step(view, record)).or_else(|| roll::step(view, record));
     match course {
         Some(course) if course.step != Step::Act(Vec::new()) => Some(course.into()),
         // Nobody waits for what is left of members that have left.
-        waiting => leave::forget(view, record).map(Next::from).or_else(|| waiting.map(Next::from)),
+        waiting => match leave::forget(view, record) {
+            Some(step) => Some(Next { step, again: None, operation: waiting.map(|course| course.operation) }),
+            None => waiting.map(Next::from),
+        },
     }
 }
 

@@ -86,10 +86,10 @@ pub fn took_effect(view: &View, record: &Recorded) -> bool {
     record.members.iter().any(|member| serves(view, member))
 }
 
-/// Whether every member serves.
+/// Whether every member with a vote serves.
 #[must_use]
 pub fn complete(view: &View, record: &Recorded) -> bool {
-    record.members.iter().all(|member| serves(view, member))
+    record.voters().all(|member| serves(view, member))
 }
 
 /// How far a founding that has taken effect has come.

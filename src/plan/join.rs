@@ -8,13 +8,14 @@ use super::{
     command::{Command, Wish},
     decide, found, members,
     membership::{Ballot, Listed, Membership},
-    name::MemberName,
+    name::{MemberName, ObjectName, WorkerName},
     operation::{Course, Kind, Operation, fresh},
     place::{self, Spot},
     record::{Member, Part, Record, Recorded},
     roll,
     seen::Process,
     step::Step,
+    strangers,
     view::View,
     volume::{self, Volume},
     wait::Wait,
@@ -29,7 +30,8 @@ pub fn begin(view: &View, record: &Recorded, sound: &[&Member]) -> Option<Course
     let taken = |slot: &u32| sound.iter().all(|member| member.slot() != *slot);
     let slot = (0..view.database.replicas).find(taken)?;
     let former = record.members.iter().find(|member| member.slot() == slot);
-    let ordinal = record.next_ordinal();
+    let ordinal =
+        (record.next_ordinal()..=u32::MAX).find(|ordinal| is_free(view, &view.database.names.member(*ordinal)))?;
     let name = view.database.names.member(ordinal);
     let kind = if former.is_some() { Kind::Replacing } else { Kind::ScalingOut };
     let worker = former.map(|former| &former.worker);
@@ -60,7 +62,14 @@ pub fn begin(view: &View, record: &Recorded, sound: &[&Member]) -> Option<Course
     }
 }
 
-fn spot(view: &View, record: &Record, slot: u32, former: Option<&super::name::WorkerName>) -> Result<Spot, Wait> {
+/// Whether nothing of this name stands anywhere in sight: the record may have come back from a backup of the master.
+fn is_free(view: &View, name: &MemberName) -> bool {
+    let claim = view.database.names.claim(&view.database.volumes.data.name, name);
+    let mut objects = view.seen.workers.values().filter_map(|worker| worker.view.objects());
+    objects.all(|objects| !objects.claims.contains_key(&claim) && !objects.pods.contains_key(&ObjectName::from(name)))
+}
+
+fn spot(view: &View, record: &Record, slot: u32, former: Option<&WorkerName>) -> Result<Spot, Wait> {
     let staying = decide::staying(view);
     let seen = staying.as_ref().unwrap_or(view.seen);
     let there: Vec<_> = record.present().map(|member| (&member.worker, member.namespace.as_ref())).collect();
@@ -86,6 +95,9 @@ pub fn step(view: &View, record: &Recorded, member: &Member) -> Course {
     let Some(list) = membership.list() else {
         return operation("joins").waits("no majority of the voters answers");
     };
+    if let Some(course) = strangers::step(record, membership, list, operation("joins")) {
+        return course;
+    }
     let become_part = |part: Part, listed: &Listed| {
         let next = Member { part, engine_id: Some(listed.id.clone()), ..member.clone() };
         Step::record(record.with(next))
@@ -185,6 +197,9 @@ fn called_off(view: &View, record: &Record, member: &Member) -> Option<&'static 
     if record.voters().filter(staying).count() >= view.database.replicas as usize {
         return Some("is not wanted any more");
     }
+    if address::has_moved(view.database, member, view.seen) {
+        return Some("is reached elsewhere than the others know");
+    }
     match volume::of(view, member) {
         Volume::Gone(_) | Volume::Going => Some("has lost its volume before it had a vote"),
         Volume::NotYet | Volume::Sound(_) | Volume::NotInView | Volume::Unknown => None,
@@ -200,6 +215,9 @@ fn call_off(view: &View, record: &Recorded, member: &Member, operation: Operatio
         Err(workers) => return operation.does(Step::AskAgain(workers)),
     };
     let Some(list) = membership.list() else { return operation.waits("no majority of the voters answers") };
+    if let Some(course) = strangers::step(record, membership, list, operation.clone()) {
+        return course;
+    }
     match find(list, member, peer) {
         None => operation.does(gone()),
         Some(listed) if listed.ballot == Ballot::Voter => {

@@ -17,6 +17,7 @@ use super::{
     roll,
     seen::{Meta, Source},
     step::Step,
+    strangers,
     view::View,
 };
 
@@ -36,6 +37,9 @@ pub fn step(view: &View, record: &Recorded, member: &Member) -> Course {
     let Some(list) = membership.list() else {
         return operation("leaves").waits("no majority of the voters answers");
     };
+    if let Some(course) = strangers::step(record, membership, list, operation("leaves")) {
+        return course;
+    }
     let Some(listed) = list.iter().find(|listed| Some(&listed.id) == member.engine_id.as_ref()) else {
         let left = Member { part: Part::Removed, ..member.clone() };
         return operation("has left").does(Step::record(record.with(left)));

@@ -46,7 +46,9 @@ pub fn operation(view: &View, record: &Record, kind: Kind, member: &Member, step
     let staying = record.members.iter().filter(|member| member.part == Part::Voter).count();
     let done = match kind {
         Kind::ScalingIn => record.members.len().min(wanted),
-        Kind::ScalingOut | Kind::Replacing | Kind::RollingChange | Kind::Switchover => staying.min(wanted),
+        Kind::ScalingOut | Kind::Replacing | Kind::RollingChange | Kind::Moving | Kind::Switchover => {
+            staying.min(wanted)
+        }
     };
     Operation { kind, member: member.name.clone(), step: step.to_owned(), done, total: wanted, waiting_for: None }
 }

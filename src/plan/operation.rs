@@ -78,12 +78,15 @@ pub enum Kind {
     ScalingIn,
     /// A member that has lost its volume is replaced.
     Replacing,
+    /// A member is reached elsewhere.
+    Moving,
     /// Leadership is handed over.
     Switchover,
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [Self::RollingChange, Self::ScalingOut, Self::ScalingIn, Self::Replacing, Self::Switchover];
+    const ALL: [Self; 6] =
+        [Self::RollingChange, Self::ScalingOut, Self::ScalingIn, Self::Replacing, Self::Moving, Self::Switchover];
 
     /// `CamelCase`, for conditions and status.
     #[must_use]
@@ -93,6 +96,7 @@ impl Kind {
             Self::ScalingOut => "ScalingOut",
             Self::ScalingIn => "ScalingIn",
             Self::Replacing => "Replacing",
+            Self::Moving => "Moving",
             Self::Switchover => "Switchover",
         }
     }
@@ -148,7 +152,7 @@ impl Operation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StatusOperation {
-    /// `RollingChange`, `ScalingOut`, `ScalingIn`, `Replacing` or `Switchover`.
+    /// `RollingChange`, `ScalingOut`, `ScalingIn`, `Replacing`, `Moving` or `Switchover`.
     pub name: String,
     /// Who is changed, and how.
     pub step: String,

@@ -115,6 +115,9 @@ pub struct Member {
     /// The address its peers know it by: host name or IP, with the port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,
+    /// The address that its peers knew it by before, until a majority knows the present one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former_peer: Option<String>,
     /// The address that it tells its clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
@@ -180,6 +183,7 @@ impl Member {
             worker_identity: None,
             volume: None,
             peer: None,
+            former_peer: None,
             client: None,
             engine_id: None,
         }

@@ -4,7 +4,7 @@ use super::{
     address, exposure,
     membership::EngineId,
     network::Network,
-    operation::Operation,
+    operation::{Kind, Operation},
     record::{Member, Part, Record, Stage},
     report::{Condition, MemberReport, MemberState, Phase, Report, Truth, seconds},
     seen::{ClaimPhase, PodPhase, Readiness, Sight, WorkerView},
@@ -18,7 +18,7 @@ pub fn report(view: &View, record: Option<&Record>, obstacles: Vec<Obstacle>, op
     let members: Vec<_> = record.map(|record| members(view, record)).unwrap_or_default();
     let voters: Vec<_> = members.iter().filter(|report| votes(record, report)).collect();
     let stands = addresses_stand(view, record);
-    let phase = match phase(record, &voters, operation.as_ref()) {
+    let phase = match phase(view, record, &voters, operation.as_ref()) {
         Phase::Running | Phase::Updating if stands.is_some() => Phase::Degraded,
         phase => phase,
     };
@@ -43,7 +43,9 @@ pub fn report(view: &View, record: Option<&Record>, obstacles: Vec<Obstacle>, op
     }
     let ready = ready(phase, &voters, &conditions);
     let message = match &operation {
-        Some(operation) if ready.status == Truth::True => operation.condition().message,
+        Some(operation) if ready.status == Truth::True || operation.kind == Kind::Replacing => {
+            operation.condition().message
+        }
         Some(_) | None => ready.message.clone(),
     };
     conditions.push(ready);
@@ -104,14 +106,18 @@ fn state(view: &View, member: &Member) -> (MemberState, Option<String>, Option<S
     }
 }
 
-fn phase(record: Option<&Record>, voters: &[&MemberReport], operation: Option<&Operation>) -> Phase {
+fn phase(view: &View, record: Option<&Record>, voters: &[&MemberReport], operation: Option<&Operation>) -> Phase {
     let unready: Vec<_> = voters.iter().filter(|member| member.state != MemberState::Ready).collect();
     let majority = (voters.len() - unready.len()) * 2 > voters.len();
+    // One that was lost is missed until another has its vote.
+    let missed = operation.is_some_and(|operation| operation.kind == Kind::Replacing)
+        && voters.len() - unready.len() < view.database.replicas as usize;
     let changed = |member: &MemberReport| operation.is_some_and(|operation| operation.member == member.name);
     match record.map(|record| &record.stage) {
         None => Phase::Waiting,
         Some(Stage::Placed { .. } | Stage::Founding(_) | Stage::Founded(_)) => Phase::Creating,
         Some(Stage::Established(_)) if !majority => Phase::Failed,
+        Some(Stage::Established(_)) if missed => Phase::Degraded,
         Some(Stage::Established(_)) if unready.is_empty() && operation.is_none() => Phase::Running,
         Some(Stage::Established(_)) if unready.iter().all(|member| changed(member)) => Phase::Updating,
         Some(Stage::Established(_)) => Phase::Degraded,
@@ -180,7 +186,7 @@ fn reachable(view: &View, record: Option<&Record>) -> Option<Condition> {
     Some(holds("MembersReachable", rung.as_str(), ways.join(", ")))
 }
 
-/// Whether a member is still where the others know it. Told, not mended: it is a change of membership.
+/// Whether a member is still where the others know it.
 fn addresses_stand(view: &View, record: Option<&Record>) -> Option<Condition> {
     let record = record.filter(|record| matches!(record.stage, Stage::Established(_)))?;
     // A manifest that wants another network says nothing about the services that are there.
@@ -194,8 +200,8 @@ fn addresses_stand(view: &View, record: Option<&Record>) -> Option<Condition> {
         reason: "AddressChanged",
         message: format!(
             "{} in worker {} is at {} now, but its peers and clients know it at {}; it serves through connections of its \
-             own at best. Give its service the former address again if your load balancers can, or create the database anew",
-            moved.member.name, moved.member.worker, moved.now, moved.known
+             own at best. The others are told where it is as soon as a majority of them answers",
+            moved.member.name, moved.member.worker, moved.now.peer, moved.known
         ),
     })
 }

@@ -61,17 +61,6 @@ fn what_keeps_a_pod_from_starting_is_told_in_the_workers_own_words() {
 }
 
 #[test]
-fn an_address_that_changes_after_the_founding_is_told() {
-    let mut world = World::running(with_network(Exposure::LoadBalancer, Spread::Unique));
-    let services = &mut testing::objects(&mut world.seen, "b").services;
-    services.get_mut(&ObjectName::from("db-etcd-peer-1")).unwrap().ingress = Some("198.51.100.1".into());
-    let decision = world.settle();
-    assert_eq!(condition(&decision, "AddressesStand"), Some((Truth::False, "AddressChanged")));
-    let told = decision.report.conditions.iter().find(|c| c.kind == "AddressesStand").unwrap();
-    assert!(told.message.contains("198.51.100.1:2380"), "{}", told.message);
-}
-
-#[test]
 fn a_worker_that_cannot_be_seen_is_unknown_and_nothing_is_done_about_it() {
     let mut world = World::running(testing::database());
     let absence = Absence::Since(world.now);
@@ -166,17 +155,41 @@ fn a_paused_database_is_told_and_left_alone() {
 }
 
 #[test]
-fn a_load_balancer_that_comes_back_at_another_address_is_told() {
-    let mut database = testing::database();
-    database.network = testing::load_balancers();
-    let mut world = World::running(database);
-    assert_eq!(world.settle().report.phase, Phase::Running);
-    for service in testing::objects(&mut world.seen, "b").services.values_mut() {
-        service.ingress = Some("lb-elsewhere.example".to_owned());
+fn a_member_at_another_address_is_told_of_to_the_others_first_and_made_anew_then() {
+    for members in [1, 3, 5] {
+        let mut database = with_network(Exposure::LoadBalancer, Spread::Unique);
+        database.replicas = members;
+        let mut world = World::running(database);
+        let (service, member) = (ObjectName::from("db-etcd-peer-0"), "db-etcd-0");
+        testing::objects(&mut world.seen, "a").services.get_mut(&service).unwrap().ingress =
+            Some("198.51.100.1".into());
+        let made = world.pods_made.len();
+        let decision = world.live();
+        assert_eq!(decision.report.phase, Phase::Running, "{:?}", decision.report);
+        let record = world.record.clone().unwrap();
+        let moved = record.member(member).unwrap();
+        assert_eq!((moved.peer.as_deref(), moved.former_peer.as_deref()), (Some("198.51.100.1:2380"), None));
+        let listed = world.engine.list.iter().find(|listed| Some(&listed.id) == moved.engine_id.as_ref()).unwrap();
+        assert_eq!(listed.peers, ["198.51.100.1:2380"]);
+        let made: Vec<_> = world.pods_made[made..].iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(made, [member], "only its own pod tells its clients");
+        assert!(condition(&decision, "AddressesStand").is_none());
     }
-    let decision = world.settle();
-    assert_eq!(decision.report.phase, Phase::Degraded);
-    assert_eq!(condition(&decision, "AddressesStand"), Some((Truth::False, "AddressChanged")));
-    let told = decision.report.conditions.iter().find(|c| c.kind == "AddressesStand").unwrap();
-    assert!(told.message.contains("db-etcd-1 in worker b is at lb-elsewhere.example:2380"), "{}", told.message);
+}
+
+#[test]
+fn an_address_that_changes_without_a_majority_is_told_and_waits() {
+    let mut world = World::running(with_network(Exposure::LoadBalancer, Spread::Unique));
+    let absence = Absence::Since(world.now);
+    for worker in ["a", "c"] {
+        world.seen.workers.get_mut(&WorkerName::from(worker)).unwrap().view =
+            WorkerView::Unseen { absence, why: "timed out".into() };
+    }
+    let services = &mut testing::objects(&mut world.seen, "b").services;
+    services.get_mut(&ObjectName::from("db-etcd-peer-1")).unwrap().ingress = Some("198.51.100.1".into());
+    world.ask();
+    let list = world.engine.list.clone();
+    let decision = world.live();
+    assert_eq!(world.engine.list, list);
+    assert_eq!(condition(&decision, "UpToDate"), Some((Truth::False, "Moving")));
 }

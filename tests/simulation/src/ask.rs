@@ -63,6 +63,11 @@ impl Ask for Asker {
         let Exchange::Http(requests) = &question.exchange;
         async move {
             match route {
+                Route::Address(address) | Route::Service(address) if is_command(requests) => {
+                    let (members, address, sent) = (self.members.clone(), address.clone(), requests.clone());
+                    let telling = async move { members.converse(&Place::Master, &address, &sent).await };
+                    deadline.bound(self.links.carry(self.life, &requests[0], telling)).await
+                }
                 Route::Address(address) | Route::Service(address) => {
                     let asking = async {
                         self.links.pass(Party::Controller(self.life)).await;
@@ -82,6 +87,12 @@ impl Ask for Asker {
                     let ip = found.status.and_then(|status| status.pod_ip).unwrap_or_default();
                     let place = self.members.net.place_of(&found.metadata.uid.unwrap_or_default());
                     let place = place.ok_or_else(|| Silence::Unreachable("the pod does not run".to_owned()))?;
+                    if is_command(requests) {
+                        let (members, address) = (self.members.clone(), format!("{ip}:{}", pod.port));
+                        let sent = requests.clone();
+                        let telling = async move { members.converse(&place, &address, &sent).await };
+                        return deadline.bound(self.links.carry(self.life, &requests[0], telling)).await;
+                    }
                     deadline.bound(self.members.converse(&place, &format!("{ip}:{}", pod.port), requests)).await
                 }
                 Route::Job(_) => self.jobs.ask(route, question, deadline).await,
@@ -89,4 +100,10 @@ impl Ask for Asker {
         }
         .boxed()
     }
+}
+
+/// Whether a member is told something, rather than asked.
+fn is_command(requests: &[HttpRequest]) -> bool {
+    let tells = ["member/add", "member/remove", "member/promote", "member/update", "transfer-leadership"];
+    matches!(requests, [only] if tells.iter().any(|end| only.path.ends_with(end)))
 }

@@ -1,7 +1,10 @@
 //! Workloads: what people do while nothing is wrong. Campaigns play each again and again, each time with one thing wrong.
 
 use crate::script::{
-    Act::{self, CrashPod, Create, Delete, DeletePod, DeleteService, Edit, HandOver, Recreate, Rotate, Unregister},
+    Act::{
+        self, CrashPod, Create, Delete, DeleteClaim, DeletePod, DeleteService, Edit, HandOver, Recreate, Rotate, Scale,
+        Unregister, Upgrade,
+    },
     Base, Network, Policy, Script, Step,
 };
 
@@ -38,6 +41,19 @@ pub fn workloads() -> Vec<Workload> {
             [(25_000, 0, DeletePod(a(), 1)), (40_000, 0, CrashPod(a(), 2)), (50_000, 0, DeleteService(a(), 0))],
         ),
         workload("edit and revert", EqualIslands, one(), [(25_000, 20_000, Edit(a()))]),
+        workload(
+            "grow and shrink",
+            Flat,
+            vec![base("a", 1, Policy::WipeOut)],
+            [(25_000, 0, Scale(a(), 2)), (60_000, 0, Scale(a(), 3)), (90_000, 0, Scale(a(), 1))],
+        ),
+        workload("upgrade", Flat, one(), [(25_000, 0, Upgrade(a()))]),
+        workload(
+            "lose a volume, alive and dead",
+            Islands,
+            vec![base("a", 3, Policy::Delete)],
+            [(25_000, 0, DeleteClaim(a(), 1)), (60_000, 0, DeleteClaim(a(), 2)), (60_100, 0, DeletePod(a(), 2))],
+        ),
         workload(
             "a worker is registered anew",
             Flat,

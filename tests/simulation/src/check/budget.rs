@@ -1,7 +1,10 @@
-//! S1: the controller takes a healthy member down only if the others keep a majority and none of them is down
-//! (DECISIONS 3).
+//! S1: the controller takes a healthy member down, or removes one, only if the others keep a majority and none of them is
+//! down (DECISIONS 3). A database of one or two is changed with an interruption.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{
     Check, Truth,
@@ -11,7 +14,7 @@ use super::{
     takedown::{Deletions, What},
 };
 use crate::{
-    etcd::{MemberId, View},
+    etcd::{ClusterId, MemberId, Role, View},
     place::Place,
     tape::{Call, Event},
 };
@@ -20,7 +23,14 @@ use crate::{
 #[derive(Default)]
 pub struct Budget {
     deletions: Deletions,
+    /// When each member last served.
+    served: BTreeMap<(ClusterId, MemberId), Duration>,
+    /// The voters of each cluster, by its leader's word, and in which term.
+    voters: BTreeMap<ClusterId, (u64, BTreeSet<MemberId>)>,
 }
+
+/// How long it takes to ask everyone and to act on what they said: who stops serving meanwhile could not be known.
+const ASKED: Duration = Duration::from_secs(15);
 
 impl Check for Budget {
     fn name(&self) -> &'static str {
@@ -29,6 +39,9 @@ impl Check for Budget {
 
     fn see(&mut self, now: Duration, event: &Event, truth: &Truth) -> Result<(), String> {
         self.deletions.hear(now, event);
+        if matches!(event, Event::Glance) {
+            return self.look(now, &truth.etcds.inspect());
+        }
         let Event::Sent(call) = event else { return Ok(()) };
         if !call.is_step() {
             return Ok(());
@@ -47,10 +60,37 @@ impl Check for Budget {
         let place = Place::Cluster(site.to_string());
         let views = truth.etcds.inspect();
         let target = views.iter().find(|view| view.place == place && view.pod == name(&pod));
-        match target.and_then(|target| unaffordable(target, &views)) {
+        let lately =
+            |cluster, voter| self.served.get(&(cluster, voter)).is_some_and(|at| now.saturating_sub(*at) <= ASKED);
+        match target.and_then(|target| unaffordable(target, &views, lately)) {
             None => Ok(()),
             Some(why) => Err(format!("{} {} {} in {site}: {why}", call.life, call.verb, request.name)),
         }
+    }
+}
+
+impl Budget {
+    /// Sees who serves; and that whoever was removed could be spared.
+    fn look(&mut self, now: Duration, views: &[View]) -> Result<(), String> {
+        for view in views.iter().filter(|view| view.serving) {
+            let (Some(cluster), Some(member)) = (view.cluster_id, view.member_id) else { continue };
+            self.served.insert((cluster, member), now);
+        }
+        for leader in views.iter().filter(|view| view.serving && view.role == Role::Leader) {
+            let Some(cluster) = leader.cluster_id else { continue };
+            let before = self.voters.insert(cluster, (leader.term, leader.voters.clone()));
+            let Some((_, before)) = before.filter(|(term, _)| *term <= leader.term) else { continue };
+            let Some(gone) = before.difference(&leader.voters).next() else { continue };
+            let lately = |voter: &&MemberId| {
+                self.served.get(&(cluster, **voter)).is_some_and(|at| now.saturating_sub(*at) <= ASKED)
+            };
+            let left = leader.voters.iter().filter(lately).count();
+            if left < majority(leader.voters.len()) {
+                let voters = leader.voters.len();
+                return Err(format!("{gone} was removed, and of {voters} voters that are left only {left} serve"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -67,17 +107,16 @@ fn takes_down(call: &Call, request: &Request) -> bool {
 }
 
 /// Why this member cannot be spared, if it serves and cannot.
-fn unaffordable(target: &View, views: &[View]) -> Option<String> {
-    if !target.serving {
-        return None;
-    }
+fn unaffordable(target: &View, views: &[View], lately: impl Fn(ClusterId, MemberId) -> bool) -> Option<String> {
+    let cluster = target.cluster_id.filter(|_| target.serving)?;
     let others = target.voters.iter().filter(|voter| Some(**voter) != target.member_id);
     let serves = |voter: &MemberId| {
-        views.iter().any(|view| view.cluster_id == target.cluster_id && view.member_id == Some(*voter) && view.serving)
+        views.iter().any(|view| view.cluster_id == Some(cluster) && view.member_id == Some(*voter) && view.serving)
+            || lately(cluster, *voter)
     };
     let (left, down): (Vec<&MemberId>, Vec<&MemberId>) = others.partition(|voter| serves(voter));
     let voters = target.voters.len();
-    if down.is_empty() && left.len() >= majority(voters) {
+    if down.is_empty() && (left.len() >= majority(voters) || voters <= 2) {
         return None;
     }
     let down: Vec<_> = down.iter().map(ToString::to_string).collect();
@@ -88,10 +127,7 @@ fn unaffordable(target: &View, views: &[View]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        check::testing::{Scene, view},
-        etcd::ClusterId,
-    };
+    use crate::check::testing::{Scene, view};
 
     /// Three members of one database, of which these serve.
     fn members(serving: [bool; 3]) -> Vec<View> {
@@ -109,17 +145,49 @@ mod tests {
             ([false, true, false], true),
         ] {
             let views = members(serving);
-            assert_eq!(unaffordable(&views[0], &views).is_none(), spared, "{serving:?}");
+            assert_eq!(unaffordable(&views[0], &views, |_, _| false).is_none(), spared, "{serving:?}");
         }
+        // Who served a moment ago may have been asked then.
+        let views = members([true, true, false]);
+        assert!(unaffordable(&views[0], &views, |_, _| true).is_none());
+        // An only one has nobody to stand in for it.
         let alone = [View { serving: true, ..view(0, 1) }];
-        assert!(unaffordable(&alone[0], &alone).is_some());
+        assert!(unaffordable(&alone[0], &alone, |_, _| false).is_none());
+    }
+
+    #[test]
+    fn whoever_is_removed_leaves_a_majority_that_serves() {
+        let led = |voters: &[u64], serving: usize| -> Vec<View> {
+            let all: BTreeSet<_> = voters.iter().map(|id| MemberId(*id)).collect();
+            let view = |(n, id): (usize, &u64)| View {
+                serving: n < serving,
+                role: if n == 0 { Role::Leader } else { Role::Follower },
+                member_id: Some(MemberId(*id)),
+                voters: all.clone(),
+                ..view(0, 3)
+            };
+            voters.iter().enumerate().map(view).collect()
+        };
+        for (before, serving, after, fine) in [
+            (&[1, 2, 3][..], 3, &[1, 2][..], true),
+            (&[1, 2, 3, 4, 5], 3, &[1, 2, 3, 4], true),
+            (&[1, 2, 3, 4, 5], 3, &[1, 2, 3], true),
+            (&[1, 2, 3, 4, 5], 3, &[1, 4, 5], false),
+            (&[1, 2, 3], 2, &[1, 3], false),
+            (&[1, 2], 2, &[1], true),
+        ] {
+            let mut check = Budget::default();
+            check.look(Duration::ZERO, &led(before, serving)).expect("nobody has left");
+            let verdict = check.look(Duration::from_secs(1), &led(after, 1));
+            assert_eq!(verdict.is_ok(), fine, "{before:?} {after:?}: {verdict:?}");
+        }
     }
 
     #[test]
     fn a_member_of_another_database_does_not_count() {
         let mut views = members([true, true, true]);
         views[2].cluster_id = Some(ClusterId(9));
-        assert!(unaffordable(&views[0], &views).is_some());
+        assert!(unaffordable(&views[0], &views, |_, _| false).is_some());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     Truth, liveness,
-    look::{self, called, engine_id, members, record, text},
+    look::{self, called, engine_id, members, record, text, votes},
     request::DATABASES,
     sight::majority,
 };
@@ -55,7 +55,7 @@ fn look_up(truth: &Truth, database: &str, by: ClusterId) -> Held {
     if let Some(history) = histories.next() {
         return Held::Keys(called(&found), history.keys);
     }
-    let all = members(record).count();
+    let all = members(record).filter(|member| votes(member)).count();
     let hurt = liveness::damage(truth, &found).len();
     if all.saturating_sub(hurt) < majority(all) {
         return Held::Nobody;

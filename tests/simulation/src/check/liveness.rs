@@ -10,9 +10,9 @@ use super::{
     Truth,
     look::{
         MASTER, Stage, all, called, condition, condition_of, engine_id, foreign, home, identity, is_deleting, member,
-        members, name, namespace, object, owner, record, site_of, stage, text, uid,
+        members, name, namespace, object, owner, record, recorded, site_of, stage, text, uid, votes,
     },
-    request::{CLAIMS, DATABASES, NAMESPACES, PARTS, SERVICES, WORKERS},
+    request::{CLAIMS, DATABASES, NAMESPACES, PARTS, PODS, SERVICES, WORKERS},
     sight::majority,
 };
 use crate::{
@@ -120,6 +120,9 @@ fn judge(truth: &Truth, database: &Value, views: &[View]) -> Result<(), String> 
     if runs || accepted && !damage.is_empty() {
         serves(truth, database, views, &hurt)?;
     }
+    if runs {
+        up_to_date(truth, database, views)?;
+    }
     match damage.first() {
         None if runs => Ok(()),
         None => Err(format!("phase {phase}, Ready={ready}: {}", text(database, "/status/message"))),
@@ -127,6 +130,44 @@ fn judge(truth: &Truth, database: &Value, views: &[View]) -> Result<(), String> 
         Some((_, why)) if text(database, "/status/message").is_empty() => Err(format!("it does not say that {why}")),
         Some(_) => Ok(()),
     }
+}
+
+/// What runs is what was asked for: as many members, all with a vote, made from the manifest as it stands; or it is said
+/// why not.
+fn up_to_date(truth: &Truth, database: &Value, views: &[View]) -> Result<(), String> {
+    let Some(record) = record(database) else { return Ok(()) };
+    if condition(database, "UpToDate").0 == "False" {
+        let (reason, why) = (condition(database, "UpToDate").1, text(condition_of(database, "UpToDate"), "/message"));
+        let for_good = ["UpgradeRefused", "ChangeNotCarriedOut"].contains(&reason);
+        return if for_good { Ok(()) } else { Err(format!("it is called Running, and {reason}: {why}")) };
+    }
+    let component = &database["spec"]["componentSpecs"][0];
+    let (wanted, has) = (component["replicas"].as_u64().unwrap_or_default(), members(record).count());
+    if usize::try_from(wanted) != Ok(has) {
+        return Err(format!("{wanted} members are asked for, and the record has {has}"));
+    }
+    let cluster = engine_id(text(record, "/stage/cluster")).map(ClusterId);
+    let ids: BTreeSet<_> =
+        members(record).filter_map(|member| engine_id(text(member, "/engineId"))).map(MemberId).collect();
+    if let Some(view) = views.iter().find(|view| view.cluster_id == cluster && view.serving && view.voters != ids) {
+        return Err(format!("{} lists {:?} as voters, and the record has {ids:?}", view.pod, view.voters));
+    }
+    for recorded in members(record) {
+        let called = text(recorded, "/name");
+        let site =
+            site_of(truth, text(recorded, "/workerIdentity")).ok_or(format!("the cluster of {called} is gone"))?;
+        let Some(pod) = object(truth, site, PODS, home(database, recorded), called) else { continue };
+        let container = &pod["spec"]["containers"][0];
+        if container["resources"]["requests"] != component["resources"]["requests"] {
+            let (has, wanted) = (&container["resources"]["requests"], &component["resources"]["requests"]);
+            return Err(format!("{called} requests {has}, and the manifest {wanted}"));
+        }
+        let version = text(record, "/runs/version");
+        if !text(container, "/image").ends_with(&format!(":v{version}")) {
+            return Err(format!("{called} runs {}, and the record says {version}", text(container, "/image")));
+        }
+    }
+    Ok(())
 }
 
 /// What has befallen a database that only a person, or a later version, can mend: whom, and what.
@@ -140,11 +181,30 @@ pub fn damage(truth: &Truth, database: &Value) -> Vec<(String, String)> {
             let old = truth.servers.keys().find_map(|site| leftover(truth, site, database));
             old.into_iter().map(|old| (nobody(), old)).collect()
         }
-        Some(record) => members(record)
-            .filter_map(|member| Some((text(member, "/name").to_owned(), hurt(truth, database, member)?)))
-            .collect(),
+        Some(record) => {
+            let hurt: Vec<_> = members(record)
+                .filter(|member| votes(member))
+                .filter_map(|member| Some((text(member, "/name").to_owned(), hurt(truth, database, member)?)))
+                .collect();
+            if mended(truth, database, record, &hurt) { Vec::new() } else { hurt }
+        }
     };
     refused.into_iter().chain(found).collect()
+}
+
+/// Whether those who are left replace those who are hurt, or are told where they are now: where a majority can decide it.
+fn mended(truth: &Truth, database: &Value, record: &Value, hurt: &[(String, String)]) -> bool {
+    let voters = members(record).filter(|member| votes(member)).count();
+    let here = |called: &String| {
+        recorded(record, called).is_some_and(|of| matches!(founded_in(truth, database, of), Some(Ok(_))))
+    };
+    let lost = |called: &String| recorded(record, called).is_some_and(|of| volume_gone(truth, database, of).is_some());
+    // Where the only one is, it tells itself.
+    if voters == 1 && hurt.iter().all(|(called, _)| here(called) && !lost(called)) {
+        return true;
+    }
+    let can_grow = !text(record, "/runs/version").starts_with("3.5.6");
+    voters >= 3 && can_grow && voters - hurt.len() >= majority(voters) && hurt.iter().all(|(called, _)| here(called))
 }
 
 /// Whether something is refused that is tried again and again.
@@ -184,20 +244,30 @@ fn any_homeless(truth: &Truth, database: &Value) -> bool {
     record(database).is_some_and(|record| members(record).any(homeless))
 }
 
-fn hurt(truth: &Truth, database: &Value, recorded: &Value) -> Option<String> {
+fn volume_gone(truth: &Truth, database: &Value, recorded: &Value) -> Option<String> {
     let (called, volume) = (text(recorded, "/name"), text(recorded, "/volume"));
-    let site = match founded_in(truth, database, recorded)? {
-        Ok(site) => site,
-        Err(why) => return Some(why),
-    };
-    // It has a place, and nothing more yet.
+    let site = founded_in(truth, database, recorded)?.ok()?;
     if volume.is_empty() {
         return None;
     }
     let claims = all(truth, site, CLAIMS);
     let claim = claims.iter().find(|claim| uid(claim) == volume);
-    if claim.is_none_or(|claim| is_deleting(claim) || text(claim, "/status/phase") == "Lost") {
-        return Some(format!("the volume of {called} in {site} is gone"));
+    let gone = claim.is_none_or(|claim| is_deleting(claim) || text(claim, "/status/phase") == "Lost");
+    gone.then(|| format!("the volume of {called} in {site} is gone"))
+}
+
+fn hurt(truth: &Truth, database: &Value, recorded: &Value) -> Option<String> {
+    let called = text(recorded, "/name");
+    let site = match founded_in(truth, database, recorded)? {
+        Ok(site) => site,
+        Err(why) => return Some(why),
+    };
+    if let Some(why) = volume_gone(truth, database, recorded) {
+        return Some(why);
+    }
+    // It has a place, and nothing more yet.
+    if text(recorded, "/volume").is_empty() {
+        return None;
     }
     let host = text(recorded, "/peer").rsplit_once(':').map_or("", |(host, _)| host);
     let services = all(truth, site, SERVICES);
@@ -217,8 +287,9 @@ fn hurt(truth: &Truth, database: &Value, recorded: &Value) -> Option<String> {
 /// Whether every member serves that nothing has befallen, if they can at all.
 fn serves(truth: &Truth, database: &Value, views: &[View], hurt: &BTreeSet<&str>) -> Result<(), String> {
     let Some(record) = record(database).filter(|record| stage(record) >= Some(Stage::Founded)) else { return Ok(()) };
-    let well: Vec<_> = members(record).filter(|member| !hurt.contains(text(member, "/name"))).collect();
-    if well.len() < majority(members(record).count()) {
+    let well: Vec<_> =
+        members(record).filter(|member| votes(member)).filter(|member| !hurt.contains(text(member, "/name"))).collect();
+    if well.len() < majority(members(record).filter(|member| votes(member)).count()) {
         return Ok(());
     }
     let Some(cluster) = engine_id(text(record, "/stage/cluster")).map(ClusterId) else { return Ok(()) };
@@ -272,15 +343,33 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_has_lost_a_volume_serves_on_and_says_so() {
+    fn a_database_that_has_lost_a_volume_replaces_its_member_where_a_majority_is_left() {
         let mut scene = Scene::new();
         let mut database = running(&mut scene);
         database["status"]["atoll"]["members"][2]["volume"] = json!("gone");
-        let words = judge(&scene.truth, &database, &serving()).expect_err("it is called Running");
-        assert!(words.contains("a-etcd-2"), "{words}");
         database["status"]["phase"] = json!("Abnormal");
+        judge(&scene.truth, &database, &serving()[..2]).expect_err("it is to be mended");
+        // One whose cluster is no more is nobody's to replace without a person's word.
+        database["status"]["atoll"]["members"][2]["workerIdentity"] = json!("no-more");
         judge(&scene.truth, &database, &serving()[..2]).expect("the others serve");
         judge(&scene.truth, &database, &serving()[..1]).expect_err("one of the others does not");
+        database["status"]["phase"] = json!("Running");
+        let words = judge(&scene.truth, &database, &serving()).expect_err("it is called Running");
+        assert!(words.contains("a-etcd-2"), "{words}");
+    }
+
+    #[test]
+    fn what_runs_is_what_was_asked_for_or_it_is_said_why_not() {
+        let mut scene = Scene::new();
+        let mut database = running(&mut scene);
+        up_to_date(&scene.truth, &database, &[]).expect("three");
+        database["spec"]["componentSpecs"][0]["replicas"] = json!(5);
+        up_to_date(&scene.truth, &database, &[]).expect_err("three of five");
+        let said = |reason: &str| json!([{ "type": "UpToDate", "status": "False", "reason": reason }]);
+        database["status"]["conditions"] = said("UpgradeRefused");
+        up_to_date(&scene.truth, &database, &[]).expect("it is said");
+        database["status"]["conditions"] = said("RollingChange");
+        up_to_date(&scene.truth, &database, &[]).expect_err("that ends");
     }
 
     #[test]

@@ -197,6 +197,51 @@ pub fn members(record: &Value) -> impl Iterator<Item = &Value> {
     record["members"].as_array().into_iter().flatten()
 }
 
+/// A recorded member's part: `voter`, `joining`, `leaving` or `removed`.
+pub fn part(member: &Value) -> &str {
+    match text(member, "/part") {
+        "" => "voter",
+        part => part,
+    }
+}
+
+/// Whether a member has a vote, by the record.
+pub fn votes(member: &Value) -> bool {
+    ["voter", "leaving"].contains(&part(member))
+}
+
+/// Whether an object is of members that have left their database for good, or never got a vote in it: by the record, and
+/// by what every process of that database says. The words say why not.
+pub fn has_left(truth: &Truth, site: &str, object: &Value) -> Result<(), String> {
+    let database = database(truth, owner(object)).ok_or("its database is not in the master")?;
+    let record = record(&database).ok_or("its database has no record")?;
+    let here = identity(truth, site).unwrap_or_default();
+    let of: Vec<_> = match member(object) {
+        // What all members of a cluster share.
+        "" => members(record).filter(|member| text(member, "/workerIdentity") == here).collect(),
+        of => members(record).filter(|member| text(member, "/name") == of).collect(),
+    };
+    if of.is_empty() {
+        return Err("the record does not know whose it is".to_owned());
+    }
+    let views = truth.etcds.inspect();
+    for member in of {
+        let (called, part) = (text(member, "/name"), part(member));
+        if part != "removed" {
+            return Err(format!("{called} has not left: its part is {part}"));
+        }
+        let cluster = engine_id(text(record, "/stage/cluster"));
+        let id = engine_id(text(member, "/engineId"));
+        let own = views.iter().filter(|view| view.cluster_id.map(|id| id.0) == cluster);
+        // Whoever lags behind, or was removed, lists what was.
+        let newest = own.filter(|view| view.serving).max_by_key(|view| view.term);
+        if let Some(view) = newest.filter(|view| view.voters.iter().any(|voter| Some(voter.0) == id)) {
+            return Err(format!("{called} is recorded as removed, and {} lists it as a voter", view.pod));
+        }
+    }
+    Ok(())
+}
+
 /// The member of this name.
 pub fn recorded<'a>(record: &'a Value, name: &str) -> Option<&'a Value> {
     members(record).find(|member| member["name"].as_str() == Some(name))

@@ -12,7 +12,10 @@ use super::{
     look::{self, MASTER, annotation, called, foreign, identity, object, owner, uid},
     request::{DATABASES, NAMESPACES, PARTS, Request, WORKERS, body},
 };
-use crate::tape::{Call, Event, Party};
+use crate::{
+    link::MEMBERS,
+    tape::{Call, Event, Party},
+};
 
 /// See the module.
 #[derive(Default)]
@@ -75,6 +78,10 @@ fn is_part(commit: &Commit) -> bool {
 }
 
 fn sent(call: &Call, truth: &Truth) -> Result<(), String> {
+    // What members are told is theirs to refuse.
+    if &*call.site == MEMBERS {
+        return Ok(());
+    }
     let Some(request) = Request::of(&call.path) else { return Err("nobody knows what this is".to_owned()) };
     match request.resource.as_str() {
         _ if request.is_part() => part(call, &request, truth),

@@ -10,8 +10,8 @@ use super::{
     Check, Truth,
     founding::args,
     look::{
-        self, MASTER, Stage, all, called, is_member_pod, member, members, name, owner, record, recorded, stage, text,
-        uid,
+        self, MASTER, Stage, all, called, is_copy, is_member_pod, member, members, name, owner, part, record, recorded,
+        site_of, stage, text, uid, votes,
     },
     ownership::made,
     request::{CLAIMS, DATABASES, PODS},
@@ -52,9 +52,12 @@ fn announced(pod: &Value, truth: &Truth) -> Result<(), String> {
         return Err(format!("it advertises {advertises}, the record announces {}", text(own, "/peer")));
     }
     let founders = value("--initial-cluster=").split(',').filter(|founder| !founder.is_empty()).count();
-    let announced = members(record).count();
+    let announced = members(record).filter(|other| votes(other) || text(other, "/name") == member(pod)).count();
     if founders != announced {
-        return Err(format!("it knows {founders} founders, the record has {announced} members"));
+        return Err(format!("it knows {founders} members, and by the record there are {announced}"));
+    }
+    if text(own, "/engineId").is_empty() || part(own) == "removed" {
+        return Err(format!("its member is {}, and the others do not know it", part(own)));
     }
     Ok(())
 }
@@ -94,8 +97,20 @@ fn stays(commit: &Commit, truth: &Truth) -> Result<(), String> {
         }
         for member in members(had) {
             let called = text(member, "/name");
-            if recorded(has, called) != Some(member) {
-                return Err(format!("it has served, and yet the record of its member {called} changes"));
+            let why = match recorded(has, called) {
+                Some(next) => member_stays(member, next),
+                None => forgotten(member, before, truth),
+            };
+            why.map_err(|why| format!("it has served, and yet the record of its member {called} changes: {why}"))?;
+        }
+        let next = |record: &Value| members(record).filter_map(|member| member["ordinal"].as_u64()).max();
+        for member in members(has).filter(|member| recorded(had, text(member, "/name")).is_none()) {
+            let (called, ordinal) = (text(member, "/name"), member["ordinal"].as_u64());
+            if part(member) != "joining" {
+                return Err(format!("{called} comes as {}", part(member)));
+            }
+            if ordinal <= next(had) || had["next"].as_u64().is_some_and(|next| ordinal < Some(next)) {
+                return Err(format!("{called} comes under an ordinal that was somebody else's"));
             }
         }
     }
@@ -109,6 +124,39 @@ fn stays(commit: &Commit, truth: &Truth) -> Result<(), String> {
         return Err("one attempt at founding has two tokens".to_owned());
     }
     Ok(())
+}
+
+/// What is recorded of a member stands; who joins gets the rest once.
+fn member_stays(had: &Value, has: &Value) -> Result<(), String> {
+    let (was, is) = (part(had), part(has));
+    let steps = [("voter", "leaving"), ("joining", "voter"), ("joining", "removed"), ("leaving", "removed")];
+    if was != is && !steps.contains(&(was, is)) {
+        return Err(format!("its part goes from {was} to {is}"));
+    }
+    for what in ["ordinal", "slot", "worker", "namespace", "workerIdentity", "volume", "peer", "client", "engineId"] {
+        // Where it is reached may change; what it was known by before is remembered until the others have been told.
+        let moves = ["peer", "client"].contains(&what) && (!has["formerPeer"].is_null() || had["peer"] == has["peer"]);
+        if had[what] != has[what] && !(was == "joining" && had[what].is_null()) && !moves {
+            return Err(format!("its {what} goes from {} to {}", had[what], has[what]));
+        }
+    }
+    Ok(())
+}
+
+/// Who has left is forgotten when nothing runs of it any more.
+fn forgotten(member: &Value, database: &Value, truth: &Truth) -> Result<(), String> {
+    if part(member) != "removed" {
+        return Err(format!("it is forgotten as {}", part(member)));
+    }
+    let called = text(member, "/name");
+    let is_its = |pod: &Value| {
+        is_member_pod(pod) && owner(pod) == uid(database) && super::look::member(pod) == called && !is_copy(pod)
+    };
+    let here = site_of(truth, text(member, "/workerIdentity"));
+    match here.and_then(|site| all(truth, site, PODS).into_iter().find(|pod| is_its(pod))) {
+        Some(pod) => Err(format!("it is forgotten, and its pod {} is there", super::look::called(&pod))),
+        None => Ok(()),
+    }
 }
 
 /// Another attempt begins on empty ground only: whatever of the former one is left could still serve.

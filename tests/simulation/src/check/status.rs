@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::{
     Check, Truth,
     look::{
-        MASTER, Stage, all, called, condition, engine_id, is_deleting, members, name, record, site_of, stage, text,
+        MASTER, Stage, all, called, condition, engine_id, is_deleting, members, name, part, record, site_of, stage,
+        text, votes,
     },
     request::{DATABASES, LEASES, PODS, WORKERS},
     sight::{Sight, majority},
@@ -88,7 +89,13 @@ impl HonestStatus {
         }
         let told = format!("phase {phase}, Ready={}", ready.0);
         let members_told = database["status"]["members"].as_array();
-        if let Some(member) = members_told.into_iter().flatten().find(|member| member["state"] != "Ready") {
+        // Who has no vote yet is waited for by nobody who reads or writes.
+        let joins = |told: &Value| {
+            let of = record.and_then(|record| super::look::recorded(record, text(told, "/name")));
+            of.is_some_and(|of| part(of) == "joining")
+        };
+        let mut voters_told = members_told.into_iter().flatten().filter(|member| phase == "Running" || !joins(member));
+        if let Some(member) = voters_told.find(|member| member["state"] != "Ready") {
             let (name, state) = (text(member, "/name"), text(member, "/state"));
             return Err(format!("{told}, although {name} is called {state}"));
         }
@@ -107,7 +114,7 @@ impl HonestStatus {
         if let Some(when) = ago(self.quorums.get(&cluster), QUORUM) {
             return Err(format!("{told}, but no quorum serves ({when})"));
         }
-        for member in members(record) {
+        for member in members(record).filter(|member| votes(member)) {
             let id = MemberId(engine_id(text(member, "/engineId")).unwrap_or_default());
             if let Some(when) = ago(self.served.get(&(cluster, id)), MEMBER) {
                 return Err(format!("{told}, but {} does not serve ({when})", text(member, "/name")));

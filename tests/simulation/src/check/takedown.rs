@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     Check, Truth,
-    look::{HEARD, MASTER, all, annotation, called, is_deleting, name, namespace, object, owner, text, uid},
+    look::{HEARD, MASTER, all, annotation, called, has_left, is_deleting, name, namespace, object, owner, text, uid},
     request::{DATABASES, KINDS, NAMESPACES, Request, SERVICES},
 };
 use crate::tape::Event;
@@ -152,7 +152,7 @@ pub fn may_be_paid(truth: &Truth, site: &str, database: &str, what: What) -> Res
     }
 }
 
-/// `S4 services`: a service goes with its database, and for no other reason.
+/// `S4 services`: a service goes with its database, or with a member that has left it.
 #[derive(Default)]
 pub struct Services {
     deletions: Deletions,
@@ -177,7 +177,8 @@ impl Check for Services {
         let why = self
             .deletions
             .may_take_down(now, truth, owner(&service), What::Rest)
-            .or_else(|why| may_be_paid(truth, &site, owner(&service), What::Rest).map_err(|no| format!("{why}; {no}")));
+            .or_else(|why| may_be_paid(truth, &site, owner(&service), What::Rest).map_err(|no| format!("{why}; {no}")))
+            .or_else(|why| has_left(truth, &site, &service).map_err(|no| format!("{why}; {no}")));
         why.map_err(|why| format!("{} deletes service {} in {site}: {why}", call.life, name(&service)))
     }
 }

@@ -1,4 +1,4 @@
-//! S4: a volume goes only with its database, by a person's will. S8: and after its pods. A3: a member runs on the volume
+//! S4: a volume goes only with its database, by a person's will, or with a member that has left it. S8: and after its pods. A3: a member runs on the volume
 //! that the record names and on no other, and no volume is made anew under an identity.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -50,7 +50,11 @@ impl Volumes {
             let paid = may_be_paid(truth, site, owner(&claim), What::Volumes);
             paid.map_err(|no| format!("{why}; {no}"))
         };
-        self.deletions.may_take_down(now, truth, owner(&claim), What::Volumes).or_else(paid)?;
+        let left = |why| {
+            let left = gone_for_good(truth, site, &claim);
+            left.map_err(|no| format!("{why}; {no}"))
+        };
+        self.deletions.may_take_down(now, truth, owner(&claim), What::Volumes).or_else(paid).or_else(left)?;
         for database in all(truth, MASTER, DATABASES).iter().filter(|database| uid(database) != owner(&claim)) {
             if record(database).is_some_and(|record| members(record).any(|member| text(member, "/volume") == meant)) {
                 return Err(format!("it holds the data of database {}, which has taken it over", called(database)));
@@ -58,6 +62,22 @@ impl Volumes {
         }
         Ok(())
     }
+}
+
+/// Whether a volume is that of a member that has left, and whose policy does not keep it.
+fn gone_for_good(truth: &Truth, site: &str, claim: &Value) -> Result<(), String> {
+    look::has_left(truth, site, claim)?;
+    let database = look::database(truth, owner(claim)).ok_or("its database is not in the master")?;
+    let policy = text(&database, "/spec/terminationPolicy");
+    if ["Halt", "DoNotTerminate"].contains(&policy) {
+        return Err(format!("its policy is {policy}, which keeps volumes"));
+    }
+    let recorded = record(&database).and_then(|record| look::recorded(record, look::member(claim)));
+    let data = text(recorded.unwrap_or(&Value::Null), "/volume");
+    if name(claim).starts_with("data-") && !data.is_empty() && data != uid(claim) {
+        return Err(format!("it is not the volume that the member had, which was {data}"));
+    }
+    Ok(())
 }
 
 fn deletes_claim(event: &Event) -> Option<(&Call, Request<'_>)> {
@@ -175,6 +195,11 @@ fn anew(call: &Call, claim: &Value, truth: &Truth) -> Result<(), String> {
     let Some(database) = look::database(truth, owner(claim)).filter(|database| !is_deleting(database)) else {
         return Ok(());
     };
+    let of = record(&database).and_then(|record| look::recorded(record, look::member(claim)));
+    // Who joins later begins with an empty volume, once.
+    if of.is_some_and(|of| look::part(of) == "joining" && text(of, "/volume").is_empty()) {
+        return Ok(());
+    }
     match record(&database).and_then(stage) {
         Some(stage) if stage >= Stage::Founding => Err(format!(
             "{} makes volume claim {} in {} anew, although the record of database {} says {stage:?}: its data is gone",

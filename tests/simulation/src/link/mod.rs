@@ -15,7 +15,10 @@ use std::{
 };
 
 use apiserver::{ApiServer, Who};
-use atoll::worker::{limits::Limits, stack, timing};
+use atoll::{
+    engine::HttpRequest,
+    worker::{limits::Limits, stack, timing},
+};
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use http::{Request, Response, StatusCode, header};
@@ -131,6 +134,60 @@ impl Links {
         self.0.is_dead(party)
     }
 
+    /// Carries what a member is told to do. It is a step like a write: it may come late or never, its answer may be lost,
+    /// and its sender may end right after it.
+    pub async fn carry<T: Send + 'static>(
+        &self,
+        life: Life,
+        request: &HttpRequest,
+        deliver: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        let shared = self.0.clone();
+        if shared.is_dead(Party::Controller(life)) {
+            return std::future::pending().await;
+        }
+        let call = Arc::new(Call {
+            number: shared.numbers.fetch_add(1, Ordering::Relaxed),
+            life,
+            site: MEMBERS.into(),
+            verb: "POST",
+            path: request.path.clone(),
+            query: String::new(),
+            body: request.body.clone().into(),
+        });
+        shared.tape.note(Event::Sent(call.clone()));
+        let (reply, replied) = oneshot::channel();
+        let world = shared.world.clone().unwrap_or_else(Handle::current);
+        world.spawn(async move {
+            let befalls = shared.weather.befalls(&call);
+            if let Some(how) = befalls {
+                shared.tape.fault(how.kind(), format!("{how:?} befalls {call}"));
+            }
+            sleep(shared.latency()).await;
+            match befalls {
+                Some(How::Refuse | How::Drop | How::Status(_) | How::TooMany) => {
+                    shared.tape.note(Event::Answered(call, Answer::Silence));
+                    return;
+                }
+                Some(How::Delay(milliseconds)) => sleep(Duration::from_millis(milliseconds)).await,
+                Some(How::LoseReply | How::BreakReply | How::Corrupt) | None => {}
+            }
+            let answer = deliver.await;
+            let lost = matches!(befalls, Some(How::LoseReply | How::BreakReply | How::Corrupt));
+            shared.tape.note(Event::Answered(call, if lost { Answer::Lost } else { Answer::Code(200) }));
+            if shared.crash.is_over() {
+                shared.die_of_step(life);
+            } else if !lost {
+                // Nobody waits any more.
+                let _ = reply.send(answer);
+            }
+        });
+        match replied.await {
+            Ok(answer) => answer,
+            Err(_) => std::future::pending().await,
+        }
+    }
+
     /// Waits as long as a message takes, for a life that lives.
     pub async fn pass(&self, party: Party) {
         if self.is_dead(party) {
@@ -139,6 +196,9 @@ impl Links {
         sleep(self.0.latency()).await;
     }
 }
+
+/// Where commands go that no API server gets.
+pub const MEMBERS: &str = "members";
 
 /// One client's connection.
 #[derive(Clone)]

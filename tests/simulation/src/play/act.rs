@@ -16,7 +16,7 @@ use crate::{
     link::{Watching, Way},
     lives::Replica,
     place::Place,
-    script::{Act, Base, NO_VERSION, Network, Step},
+    script::{Act, Base, NEXT_VERSION, NO_VERSION, Network, Step},
     stage::{
         Load, Stage,
         people::{DATABASES, People, Services, Wanted},
@@ -235,6 +235,8 @@ async fn person(stage: &Simulated, act: &Act, lasts: Duration) {
             let resources = |cpu: &str| json!({ "limits": { "cpu": cpu }, "requests": { "cpu": cpu } });
             edit(stage, name, "resources", resources("200m"), lasts).await;
         }
+        Act::Scale(name, replicas) => change(stage, name, "replicas", json!(replicas)).await,
+        Act::Upgrade(name) => change(stage, name, "serviceVersion", json!(NEXT_VERSION)).await,
         Act::Spoil(name) => edit(stage, name, "serviceVersion", json!(NO_VERSION), lasts).await,
         act => registrations::perform(stage, act, lasts).await,
     }
@@ -322,6 +324,18 @@ async fn edit(stage: &Simulated, name: &str, field: &str, value: serde_json::Val
         api.patch(name, &params, &Patch::Merge(json!({ "spec": { "componentSpecs": spec["componentSpecs"] } }))).await
     })
     .await;
+}
+
+/// Changes a field of the only component.
+async fn change(stage: &Simulated, name: &str, field: &str, value: serde_json::Value) {
+    let api = stage.databases();
+    let Ok(Some(before)) = api.get_opt(name).await else { return };
+    let Ok(manifest) = serde_json::to_value(&before) else { return };
+    let mut components = manifest["spec"]["componentSpecs"].clone();
+    components[0][field] = value;
+    let patch = json!({ "spec": { "componentSpecs": components } });
+    let params = PatchParams::default();
+    tried(stage, async || api.patch(name, &params, &Patch::Merge(&patch)).await).await;
 }
 
 /// Tries as a person does: again while the cluster is away, not again when it says no.

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::tools::{
     annotate, api, begin, done, everything, loosen_schema, nothing_is_left, observed, pod, remove, resize, says,
-    standing, three, uid, until_told, untouched, within,
+    standing, three, uid, until_told, until_up_to_date, untouched, volumes_untouched, within,
 };
 use crate::{
     entropy,
@@ -327,7 +327,7 @@ pub async fn a_master_restored_under_a_running_controller_is_believed_as_it_is_n
         done(stage, "a note", async || notes.patch("notes", &params, &Patch::Apply(&note)).await).await;
     }
     resize(stage, "a", "200m").await;
-    until_told(stage, "a", "UpToDate", "False", "ChangeNotCarriedOut").await;
+    until_up_to_date(stage, "a").await;
     stage.run(&Wanted::named("b").of(1)).await;
     let of_b = standing(stage, "b").await;
     stage.restore(&master, &backup).await;
@@ -335,7 +335,8 @@ pub async fn a_master_restored_under_a_running_controller_is_believed_as_it_is_n
     untouched(stage, "b", &of_b).await;
     resize(stage, "a", "300m").await;
     within(stage, Duration::from_mins(1), "an edit is seen", async || observed(stage, "a").await).await;
-    untouched(stage, "a", &before).await;
+    until_up_to_date(stage, "a").await;
+    volumes_untouched(stage, "a", &before).await;
     stage.delete("c").await;
     stage.until_gone("c").await;
     nothing_is_left(stage, "c").await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::tools::{begin, observed, resize, standing, three, until_ready, untouched, within};
+use super::tools::{begin, observed, resize, standing, three, until_ready, volumes_untouched, within};
 use crate::{
     link::Way,
     stage::{
@@ -52,6 +52,6 @@ pub async fn a_hundred_and_fifty_workers_of_which_fifteen_come_and_go_delay_nobo
     for site in &crowd {
         until_ready(stage, site).await;
     }
-    untouched(stage, "a", &before).await;
+    volumes_untouched(stage, "a", &before).await;
     stage.until_phase("a", "Running").await;
 }

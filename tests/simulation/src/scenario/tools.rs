@@ -396,3 +396,40 @@ pub async fn loosen_schema(stage: &impl Stage) {
     };
     done(stage, "a CRD is replaced", loosen).await;
 }
+
+/// That every volume is the one from before, whoever was restarted.
+pub async fn volumes_untouched(stage: &impl Stage, name: &str, before: &BTreeMap<String, String>) {
+    assert_eq!(volumes(&standing(stage, name).await), volumes(before), "the volumes of {name} are those from before");
+}
+
+/// The volumes of what stands.
+pub fn volumes(all: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    let volumes = all.iter().filter(|(thing, _)| thing.contains(": claim "));
+    volumes.map(|(thing, uid)| (thing.clone(), uid.clone())).collect()
+}
+
+/// Waits until a database runs, and is what its manifest asks for now.
+pub async fn until_up_to_date(stage: &impl Stage, name: &str) {
+    let so = async || {
+        let runs = stage.phase(name).await == "Running" && stage.condition(name, "Ready").await.0 == "True";
+        runs && stage.condition(name, "UpToDate").await.0.is_empty() && observed(stage, name).await
+    };
+    stage.until(&format!("{name} is what its manifest asks for"), so).await;
+}
+
+/// Waits until a database has so many members, all with a vote, is what its manifest asks for, and nothing is left of
+/// others.
+pub async fn until_of(stage: &impl Stage, name: &str, replicas: usize) {
+    until_up_to_date(stage, name).await;
+    let so = async || members(stage, name).await == (replicas, replicas);
+    stage.until(&format!("{name} has {replicas} members, and knows of no others"), so).await;
+    let left = standing(stage, name).await;
+    assert_eq!(left.len(), 2 * replicas, "a pod and a volume each: {left:?}");
+}
+
+/// How many members the record has, and how many of them have a vote and nothing else to do.
+pub async fn members(stage: &impl Stage, name: &str) -> (usize, usize) {
+    let found = stage.resource(name).await;
+    let members = found["status"]["atoll"]["members"].as_array().cloned().unwrap_or_default();
+    (members.len(), members.iter().filter(|member| member["part"].is_null()).count())
+}

@@ -56,11 +56,12 @@ enum Family {
     Controller,
     Databases,
     Edits,
+    Changes,
     Credentials,
     Registrations,
 }
 
-const FAMILIES: [Family; 14] = [
+const FAMILIES: [Family; 15] = [
     Family::Requests,
     Family::Writes,
     Family::Connections,
@@ -73,6 +74,7 @@ const FAMILIES: [Family; 14] = [
     Family::Controller,
     Family::Databases,
     Family::Edits,
+    Family::Changes,
     Family::Credentials,
     Family::Registrations,
 ];
@@ -90,7 +92,8 @@ impl Family {
         let other = script.sites()[random.usize(..usize::from(script.workers))].clone();
         let site = if random.u8(..) < 64 { "master".to_owned() } else { worker.clone() };
         let base = &script.databases[random.usize(..script.databases.len())];
-        let (database, member) = (base.name.clone(), random.u32(..base.replicas));
+        // One more than there are at first: others may have joined by then.
+        let (database, member) = (base.name.clone(), random.u32(..=base.replicas));
         match self {
             Self::Requests => Act::Request(site, shot(random, &[Which::Any, Which::Read, Which::List, Which::Watch])),
             Self::Writes => {
@@ -158,6 +161,11 @@ impl Family {
                     Act::Spoil(database)
                 }
             }
+            Self::Changes => match random.u8(..4) {
+                0 => Act::Upgrade(database),
+                1 => Act::Edit(database),
+                _ => Act::Scale(database, random.u32(1..=5)),
+            },
             Self::Credentials => match random.u8(..6) {
                 0 => Act::Rotate(worker),
                 1 => Act::Certify(worker),
@@ -212,11 +220,19 @@ fn limit(script: &mut Script) {
         }
     }
     one_mistake_each(script);
+    // Of two, none can replace the other.
+    let destroys = |step: &Step| matches!(step.act, Act::DeleteClaim(..) | Act::Wipe(_) | Act::Restore(..));
+    if script.steps.iter().any(destroys) {
+        for step in &mut script.steps {
+            if let Act::Scale(_, replicas) = &mut step.act {
+                *replicas = (*replicas).max(3);
+            }
+        }
+    }
     let mut destroyed = false;
     script.steps.retain(|step| {
-        let destroys = matches!(step.act, Act::DeleteClaim(..) | Act::Wipe(_) | Act::Restore(..));
-        let keep = !destroys || !destroyed;
-        destroyed |= destroys;
+        let keep = !destroys(step) || !destroyed;
+        destroyed |= destroys(step);
         keep
     });
 }

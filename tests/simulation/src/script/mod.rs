@@ -29,6 +29,8 @@ pub struct Script {
 
 /// A version that nobody has: a manifest that asks for it must be refused ([`Act::Spoil`]).
 pub const NO_VERSION: &str = "99.0.0";
+/// The next minor version.
+pub const NEXT_VERSION: &str = "3.6.16";
 
 /// How pods of different clusters reach each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,6 +174,10 @@ pub enum Act {
     HandOver(String),
     /// A database's members get other resources, and after that time the former ones again.
     Edit(String),
+    /// A database's manifest asks for so many members.
+    Scale(String, u32),
+    /// A database's manifest asks for the next minor version.
+    Upgrade(String),
     /// A database's manifest asks for a version that nobody has ([`NO_VERSION`]), and after that time for the former one
     /// again.
     Spoil(String),
@@ -235,6 +241,8 @@ impl Act {
                 "created and deleted"
             }
             Self::Edit(_) => "edited",
+            Self::Scale(..) => "scaled",
+            Self::Upgrade(_) => "upgraded",
             Self::Spoil(_) => "manifest spoilt",
             Self::Unregister(_) => "registration",
             Self::Mistake(_) => "registered for another cluster",
@@ -299,6 +307,8 @@ impl Act {
             | Self::Recreate(word)
             | Self::HandOver(word)
             | Self::Edit(word)
+            | Self::Upgrade(word)
+            | Self::Scale(word, _)
             | Self::Spoil(word)
             | Self::Unregister(word)
             | Self::Mark(word)

@@ -1,0 +1,75 @@
+//! Moving: a member is reached elsewhere than its peers and clients know, because its service was made again or its load
+//! balancer got another address. The record has the new one first; then a majority is told; then its pod is made anew, by
+//! the rolling change, so that it tells its clients.
+//!
+//! One at a time. The address of a member without a vote is never changed (etcd#21694): it is called off and another one
+//! joins.
+
+use super::{
+    address, budget,
+    command::{Command, Wish},
+    join::spokesman,
+    operation::{Course, Kind, Operation, fresh},
+    record::{Member, Record, Recorded},
+    step::Step,
+    strangers,
+    view::View,
+};
+
+/// The next step of a member that has moved, while there is one.
+pub fn step(view: &View, record: &Recorded) -> Option<Course> {
+    let operation = |member: &Member, step: String| Operation {
+        kind: Kind::Moving,
+        member: member.name.clone(),
+        step,
+        done: record.voters().filter(|member| member.former_peer.is_none()).count(),
+        total: record.voters().count(),
+        waiting_for: None,
+    };
+    if let Some(member) = record.voters().find(|member| member.former_peer.is_some()) {
+        let peer = member.peer.clone().unwrap_or_default();
+        return Some(tell(view, record, member, &peer, operation(member, format!("is at {peer} now"))));
+    }
+    // Addresses come from the network that is recorded; another one moves nobody by itself.
+    if record.network != view.database.network.mode() {
+        return None;
+    }
+    let moved = address::moved(view.database, record, view.seen)?;
+    let next = Member {
+        peer: Some(moved.now.peer.clone()),
+        client: Some(moved.now.client),
+        former_peer: Some(moved.known.to_owned()),
+        ..moved.member.clone()
+    };
+    let operation = operation(moved.member, format!("is at {} now", moved.now.peer));
+    Some(operation.does(Step::record(record.with(next))))
+}
+
+fn tell(view: &View, record: &Recorded, member: &Member, peer: &str, operation: Operation) -> Course {
+    let membership = match fresh(view, record) {
+        Ok(membership) => membership,
+        Err(workers) => return operation.does(Step::AskAgain(workers)),
+    };
+    let Some(list) = membership.list() else { return operation.waits("no majority of the voters answers") };
+    if let Some(course) = strangers::step(record, membership, list, operation.clone()) {
+        return course;
+    }
+    let listed = list.iter().find(|listed| Some(&listed.id) == member.engine_id.as_ref());
+    match listed {
+        Some(listed) if listed.peers != [peer] => {
+            let serving: Vec<_> = record.voters().filter(|voter| budget::serves(membership, &voter.name)).collect();
+            match spokesman(membership, &serving) {
+                None => operation.waits("no voter serves"),
+                Some(through) => {
+                    let wish = Wish::Move { member: listed.id.clone(), peer: peer.to_owned() };
+                    operation.does(Step::Command(Command { through: through.clone(), wish }))
+                }
+            }
+        }
+        // Whoever is not listed any more needs no address: that is found when it is asked for as a member.
+        Some(_) | None => {
+            let arrived = Member { former_peer: None, ..member.clone() };
+            operation.does(Step::record(Record::with(record, arrived)))
+        }
+    }
+}
