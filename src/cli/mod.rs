@@ -13,6 +13,7 @@ mod release;
 mod run;
 mod status;
 mod stop;
+mod switchover;
 mod table;
 mod worker;
 
@@ -61,6 +62,8 @@ enum Command {
     Worker(worker::Args),
     /// Let a deleted database go although a worker that holds members of it cannot be seen.
     Release(release::Args),
+    /// Have one member of a database lead.
+    Switchover(switchover::Args),
     /// Put a question to a member (Atoll runs this in workers, as a job).
     #[command(hide = true)]
     Ask(ask::Args),
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
             Command::Check(args) => check::run(*args).await,
             Command::Worker(args) => worker::run(args).await,
             Command::Release(args) => release::run(args).await,
+            Command::Switchover(args) => switchover::run(args).await,
             Command::Ask(args) => ask::run(args).await,
             Command::Probe(args) => probe::run(args).await,
         }

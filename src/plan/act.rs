@@ -1,8 +1,11 @@
 //! Acts: every change to the outside world, as data. `decide` names them, `worker` carries them out.
 
-use k8s_openapi::api::{
-    batch::v1::Job,
-    core::v1::{PersistentVolumeClaim, Pod, Service},
+use k8s_openapi::{
+    api::{
+        batch::v1::Job,
+        core::v1::{PersistentVolumeClaim, Pod, Service},
+    },
+    apimachinery::pkg::api::resource::Quantity,
 };
 
 use super::name::{Namespace, ObjectName, Uid, WorkerName};
@@ -25,6 +28,8 @@ pub enum Change {
     Create(Object, MissingNamespace),
     /// Server-side apply of an object that we own, with our field manager; refused if the object is not `uid`.
     Apply(Object, Uid),
+    /// Ask for more space for exactly this volume claim.
+    Grow(Target, Quantity),
     /// Delete exactly this object.
     Delete(Target),
     /// Change the label of exactly this object that says which database it belongs to, and nothing else.
@@ -94,6 +99,8 @@ pub enum Reason {
     PodEnded,
     /// The pod was made from an earlier manifest.
     PodOutdated,
+    /// The manifest asks for a larger volume.
+    VolumeTooSmall,
     /// The member has left the database.
     MemberLeft,
     /// A placeholder that finds out a member's node address is needed.
@@ -119,6 +126,7 @@ impl Reason {
             Self::PodMissing => "PodMissing",
             Self::PodEnded => "PodEnded",
             Self::PodOutdated => "PodOutdated",
+            Self::VolumeTooSmall => "VolumeTooSmall",
             Self::MemberLeft => "MemberLeft",
             Self::AddressNeeded => "AddressNeeded",
             Self::AddressKnown => "AddressKnown",

@@ -2,12 +2,15 @@
 //! exists, which are told, never silently dropped, and never half done.
 
 use super::{
-    database::PlacementRequest,
+    act::{Act, Change, Kind, Reason},
+    database::{PlacementRequest, Volume},
+    keep::{ours, target},
     place::{Match, resolve},
+    quantity,
     record::{Member, Record, Recorded, Stage},
     render,
     report::{Condition, Truth},
-    seen::Pod,
+    seen::{Claim, Pod},
     view::View,
 };
 use crate::engine::Start;
@@ -59,12 +62,43 @@ pub fn is_outdated(view: &View, record: &Recorded, member: &Member, pod: &Pod) -
     pod.meta.rendered.is_some() && digest.is_some() && pod.meta.rendered.as_ref() != digest
 }
 
+/// Volumes do not shrink.
 fn volumes(view: &View, record: &Record) -> Option<String> {
-    let data = &view.database.volumes.data;
-    record.members.iter().find_map(|member| {
-        let claim = view.claim(member, &data.name).present()?;
-        let requested = claim.requested.as_ref()?;
-        (requested != &data.size.0)
-            .then(|| format!("the manifest asks for volumes of {}, {} has {requested}", data.size.0, claim.meta.name))
-    })
+    let (claim, volume) = sizes(view, record).find(|(claim, volume)| size(claim) > quantity::parse(&volume.size.0))?;
+    let requested = claim.requested.as_deref().unwrap_or_default();
+    Some(format!("the manifest asks for volumes of {}, {} has {requested}", volume.size.0, claim.meta.name))
+}
+
+/// Claims of volumes that the manifest wants larger. Whether their storage class lets them grow, the worker says.
+#[must_use]
+pub fn grow(view: &View, record: &Record) -> Vec<Act> {
+    let small = sizes(view, record).filter(|(claim, volume)| size(claim) < quantity::parse(&volume.size.0));
+    let stays =
+        small.filter(|(claim, _)| claim.meta.deleting.is_none() && ours(view, &claim.meta) && size(claim).is_some());
+    let worker = |claim: &Claim| {
+        let of = claim.meta.member.as_deref().and_then(|member| record.member(member));
+        of.map(|member| member.worker.clone())
+    };
+    stays
+        .filter_map(|(claim, volume)| {
+            Some(Act {
+                worker: worker(claim)?,
+                reason: Reason::VolumeTooSmall,
+                change: Change::Grow(target(Kind::Claim, &claim.meta), volume.size.clone()),
+            })
+        })
+        .collect()
+}
+
+/// Every claim of the members in view, with what the manifest says of its volume.
+fn sizes<'a>(view: &View<'a>, record: &Record) -> impl Iterator<Item = (&'a Claim, &'a Volume)> {
+    let claims = record.present().flat_map(|member| {
+        let volumes = view.database.volumes.iter();
+        volumes.filter_map(|volume| Some((view.claim(member, &volume.name).present()?, volume)))
+    });
+    claims.collect::<Vec<_>>().into_iter()
+}
+
+fn size(claim: &Claim) -> Option<u128> {
+    claim.requested.as_deref().and_then(quantity::parse)
 }

@@ -291,7 +291,21 @@ pub struct Consent {
     pub paused: bool,
     /// `atoll.dev/release-worker: <UID>/<worker>[,…]`: go although something may be left in these workers.
     pub released: BTreeSet<(Uid, WorkerName)>,
+    /// `atoll.dev/switchover: <member>/<when>`: this member is to lead, as asked at that time.
+    pub switchover: Option<Switchover>,
 }
+
+/// A person's wish that one member leads. Carried out once: leadership may move on later by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Switchover {
+    /// Who is to lead.
+    pub to: MemberName,
+    /// The whole wish, which sets it apart from an earlier one for the same member.
+    pub words: String,
+}
+
+/// The annotation by which a person has a member lead.
+pub const SWITCHOVER: &str = "atoll.dev/switchover";
 
 /// The annotation by which a person lets go of a worker that cannot be seen.
 pub const RELEASE_WORKER: &str = "atoll.dev/release-worker";
@@ -309,6 +323,10 @@ impl Consent {
             adopt: uid("atoll.dev/adopt"),
             paused: set("atoll.dev/paused"),
             released: annotations.get(RELEASE_WORKER).map(|words| released(words)).unwrap_or_default(),
+            switchover: annotations.get(SWITCHOVER).filter(|words| !words.is_empty()).map(|words| Switchover {
+                to: MemberName::from(words.split('/').next().unwrap_or_default()),
+                words: words.clone(),
+            }),
         }
     }
 

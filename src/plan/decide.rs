@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::{
     act::Act,
-    adopt, brake,
+    adopt, brake, change,
     database::{Intent, PlacementRequest},
     delete, found, keep, leave, members, moving,
     name::{MemberName, WorkerName},
@@ -14,7 +14,7 @@ use super::{
     roll,
     seen::{Ending, Registry, Seen},
     step::{Decision, Step},
-    tell, upgrade,
+    switchover, tell, upgrade,
     view::View,
     wait::{Obstacle, Wait},
 };
@@ -243,16 +243,24 @@ fn changed(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Opt
         Ok(None) => {}
         Err(obstacle) => obstacles.push(obstacle),
     }
-    let course =
-        moving::step(view, record).or_else(|| members::step(view, record)).or_else(|| roll::step(view, record));
+    let course = moving::step(view, record)
+        .or_else(|| members::step(view, record))
+        .or_else(|| roll::step(view, record))
+        .or_else(|| switchover::step(view, record));
     match course {
         Some(course) if course.step != Step::Act(Vec::new()) => Some(course.into()),
         // Nobody waits for what is left of members that have left.
         waiting => match leave::forget(view, record) {
             Some(step) => Some(Next { step, again: None, operation: waiting.map(|course| course.operation) }),
-            None => waiting.map(Next::from),
+            None => waiting.map(Next::from).or_else(|| grow(view, record)),
         },
     }
+}
+
+/// Last, because a worker may refuse it: that holds up nothing else.
+fn grow(view: &View, record: &Recorded) -> Option<Next> {
+    let acts = change::grow(view, record);
+    (!acts.is_empty()).then(|| Step::Act(acts).into())
 }
 
 fn acts(mut first: Vec<Act>, second: Vec<Act>) -> Step {

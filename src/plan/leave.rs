@@ -102,7 +102,7 @@ pub fn tidy(view: &View, record: &Recorded) -> Vec<Act> {
 fn target_of(act: &Act) -> Option<&Target> {
     match &act.change {
         Change::Delete(target) => Some(target),
-        Change::Create(..) | Change::Apply(..) | Change::TakeOver(..) => None,
+        Change::Create(..) | Change::Apply(..) | Change::Grow(..) | Change::TakeOver(..) => None,
     }
 }
 

@@ -24,6 +24,7 @@ pub mod name;
 pub mod network;
 pub mod operation;
 pub mod place;
+pub mod quantity;
 pub mod record;
 pub mod release;
 pub mod render;
@@ -33,6 +34,7 @@ pub mod seen;
 pub mod step;
 pub mod strangers;
 pub mod sweep;
+pub mod switchover;
 pub mod tell;
 pub mod terms;
 #[cfg(test)]

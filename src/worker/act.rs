@@ -2,7 +2,10 @@
 
 use k8s_openapi::{
     api::core::v1::{self as core},
-    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta},
+    apimachinery::pkg::{
+        api::resource::Quantity,
+        apis::meta::v1::{ManagedFieldsEntry, ObjectMeta},
+    },
 };
 use kube::{
     Api, Client,
@@ -49,6 +52,7 @@ impl Writer<'_> {
                 Kind::Claim => self.delete::<core::PersistentVolumeClaim>(target).await,
                 Kind::Job => self.delete::<k8s_openapi::api::batch::v1::Job>(target).await,
             },
+            Change::Grow(target, size) => self.grow(target, size).await,
             Change::TakeOver(target, database) => match target.kind {
                 Kind::Pod => self.take_over::<core::Pod>(target, database).await,
                 Kind::Service => self.take_over::<core::Service>(target, database).await,
@@ -56,6 +60,20 @@ impl Writer<'_> {
                 Kind::Job => self.take_over::<k8s_openapi::api::batch::v1::Job>(target, database).await,
             },
         }
+    }
+
+    /// Asks for more space for exactly this claim: the UID in the patch makes the API server refuse any other.
+    async fn grow(&self, target: &Target, size: &Quantity) -> Result<Done, ActError> {
+        let named = Named { kind: target.kind, namespace: target.namespace.clone(), name: target.name.clone() };
+        let patch = serde_json::json!({
+            "metadata": { "uid": target.uid.as_str() },
+            "spec": { "resources": { "requests": { "storage": size.0 } } },
+        });
+        self.may_write()?;
+        let params = PatchParams { field_manager: Some(labels::MANAGER.to_owned()), ..PatchParams::default() };
+        let api = self.api::<core::PersistentVolumeClaim>(&target.namespace);
+        let made = call(api.patch(target.name.as_str(), &params, &Patch::Merge(&patch))).await;
+        self.changed(named, &target.uid, made.map_err(ActErrorOrFault::Fault))
     }
 
     /// Changes one label of exactly this object: the UID in the patch makes the API server refuse any other.

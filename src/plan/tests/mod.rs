@@ -197,7 +197,13 @@ impl World {
                     Object::Claim(_) if self.refuse == Some(name.as_str()) => {}
                     Object::Claim(_) => {
                         let record = from.annotations.as_ref().and_then(|a| a.get(labels::MEMBER_RECORD)).cloned();
-                        let requested = Some("1Gi".to_owned());
+                        let requested = match object {
+                            Object::Claim(claim) => {
+                                claim.spec.as_ref().unwrap().resources.as_ref().unwrap().requests.clone()
+                            }
+                            _ => None,
+                        };
+                        let requested = requested.unwrap().get("storage").map(|size| size.0.clone());
                         let phase = ClaimPhase::Bound;
                         assert!(!objects.claims.contains_key(&name), "{name} is made twice");
                         objects.claims.insert(name, Claim { meta, phase, requested, class: None, record });
@@ -238,6 +244,11 @@ impl World {
                     }
                     Object::Job(_) => panic!("no jobs here"),
                 }
+            }
+            Change::Grow(target, size) => {
+                let claim = objects.claims.get_mut(&target.name).unwrap();
+                assert_eq!(claim.meta.uid, target.uid);
+                claim.requested = Some(size.0.clone());
             }
             Change::Delete(target) => match target.kind {
                 Kind::Pod => assert_eq!(objects.pods.remove(&target.name).unwrap().meta.uid, target.uid),

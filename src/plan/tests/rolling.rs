@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::*;
-use crate::plan::operation;
+use crate::plan::{database::Switchover, operation};
 
 fn of_size(members: u32) -> Database {
     Database { replicas: members, ..testing::database() }
@@ -150,4 +150,48 @@ fn a_minor_version_waits_until_all_members_run_the_one_before() {
     let decision = world.live();
     assert_eq!(world.record.as_ref().unwrap().runs.version, "3.6.16");
     assert!(is_up_to_date(&world, &decision), "{:?}", decision.report);
+}
+
+#[test]
+fn a_larger_volume_is_asked_for_in_place_and_a_smaller_one_is_told_of() {
+    let mut world = World::running(of_size(3));
+    let before = world.pods_made.len();
+    world.database.volumes.data.size = Quantity("2Gi".into());
+    let decision = world.live();
+    assert!(is_up_to_date(&world, &decision), "{:?}", decision.report);
+    let sizes = |world: &World| -> Vec<_> {
+        let objects = world.seen.workers.values().filter_map(|worker| worker.view.objects());
+        objects.flat_map(|objects| objects.claims.values().filter_map(|claim| claim.requested.clone())).collect()
+    };
+    assert_eq!(sizes(&world), ["2Gi"; 3]);
+    assert_eq!(world.pods_made.len(), before, "nobody is restarted for it");
+    world.database.volumes.data.size = Quantity("2048Mi".into());
+    assert!(is_up_to_date(&world, &world.decide()), "it is the same size");
+    world.database.volumes.data.size = Quantity("1Gi".into());
+    let decision = world.live();
+    assert_eq!(sizes(&world), ["2Gi"; 3]);
+    assert_eq!(condition(&decision, "UpToDate"), Some((Truth::False, "ChangeNotCarriedOut")));
+}
+
+#[test]
+fn leadership_goes_where_a_person_wants_it_once() {
+    let mut world = World::running(of_size(3));
+    world.ask();
+    let wish = |to: &str, when: &str| Some(Switchover { to: to.into(), words: format!("{to}/{when}") });
+    world.database.consent.switchover = wish("db-etcd-2", "1");
+    let decision = world.live();
+    assert!(is_up_to_date(&world, &decision), "{:?}", decision.report);
+    assert_eq!(world.engine.handed_over, 1);
+    let leader = world.seen.membership.as_ref().unwrap().leader().unwrap().clone();
+    assert_eq!(leader.as_str(), "db-etcd-2");
+    // It may move on by itself, and is not called back.
+    world.engine.leader = world.engine.list.first().map(|listed| listed.id.clone());
+    world.live();
+    assert_eq!(world.engine.handed_over, 1);
+    world.database.consent.switchover = wish("db-etcd-2", "2");
+    world.live();
+    assert_eq!(world.engine.handed_over, 2);
+    world.database.consent.switchover = wish("db-etcd-9", "3");
+    let told = world.live().report.operation.unwrap();
+    assert!(told.waiting_for.as_ref().is_some_and(|why| why.contains("db-etcd-0, db-etcd-1, db-etcd-2")), "{told:?}");
 }
