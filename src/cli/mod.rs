@@ -9,6 +9,7 @@ mod logs;
 mod master;
 mod plan;
 mod probe;
+mod recover;
 mod release;
 mod run;
 mod status;
@@ -62,6 +63,8 @@ enum Command {
     Worker(worker::Args),
     /// Let a deleted database go although a worker that holds members of it cannot be seen.
     Release(release::Args),
+    /// Go on from one member of a database that has lost its majority for good.
+    Recover(recover::Args),
     /// Have one member of a database lead.
     Switchover(switchover::Args),
     /// Put a question to a member (Atoll runs this in workers, as a job).
@@ -93,6 +96,7 @@ pub fn main() -> ExitCode {
             Command::Check(args) => check::run(*args).await,
             Command::Worker(args) => worker::run(args).await,
             Command::Release(args) => release::run(args).await,
+            Command::Recover(args) => recover::run(args).await,
             Command::Switchover(args) => switchover::run(args).await,
             Command::Ask(args) => ask::run(args).await,
             Command::Probe(args) => probe::run(args).await,

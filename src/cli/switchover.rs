@@ -92,7 +92,7 @@ fn may_lead(record: Option<&Record>, to: &str) -> Result<(), String> {
     match record.member(to).map(|member| member.part) {
         Some(Part::Voter) => Ok(()),
         Some(Part::Joining) => Err(format!("{to} has no vote yet")),
-        Some(Part::Leaving | Part::Removed) => Err(format!("{to} is leaving")),
+        Some(Part::Leaving | Part::Removed | Part::GivenUp) => Err(format!("{to} is leaving")),
         None => {
             let members: Vec<_> = record.voters().map(|Member { name, .. }| name.as_str()).collect();
             Err(format!("there is no member {to}; its members are {}", members.join(", ")))

@@ -98,6 +98,8 @@ pub enum Start {
     Found,
     /// The database exists: it must never found again.
     Join,
+    /// It forgets all others and goes on with what it has.
+    Alone,
 }
 
 /// Why an answer is not believed.

@@ -99,6 +99,8 @@ pub enum Reason {
     PodEnded,
     /// The pod was made from an earlier manifest.
     PodOutdated,
+    /// A majority was given up: the survivor is started alone.
+    MajorityLost,
     /// The manifest asks for a larger volume.
     VolumeTooSmall,
     /// The member has left the database.
@@ -126,6 +128,7 @@ impl Reason {
             Self::PodMissing => "PodMissing",
             Self::PodEnded => "PodEnded",
             Self::PodOutdated => "PodOutdated",
+            Self::MajorityLost => "MajorityLost",
             Self::VolumeTooSmall => "VolumeTooSmall",
             Self::MemberLeft => "MemberLeft",
             Self::AddressNeeded => "AddressNeeded",

@@ -39,7 +39,9 @@ impl ClaimRecord {
             attempt: record.attempt(),
             founders: match member.part {
                 Part::Joining => 0,
-                Part::Voter | Part::Leaving | Part::Removed => u32::try_from(record.members.len()).unwrap_or(u32::MAX),
+                Part::Voter | Part::Leaving | Part::Removed | Part::GivenUp => {
+                    u32::try_from(record.members.len()).unwrap_or(u32::MAX)
+                }
             },
         }
     }

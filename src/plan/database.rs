@@ -291,6 +291,8 @@ pub struct Consent {
     pub paused: bool,
     /// `atoll.dev/release-worker: <UID>/<worker>[,…]`: go although something may be left in these workers.
     pub released: BTreeSet<(Uid, WorkerName)>,
+    /// `atoll.dev/recover: <UID>/<member>/<when>`: the majority is given up, and this member goes on alone.
+    pub recover: Option<Recover>,
     /// `atoll.dev/switchover: <member>/<when>`: this member is to lead, as asked at that time.
     pub switchover: Option<Switchover>,
 }
@@ -303,6 +305,20 @@ pub struct Switchover {
     /// The whole wish, which sets it apart from an earlier one for the same member.
     pub words: String,
 }
+
+/// A person's word that a majority is lost for good. Carried out once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recover {
+    /// Which database is meant: a copy of the annotation on another one says nothing.
+    pub of: Uid,
+    /// Who goes on.
+    pub from: MemberName,
+    /// The whole word, which sets it apart from an earlier one.
+    pub words: String,
+}
+
+/// The annotation by which a person gives a lost majority up.
+pub const RECOVER: &str = "atoll.dev/recover";
 
 /// The annotation by which a person has a member lead.
 pub const SWITCHOVER: &str = "atoll.dev/switchover";
@@ -323,6 +339,11 @@ impl Consent {
             adopt: uid("atoll.dev/adopt"),
             paused: set("atoll.dev/paused"),
             released: annotations.get(RELEASE_WORKER).map(|words| released(words)).unwrap_or_default(),
+            recover: annotations.get(RECOVER).and_then(|words| {
+                let mut parts = words.split('/');
+                let (of, from) = (parts.next()?, parts.next()?);
+                Some(Recover { of: Uid::from(of), from: MemberName::from(from), words: words.clone() })
+            }),
             switchover: annotations.get(SWITCHOVER).filter(|words| !words.is_empty()).map(|words| Switchover {
                 to: MemberName::from(words.split('/').next().unwrap_or_default()),
                 words: words.clone(),

@@ -11,7 +11,7 @@ use super::{
     operation::{Course, Operation},
     place::{self, Spot, place},
     record::{Member, Record, Recorded, Stage},
-    roll,
+    recover, roll,
     seen::{Ending, Registry, Seen},
     step::{Decision, Step},
     switchover, tell, upgrade,
@@ -238,6 +238,9 @@ fn live(view: &View, record: &Recorded, mut acts: Vec<Act>, obstacles: &mut Vec<
 }
 
 fn changed(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Option<Next> {
+    if let Some(course) = recover::step(view, record) {
+        return Some(course.into());
+    }
     match upgrade::record(view, record) {
         Ok(Some(next)) => return Some(Step::record(next).into()),
         Ok(None) => {}

@@ -98,6 +98,14 @@ pub fn step(view: &View, record: &Recorded, member: &Member) -> Course {
     if let Some(course) = strangers::step(record, membership, list, operation("joins")) {
         return course;
     }
+    // It looked alive when this one was to come first; nobody is let in beside one that is dead.
+    if member.engine_id.is_none()
+        && find(list, member, peer).is_none()
+        && let Some(dead) = dead(view, record, membership)
+    {
+        let leaving = Member { part: Part::Leaving, ..dead.clone() };
+        return operation("waits for the removal of one that is lost").does(Step::record(record.with(leaving)));
+    }
     let become_part = |part: Part, listed: &Listed| {
         let next = Member { part, engine_id: Some(listed.id.clone()), ..member.clone() };
         Step::record(record.with(next))
@@ -129,6 +137,16 @@ pub fn step(view: &View, record: &Recorded, member: &Member) -> Course {
             )
         }
     }
+}
+
+/// A voter that has lost its volume and does not serve, where the others are enough to remove it.
+fn dead<'a>(view: &View, record: &'a Recorded, membership: &Membership) -> Option<&'a Member> {
+    let lost = |member: &&Member| {
+        member.part == Part::Voter
+            && !members::keeps_its_volume(view, member)
+            && !budget::serves(membership, &member.name)
+    };
+    record.members.iter().find(lost).filter(|_| record.voters().count() >= budget::SPARE)
 }
 
 /// Tells whoever leads, or else anyone who serves, if those that serve are a majority of one more.

@@ -109,6 +109,7 @@ fn sound_volume<'a>(view: &View<'a>, member: &'a Member, obstacles: &mut Vec<Obs
 fn create_pod(view: &View, record: &Recorded, member: &Member, volume: &Uid) -> Act {
     let start = match record.stage {
         Stage::Founding(_) => Start::Found,
+        _ if record.recovering.as_ref() == Some(&member.name) => Start::Alone,
         Stage::Placed { .. } | Stage::Founded(_) | Stage::Established(_) => Start::Join,
     };
     Act {

@@ -41,6 +41,8 @@ pub const RENDERED: &str = "atoll.dev/rendered";
 pub const MEMBER_RECORD: &str = "atoll.dev/member-record";
 /// Annotation on a pod: the version that it runs.
 pub const VERSION: &str = "atoll.dev/version";
+/// Annotation on a pod that forgets all other members when it starts.
+pub const ALONE: &str = "atoll.dev/alone";
 /// Annotation on a pod that founds: with how many, itself among them.
 pub const FOUNDERS: &str = "atoll.dev/founders";
 

@@ -79,17 +79,22 @@ fn operation(view: &View, record: &Record, member: &Member, step: &str) -> Opera
 
 /// What is left of members that have left, and is to go now.
 pub fn tidy(view: &View, record: &Recorded) -> Vec<Act> {
-    let removed = record.members.iter().filter(|member| member.part == Part::Removed);
+    let removed = record.members.iter().filter(|member| member.has_left());
     let left = removed.flat_map(|member| {
         let workers = record.workers();
         workers
             .into_iter()
             .filter_map(|worker| view.worker(worker)?.objects().map(|objects| (worker, objects)))
             .flat_map(move |(worker, objects)| {
+                // Of a member that was given up nobody knows what only it had.
+                let volumes = match member.part {
+                    Part::GivenUp => Volumes::Keep,
+                    _ => Volumes::from(view.database.on_delete),
+                };
                 let mine: Vec<_> = delete::all(objects)
                     .filter(|(kind, meta)| is_of(view, record, member, worker, *kind, meta))
                     .collect();
-                delete::clear(worker, Reason::MemberLeft, Volumes::from(view.database.on_delete), &mine).0
+                delete::clear(worker, Reason::MemberLeft, volumes, &mine).0
             })
     });
     let mut acts: Vec<_> = left.collect();
@@ -109,8 +114,8 @@ fn target_of(act: &Act) -> Option<&Target> {
 /// Forgets members that have left and of which nothing is left, as live lists show.
 pub fn forget(view: &View, record: &Recorded) -> Option<Step> {
     let clean = |member: &&Member| {
-        let volumes_stay = Volumes::from(view.database.on_delete) == Volumes::Keep;
-        member.part == Part::Removed
+        let volumes_stay = member.part == Part::GivenUp || Volumes::from(view.database.on_delete) == Volumes::Keep;
+        member.has_left()
             && record.workers().into_iter().all(|worker| {
                 let objects = view.worker(worker).and_then(|view| view.objects());
                 objects.is_some_and(|objects| {
@@ -135,17 +140,13 @@ pub fn forget(view: &View, record: &Recorded) -> Option<Step> {
     Some(Step::record(Record { members, next, ..Record::clone(record) }))
 }
 
-/// Whether an object is of a member that has left: its own, and what all members of its worker shared, where it was the
-/// last.
+/// Whether an object is of a member that has left: its own, and, where it was the last in its worker, the services there
+/// by which it and the others found each other.
 fn is_of(view: &View, record: &Record, member: &Member, worker: &WorkerName, kind: act::Kind, meta: &Meta) -> bool {
-    let shared = || *worker == member.worker && record.present().all(|other| other.worker != *worker);
+    let was_last = || *worker == member.worker && record.present().all(|other| other.worker != *worker);
     let data = view.database.names.claim(&view.database.volumes.data.name, &member.name);
     // Another claim that has taken the name of the volume was made by somebody else, for a purpose that we do not know.
     let another = kind == act::Kind::Claim && meta.name == data && Some(&meta.uid) != member.volume.as_ref();
-    ours(view, meta)
-        && !another
-        && match &meta.member {
-            Some(of) => of == member.name.as_str(),
-            None => shared(),
-        }
+    let own = meta.member.as_deref() == Some(member.name.as_str());
+    ours(view, meta) && !another && (own || kind == act::Kind::Service && was_last())
 }

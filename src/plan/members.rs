@@ -16,14 +16,18 @@ use super::{
 
 /// What the membership needs next, if anything.
 pub fn step(view: &View, record: &Recorded) -> Option<Course> {
-    if let Some(member) = record.members.iter().find(|member| member.part == Part::Joining) {
-        return Some(join::step(view, record, member));
-    }
-    if let Some(member) = record.members.iter().find(|member| member.part == Part::Leaving) {
-        return Some(leave::step(view, record, member));
-    }
     if let Some(doubtful) = doubtful(view, record) {
         return Some(doubtful);
+    }
+    let of = |part: Part| record.members.iter().find(|member| member.part == part);
+    match (of(Part::Joining), of(Part::Leaving)) {
+        // Nobody is let in beside one that is dead: it is removed first.
+        (Some(joining), Some(leaving)) if joining.engine_id.is_none() => {
+            return Some(leave::step(view, record, leaving));
+        }
+        (Some(joining), _) => return Some(join::step(view, record, joining)),
+        (None, Some(leaving)) => return Some(leave::step(view, record, leaving)),
+        (None, None) => {}
     }
     let wanted = view.database.replicas as usize;
     let (sound, hurt): (Vec<_>, Vec<_>) = record.voters().partition(|member| keeps_its_volume(view, member));
@@ -46,9 +50,12 @@ pub fn operation(view: &View, record: &Record, kind: Kind, member: &Member, step
     let staying = record.members.iter().filter(|member| member.part == Part::Voter).count();
     let done = match kind {
         Kind::ScalingIn => record.members.len().min(wanted),
-        Kind::ScalingOut | Kind::Replacing | Kind::RollingChange | Kind::Moving | Kind::Switchover => {
-            staying.min(wanted)
-        }
+        Kind::ScalingOut
+        | Kind::Replacing
+        | Kind::RollingChange
+        | Kind::Moving
+        | Kind::Recovering
+        | Kind::Switchover => staying.min(wanted),
     };
     Operation { kind, member: member.name.clone(), step: step.to_owned(), done, total: wanted, waiting_for: None }
 }
@@ -63,8 +70,8 @@ pub fn keeps_its_volume(view: &View, member: &Member) -> bool {
 
 /// Volumes that are not in view are looked for before anything is concluded from it.
 fn doubtful(view: &View, record: &Recorded) -> Option<Course> {
-    let missing: Vec<_> =
-        record.voters().filter(|member| matches!(volume::of(view, member), Volume::NotInView)).collect();
+    let unseen = |member: &Member| matches!(volume::of(view, member), Volume::NotInView);
+    let missing: Vec<_> = record.members.iter().filter(|member| member.part == Part::Voter && unseen(member)).collect();
     let first = missing.first()?;
     let workers = missing.iter().map(|member| member.worker.clone()).collect();
     let operation = operation(view, record, Kind::Replacing, first, "may have lost its volume");

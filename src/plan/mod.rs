@@ -26,6 +26,7 @@ pub mod operation;
 pub mod place;
 pub mod quantity;
 pub mod record;
+pub mod recover;
 pub mod release;
 pub mod render;
 pub mod report;

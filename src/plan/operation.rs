@@ -80,13 +80,22 @@ pub enum Kind {
     Replacing,
     /// A member is reached elsewhere.
     Moving,
+    /// A majority was given up, and one member goes on.
+    Recovering,
     /// Leadership is handed over.
     Switchover,
 }
 
 impl Kind {
-    const ALL: [Self; 6] =
-        [Self::RollingChange, Self::ScalingOut, Self::ScalingIn, Self::Replacing, Self::Moving, Self::Switchover];
+    const ALL: [Self; 7] = [
+        Self::RollingChange,
+        Self::ScalingOut,
+        Self::ScalingIn,
+        Self::Replacing,
+        Self::Moving,
+        Self::Recovering,
+        Self::Switchover,
+    ];
 
     /// `CamelCase`, for conditions and status.
     #[must_use]
@@ -97,6 +106,7 @@ impl Kind {
             Self::ScalingIn => "ScalingIn",
             Self::Replacing => "Replacing",
             Self::Moving => "Moving",
+            Self::Recovering => "Recovering",
             Self::Switchover => "Switchover",
         }
     }
@@ -152,7 +162,7 @@ impl Operation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StatusOperation {
-    /// `RollingChange`, `ScalingOut`, `ScalingIn`, `Replacing`, `Moving` or `Switchover`.
+    /// `RollingChange`, `ScalingOut`, `ScalingIn`, `Replacing`, `Moving`, `Recovering` or `Switchover`.
     pub name: String,
     /// Who is changed, and how.
     pub step: String,

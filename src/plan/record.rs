@@ -41,6 +41,12 @@ pub struct Record {
     /// The rolling change that is under way: it is over when all members serve again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub under_way: Option<Kind>,
+    /// Who goes on alone, while all others are being forgotten.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovering: Option<MemberName>,
+    /// The last recovery that a person asked for and that has begun, in the words of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<String>,
     /// The last handing over of leadership that a person asked for and that is done, in the words of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handed_over: Option<String>,
@@ -139,6 +145,8 @@ pub enum Part {
     Leaving,
     /// It has left, as a majority has it. Its pod, its services and, if the policy says so, its volumes are to go.
     Removed,
+    /// A person has given it up, with the majority that it was part of. It must never run again; its volumes stay.
+    GivenUp,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -207,6 +215,12 @@ impl Member {
         self.slot.unwrap_or(self.ordinal)
     }
 
+    /// Whether it belongs to the database no more.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        matches!(self.part, Part::Removed | Part::GivenUp)
+    }
+
     /// Whether it has a vote, by the record.
     #[must_use]
     pub fn votes(&self) -> bool {
@@ -235,6 +249,8 @@ impl Record {
             members,
             next: None,
             under_way: None,
+            recovering: None,
+            recovered: None,
             handed_over: None,
         }
     }
@@ -276,7 +292,7 @@ impl Record {
 
     /// The members that belong to the database, or are about to: all but those that have left.
     pub fn present(&self) -> impl Iterator<Item = &Member> {
-        self.members.iter().filter(|member| member.part != Part::Removed)
+        self.members.iter().filter(|member| !member.has_left())
     }
 
     /// Whom a member that starts must find: those that have a vote, and itself.

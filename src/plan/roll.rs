@@ -21,6 +21,9 @@ use super::{
 
 /// Pods of an earlier manifest in which nothing runs, and those of members without a vote.
 pub fn at_once(view: &View, record: &Recorded) -> Vec<Act> {
+    if record.recovering.is_some() {
+        return Vec::new();
+    }
     let stands = |(member, pod): &(&Member, &Pod)| pod.process == Process::Stands || member.part == Part::Joining;
     let outdated = outdated(view, record).into_iter().filter(stands);
     outdated.map(|(member, pod)| delete_pod(member, &pod.meta, Reason::PodOutdated)).collect()

@@ -282,6 +282,8 @@ pub struct Pod {
     pub version: Option<String>,
     /// With how many it was made to found: annotation [`super::labels::FOUNDERS`]; `None` for one that never founds.
     pub founders: Option<usize>,
+    /// Whether it was made to forget all other members when it starts: annotation [`super::labels::ALONE`].
+    pub alone: bool,
 }
 
 /// Whether anything runs in a pod.

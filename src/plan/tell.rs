@@ -6,6 +6,7 @@ use super::{
     network::Network,
     operation::{Kind, Operation},
     record::{Member, Part, Record, Stage},
+    recover,
     report::{Condition, MemberReport, MemberState, Phase, Report, Truth, seconds},
     seen::{ClaimPhase, PodPhase, Readiness, Sight, WorkerView},
     view::View,
@@ -29,6 +30,7 @@ pub fn report(view: &View, record: Option<&Record>, obstacles: Vec<Obstacle>, op
     conditions.extend(starts(&members));
     conditions.extend(reachable(view, record));
     conditions.extend(stands);
+    conditions.extend(record.filter(|_| phase == Phase::Failed).and_then(|record| recover::offer(view, record)));
     conditions.extend(differs(view, record));
     conditions.extend(operation.as_ref().map(Operation::condition).or_else(|| super::change::pending(view, record)));
     if let Network::MemberServices(services) = &view.database.network {
@@ -109,6 +111,8 @@ fn state(view: &View, member: &Member) -> (MemberState, Option<String>, Option<S
 fn phase(view: &View, record: Option<&Record>, voters: &[&MemberReport], operation: Option<&Operation>) -> Phase {
     let unready: Vec<_> = voters.iter().filter(|member| member.state != MemberState::Ready).collect();
     let majority = (voters.len() - unready.len()) * 2 > voters.len();
+    // Whatever is being done, or waits: who belongs to it is about to change.
+    let changes = record.is_some_and(|record| record.present().any(|member| member.part != Part::Voter));
     // One that was lost is missed until another has its vote.
     let missed = operation.is_some_and(|operation| operation.kind == Kind::Replacing)
         && voters.len() - unready.len() < view.database.replicas as usize;
@@ -118,7 +122,7 @@ fn phase(view: &View, record: Option<&Record>, voters: &[&MemberReport], operati
         Some(Stage::Placed { .. } | Stage::Founding(_) | Stage::Founded(_)) => Phase::Creating,
         Some(Stage::Established(_)) if !majority => Phase::Failed,
         Some(Stage::Established(_)) if missed => Phase::Degraded,
-        Some(Stage::Established(_)) if unready.is_empty() && operation.is_none() => Phase::Running,
+        Some(Stage::Established(_)) if unready.is_empty() && operation.is_none() && !changes => Phase::Running,
         Some(Stage::Established(_)) if unready.iter().all(|member| changed(member)) => Phase::Updating,
         Some(Stage::Established(_)) => Phase::Degraded,
     }

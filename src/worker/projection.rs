@@ -75,6 +75,7 @@ pub fn pod(pod: &core::Pod) -> Option<Pod> {
         restarts: containers(status).map(|container| container.restart_count).sum(),
         process: process(status, pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref())),
         version: annotation(&pod.metadata, labels::VERSION).cloned(),
+        alone: annotation(&pod.metadata, labels::ALONE).is_some(),
         founders: annotation(&pod.metadata, labels::FOUNDERS).and_then(|founders| founders.parse().ok()),
     })
 }

@@ -47,7 +47,7 @@ pub fn container(record: &Record, member: &Member, start: Start) -> Container {
         record.peers_of(member).filter_map(|m| Some(format!("{}={}", m.name, url(m.peer.as_deref()?)))).collect();
     let state = match start {
         Start::Found => "new",
-        Start::Join => "existing",
+        Start::Join | Start::Alone => "existing",
     };
     let release = versions::find(&Version::new(record.runs.version.as_str())).ok();
     let mut args = vec![
@@ -65,6 +65,9 @@ pub fn container(record: &Record, member: &Member, start: Start) -> Container {
             record.identity().map(|identity| identity.token.as_str()).unwrap_or_default()
         ),
     ];
+    if start == Start::Alone {
+        args.push("--force-new-cluster".to_owned());
+    }
     args.extend(release.iter().flat_map(|release| release.flags).map(|flag| (*flag).to_owned()));
     let probe = |path: &str| Probe {
         http_get: Some(HTTPGetAction {

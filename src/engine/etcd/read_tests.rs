@@ -30,6 +30,8 @@ fn record() -> Record {
         members: vec![member(Some("62839fc01f7ff1b1"))],
         next: None,
         under_way: None,
+        recovering: None,
+        recovered: None,
         handed_over: None,
     }
 }

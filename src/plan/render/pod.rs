@@ -31,7 +31,9 @@ pub fn pod(owner: Owner, record: &Recorded, member: &Member, volume: &Uid, start
     // What the pod was made from, apart from how it starts and who else there is: a member that has founded, or that has
     // seen others join, is no drift.
     let alone = record.alone(member);
-    let spec_alone = spec(owner, member, container(owner, &alone, member, Start::Join));
+    // One that forgets the others each time it starts is made anew when it has done so once.
+    let steady = if start == Start::Alone { Start::Alone } else { Start::Join };
+    let spec_alone = spec(owner, member, container(owner, &alone, member, steady));
     let made_from = digest(&(&spec_alone, &database.pod.labels, &database.pod.annotations));
     let running = spec(owner, member, container(owner, record, member, start));
     let mut pod = shell(owner, member, &name, volume, labels::PART_MEMBER, running);
@@ -43,6 +45,9 @@ pub fn pod(owner: Owner, record: &Recorded, member: &Member, volume: &Uid, start
     annotations.extend(database.pod.annotations.clone());
     annotations.insert(labels::RENDERED.to_owned(), made_from);
     annotations.insert(labels::VERSION.to_owned(), record.runs.version.clone());
+    if start == Start::Alone {
+        annotations.insert(labels::ALONE.to_owned(), "true".to_owned());
+    }
     if start == Start::Found {
         annotations.insert(labels::FOUNDERS.to_owned(), record.members.len().to_string());
     }

@@ -147,6 +147,10 @@ impl World {
         if matches!(self.database.intent, Intent::Delete(_)) {
             return;
         }
+        // Without a majority nobody serves, and a person has said so.
+        if self.record.as_ref().is_some_and(|record| record.recovering.is_some()) {
+            return;
+        }
         let is_it =
             |listed: &&Listed| self.member_of(listed).is_some_and(|member| member.name.as_str() == pod.as_str());
         let voters = self.voters();
@@ -204,6 +208,15 @@ impl World {
             self.engine.list.iter().filter(|listed| listed.ballot == Ballot::Learner).cloned().collect();
         let learners: Vec<_> =
             learners.iter().filter_map(|l| Some(ObjectName::from(&self.member_of(l)?.name))).collect();
+        // Whoever starts alone forgets all others.
+        let pods =
+            self.seen.workers.values().filter_map(|w| w.view.objects()).flat_map(|objects| objects.pods.values());
+        let alone =
+            pods.filter(|pod| pod.alone && pod.process == Process::Stands).find_map(|pod| pod.meta.member.clone());
+        let id = alone.and_then(|name| self.record.as_ref()?.member(&name)?.engine_id.clone());
+        if let Some(id) = id {
+            self.engine.list.retain(|listed| listed.id == id);
+        }
         let now = self.now;
         let stuck = &self.stuck;
         for worker in self.seen.workers.values_mut() {

@@ -2,7 +2,7 @@
 //! their volumes are gone.
 
 use super::*;
-use crate::plan::{membership::Ballot, record::Part};
+use crate::plan::{database::Recover, membership::Ballot, record::Part};
 
 fn of_size(members: u32) -> Database {
     Database { replicas: members, ..testing::database() }
@@ -193,4 +193,108 @@ fn who_has_left_is_forgotten_only_when_nothing_of_it_is_left_where_it_was() {
     world.seen.workers.get_mut(&b).unwrap().view = seen;
     let decision = world.live();
     is_whole(&mut world, &decision, 4);
+}
+
+/// Two of three members, in workers that cannot be seen any more.
+fn lose_two(world: &mut World) {
+    let absence = Absence::Since(world.now);
+    for worker in ["b", "c"] {
+        world.seen.workers.get_mut(&WorkerName::from(worker)).unwrap().view =
+            WorkerView::Unseen { absence, why: "timed out".into() };
+    }
+}
+
+fn wish_to_recover(world: &mut World, from: &str) {
+    let of = world.database.id.uid.clone();
+    world.database.consent.recover = Some(Recover { words: format!("{of}/{from}/1"), from: from.into(), of });
+}
+
+#[test]
+fn a_lost_majority_is_told_with_the_command_that_goes_on_without_it_and_nothing_is_done() {
+    let mut world = World::running(of_size(3));
+    world.ask();
+    lose_two(&mut world);
+    let before = (world.record.clone(), world.engine.list.clone(), world.made);
+    let decision = world.live();
+    assert_eq!((world.record.clone(), world.engine.list.clone(), world.made), before);
+    assert_eq!(condition(&decision, "MajorityServes"), Some((Truth::False, "MajorityLost")));
+    let told = decision.report.conditions.iter().find(|c| c.kind == "MajorityServes").unwrap();
+    assert!(told.message.ends_with("atoll recover db -n default --from db-etcd-0"), "{}", told.message);
+}
+
+#[test]
+fn one_survivor_goes_on_and_others_join_it_as_new_members() {
+    let mut world = World::running(of_size(3));
+    world.ask();
+    lose_two(&mut world);
+    wish_to_recover(&mut world, "db-etcd-0");
+    world.live();
+    assert!(world.pods_made.iter().filter(|(name, _)| name == "db-etcd-0").count() >= 3, "alone, and then as usual");
+    let record = world.record.clone().unwrap();
+    assert_eq!(record.recovering, None);
+    let parts: Vec<_> = record.members.iter().map(|member| (member.name.as_str(), member.part)).collect();
+    assert!(
+        parts.contains(&("db-etcd-1", Part::GivenUp)) && parts.contains(&("db-etcd-2", Part::GivenUp)),
+        "{parts:?}"
+    );
+    // The new ones went where somebody can be seen.
+    assert_eq!(world.serving(), 3);
+    let pod = world.pods("a").get(&ObjectName::from("db-etcd-0")).cloned().unwrap();
+    assert!(!pod.alone && pod.founders.is_none());
+    // What was given up is stopped when it is seen again, and its volumes stay.
+    let before = world.left();
+    for worker in ["b", "c"] {
+        let meta = |name: &str| testing::meta(&world.database, &ObjectName::from(name), Some(name));
+        let n = if worker == "b" { 1 } else { 2 };
+        let member = record.member(&format!("db-etcd-{n}")).unwrap().clone();
+        let mut objects = Objects::none(Uid::new(format!("uid-{worker}")), Source::Watch);
+        let (claim, kept) = testing::claim(&world.database, &member);
+        let kept = Claim { meta: Meta { uid: member.volume.clone().unwrap(), ..kept.meta }, ..kept };
+        objects.claims.insert(claim, kept);
+        let (pod, zombie) = testing::ready_pod(&world.database, &member);
+        objects.pods.insert(pod, Pod { meta: Meta { ..meta(member.name.as_str()) }, ..zombie });
+        world.seen.workers.get_mut(&WorkerName::from(worker)).unwrap().view = WorkerView::Seen(objects);
+    }
+    let decision = world.live();
+    assert_eq!(decision.report.phase, Phase::Running, "{:?}", decision.report);
+    assert_eq!((world.left().0, world.left().1), (before.0, before.1 + 2), "no zombie runs, and two volumes are kept");
+    assert!(world.record.as_ref().unwrap().members.iter().all(|member| member.part == Part::Voter));
+}
+
+#[test]
+fn nobody_is_given_up_while_a_majority_answers_or_by_a_word_about_another_database() {
+    let mut world = World::running(of_size(3));
+    wish_to_recover(&mut world, "db-etcd-0");
+    let decision = world.live();
+    let told = decision.report.operation.clone().unwrap();
+    assert!(told.waiting_for.as_ref().is_some_and(|why| why.contains("a majority of the members answers")), "{told:?}");
+    assert_eq!(world.serving(), 3);
+    lose_two(&mut world);
+    world.database.consent.recover.as_mut().unwrap().of = "another".into();
+    let decision = world.live();
+    assert!(decision.report.operation.is_none(), "{:?}", decision.report.operation);
+}
+
+#[test]
+fn one_that_dies_while_its_successor_is_about_to_join_is_removed_first() {
+    let mut world = World::running(of_size(3));
+    for claim in testing::objects(&mut world.seen, "b").claims.values_mut() {
+        claim.meta.deleting = Some(testing::now());
+    }
+    // Its successor is recorded, and then its pod goes, and its volume with it.
+    for _ in 0..20 {
+        if world.record.as_ref().unwrap().members.len() == 4 {
+            break;
+        }
+        match world.decide().step {
+            Step::Record(record) => world.record = Some(*record),
+            step => panic!("{step:?}"),
+        }
+    }
+    let objects = testing::objects(&mut world.seen, "b");
+    objects.pods.remove(&ObjectName::from("db-etcd-1"));
+    objects.claims.remove(&ObjectName::from("data-db-etcd-1"));
+    let decision = world.live();
+    is_whole(&mut world, &decision, 3);
+    assert_eq!(names(&world), ["db-etcd-0", "db-etcd-2", "db-etcd-3"]);
 }

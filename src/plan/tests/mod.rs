@@ -238,6 +238,7 @@ impl World {
                             restarts: 0,
                             process: Process::Stands,
                             version: annotation(labels::VERSION),
+                            alone: annotation(labels::ALONE).is_some(),
                             founders: annotation(labels::FOUNDERS).and_then(|founders| founders.parse().ok()),
                         };
                         objects.pods.insert(name, pod);

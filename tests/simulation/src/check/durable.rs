@@ -46,6 +46,10 @@ enum Held {
 fn look_up(truth: &Truth, database: &str, by: ClusterId) -> Held {
     let Some(found) = look::database(truth, database).or_else(|| successor(truth, by)) else { return Held::Nobody };
     let Some(record) = record(&found) else { return Held::Nobody };
+    // What only those had who were given up is lost by a person's word.
+    if !record["recovered"].is_null() {
+        return Held::Nobody;
+    }
     let cluster = serves(record);
     // By whatever label its processes started with: a database may have been taken over since.
     let views = truth.etcds.inspect();

@@ -1,7 +1,7 @@
 //! L1–L4 and D1, at the end of a run: every database that can run runs, every other one says what keeps it, and what is gone
 //! has left nothing behind.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use super::{
     Truth,
     look::{
         MASTER, Stage, all, called, condition, condition_of, engine_id, foreign, home, identity, is_deleting, member,
-        members, name, namespace, object, owner, record, recorded, site_of, stage, text, uid, votes,
+        members, name, namespace, object, owner, part, record, recorded, site_of, stage, text, uid, votes,
     },
     request::{CLAIMS, DATABASES, NAMESPACES, PARTS, PODS, SERVICES, WORKERS},
     sight::majority,
@@ -95,11 +95,19 @@ fn registrations(truth: &Truth, expected: &Expectation) -> Result<(), String> {
         let kept = finalizers.into_iter().flatten().any(|finalizer| finalizer == "atoll.dev/in-use");
         match (used, kept) {
             (true, false) => return Err(format!("worker {called} is in use, and nobody keeps its registration")),
+            // What is left there of a database that is there is not let out of sight.
+            (false, true) if site.is_some_and(|site| holds_volumes(truth, site, &databases)) => {}
             (false, true) => return Err(format!("worker {called} is not in use, and its registration is kept")),
             (true, true) | (false, false) => {}
         }
     }
     Ok(())
+}
+
+/// Whether volumes are left in a cluster of members that have left a database, as its policy says.
+fn holds_volumes(truth: &Truth, site: &str, databases: &[Arc<Value>]) -> bool {
+    let of = |claim: &Value| databases.iter().any(|database| uid(database) == owner(claim));
+    all(truth, site, CLAIMS).iter().any(|claim| of(claim))
 }
 
 fn judge(truth: &Truth, database: &Value, views: &[View]) -> Result<(), String> {
@@ -182,8 +190,11 @@ pub fn damage(truth: &Truth, database: &Value) -> Vec<(String, String)> {
             old.into_iter().map(|old| (nobody(), old)).collect()
         }
         Some(record) => {
+            let joins = |member: &Value| {
+                part(member) == "joining" && matches!(founded_in(truth, database, member), Some(Err(_)))
+            };
             let hurt: Vec<_> = members(record)
-                .filter(|member| votes(member))
+                .filter(|member| votes(member) || joins(member))
                 .filter_map(|member| Some((text(member, "/name").to_owned(), hurt(truth, database, member)?)))
                 .collect();
             if mended(truth, database, record, &hurt) { Vec::new() } else { hurt }

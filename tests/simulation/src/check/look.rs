@@ -205,6 +205,11 @@ pub fn part(member: &Value) -> &str {
     }
 }
 
+/// Whether a member has left for good, by the record.
+pub fn is_gone(member: &Value) -> bool {
+    ["removed", "givenUp"].contains(&part(member))
+}
+
 /// Whether a member has a vote, by the record.
 pub fn votes(member: &Value) -> bool {
     ["voter", "leaving"].contains(&part(member))
@@ -217,8 +222,10 @@ pub fn has_left(truth: &Truth, site: &str, object: &Value) -> Result<(), String>
     let record = record(&database).ok_or("its database has no record")?;
     let here = identity(truth, site).unwrap_or_default();
     let of: Vec<_> = match member(object) {
-        // What all members of a cluster share.
-        "" => members(record).filter(|member| text(member, "/workerIdentity") == here).collect(),
+        // What all members of a cluster share, or what leads from there to others.
+        of if of.is_empty() || is_service(object) && stays_elsewhere(record, of, &here) => {
+            members(record).filter(|member| text(member, "/workerIdentity") == here).collect()
+        }
         of => members(record).filter(|member| text(member, "/name") == of).collect(),
     };
     if of.is_empty() {
@@ -227,7 +234,7 @@ pub fn has_left(truth: &Truth, site: &str, object: &Value) -> Result<(), String>
     let views = truth.etcds.inspect();
     for member in of {
         let (called, part) = (text(member, "/name"), part(member));
-        if part != "removed" {
+        if !is_gone(member) {
             return Err(format!("{called} has not left: its part is {part}"));
         }
         let cluster = engine_id(text(record, "/stage/cluster"));
@@ -240,6 +247,16 @@ pub fn has_left(truth: &Truth, site: &str, object: &Value) -> Result<(), String>
         }
     }
     Ok(())
+}
+
+/// Whether it is a service, by what only services have.
+fn is_service(object: &Value) -> bool {
+    object["spec"]["selector"].is_object() && object["spec"]["ports"].is_array()
+}
+
+/// Whether a member is recorded in another cluster, where it stays, or not at all.
+fn stays_elsewhere(record: &Value, of: &str, here: &str) -> bool {
+    recorded(record, of).is_none_or(|member| !is_gone(member) && text(member, "/workerIdentity") != here)
 }
 
 /// The member of this name.

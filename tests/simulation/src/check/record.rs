@@ -10,8 +10,8 @@ use super::{
     Check, Truth,
     founding::args,
     look::{
-        self, MASTER, Stage, all, called, is_copy, is_member_pod, member, members, name, owner, part, record, recorded,
-        site_of, stage, text, uid, votes,
+        self, MASTER, Stage, all, annotation, called, is_copy, is_gone, is_member_pod, member, members, name, owner,
+        part, record, recorded, site_of, stage, text, uid, votes,
     },
     ownership::made,
     request::{CLAIMS, DATABASES, PODS},
@@ -56,7 +56,7 @@ fn announced(pod: &Value, truth: &Truth) -> Result<(), String> {
     if founders != announced {
         return Err(format!("it knows {founders} members, and by the record there are {announced}"));
     }
-    if text(own, "/engineId").is_empty() || part(own) == "removed" {
+    if text(own, "/engineId").is_empty() || is_gone(own) {
         return Err(format!("its member is {}, and the others do not know it", part(own)));
     }
     Ok(())
@@ -95,10 +95,13 @@ fn stays(commit: &Commit, truth: &Truth) -> Result<(), String> {
                 return Err(format!("it has served, and yet {what} of its record changes from {had} to {has}"));
             }
         }
+        // A person has given the majority up, and named who goes on.
+        let recovers =
+            !has["recovering"].is_null() && annotation(after, "atoll.dev/recover") == text(has, "/recovered");
         for member in members(had) {
             let called = text(member, "/name");
             let why = match recorded(has, called) {
-                Some(next) => member_stays(member, next),
+                Some(next) => member_stays(member, next, recovers),
                 None => forgotten(member, before, truth),
             };
             why.map_err(|why| format!("it has served, and yet the record of its member {called} changes: {why}"))?;
@@ -127,10 +130,11 @@ fn stays(commit: &Commit, truth: &Truth) -> Result<(), String> {
 }
 
 /// What is recorded of a member stands; who joins gets the rest once.
-fn member_stays(had: &Value, has: &Value) -> Result<(), String> {
+fn member_stays(had: &Value, has: &Value, recovers: bool) -> Result<(), String> {
     let (was, is) = (part(had), part(has));
     let steps = [("voter", "leaving"), ("joining", "voter"), ("joining", "removed"), ("leaving", "removed")];
-    if was != is && !steps.contains(&(was, is)) {
+    let given_up = is == "givenUp" && was != "removed" || (was, is) == ("leaving", "voter");
+    if was != is && !steps.contains(&(was, is)) && !(given_up && recovers) {
         return Err(format!("its part goes from {was} to {is}"));
     }
     for what in ["ordinal", "slot", "worker", "namespace", "workerIdentity", "volume", "peer", "client", "engineId"] {
@@ -145,7 +149,7 @@ fn member_stays(had: &Value, has: &Value) -> Result<(), String> {
 
 /// Who has left is forgotten when nothing runs of it any more.
 fn forgotten(member: &Value, database: &Value, truth: &Truth) -> Result<(), String> {
-    if part(member) != "removed" {
+    if !is_gone(member) {
         return Err(format!("it is forgotten as {}", part(member)));
     }
     let called = text(member, "/name");

@@ -73,6 +73,9 @@ fn gone_for_good(truth: &Truth, site: &str, claim: &Value) -> Result<(), String>
         return Err(format!("its policy is {policy}, which keeps volumes"));
     }
     let recorded = record(&database).and_then(|record| look::recorded(record, look::member(claim)));
+    if recorded.is_some_and(|recorded| look::part(recorded) == "givenUp") {
+        return Err("it is that of a member that was given up, of which nobody knows what only it had".to_owned());
+    }
     let data = text(recorded.unwrap_or(&Value::Null), "/volume");
     if name(claim).starts_with("data-") && !data.is_empty() && data != uid(claim) {
         return Err(format!("it is not the volume that the member had, which was {data}"));

@@ -58,6 +58,10 @@ impl State {
             dice: self.dice(id),
         };
         node.apply(self.now);
+        if flags.alone {
+            node.forget_others();
+            node.apply(self.now);
+        }
         if node.disk.corrupt {
             node.machine.keys.spoil();
         }

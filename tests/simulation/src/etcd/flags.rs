@@ -20,6 +20,8 @@ pub(super) struct Flags {
     pub(super) election: Duration,
     pub(super) strict_reconfiguration: bool,
     pub(super) corrupt_check: bool,
+    /// A data directory that is there is started without all others that it knows.
+    pub(super) alone: bool,
 }
 
 /// What a process with an empty data directory takes the cluster for.
@@ -79,9 +81,6 @@ impl Flags {
         let given = given(args, env, version)?;
         let text = |flag: &str, default: &str| given.get(flag).cloned().unwrap_or_else(|| default.to_owned());
         let urls = |flag: &str, default: &str| list(&text(flag, default));
-        if given.get("force-new-cluster").is_some_and(|value| value != "false") {
-            return Err(Exit::fatal("a cluster is not made new by force in this model".to_owned()));
-        }
         let name = text("name", "default");
         let own_peer_urls = urls("initial-advertise-peer-urls", "http://localhost:2380");
         let default_cluster: Vec<_> = own_peer_urls.iter().map(|url| format!("{name}={url}")).collect();
@@ -106,6 +105,7 @@ impl Flags {
             strict_reconfiguration: text("strict-reconfig-check", "true") != "false",
             corrupt_check: text("experimental-initial-corrupt-check", "false") == "true"
                 || list(&gates).iter().any(|gate| gate == "InitialCorruptCheck=true"),
+            alone: given.get("force-new-cluster").is_some_and(|value| value != "false"),
             name,
             own_peer_urls,
         })

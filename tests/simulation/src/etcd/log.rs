@@ -104,6 +104,11 @@ impl Directory {
         self.log.last().map_or(0, |entry| entry.term)
     }
 
+    /// Drops what nobody knows to be committed.
+    pub(super) fn discard_uncommitted(&mut self) {
+        self.log.truncate(usize::try_from(self.commit).unwrap_or(usize::MAX));
+    }
+
     pub(super) fn append(&mut self, change: Change) -> u64 {
         self.log.push(Arc::new(Entry { term: self.term, change }));
         self.last()

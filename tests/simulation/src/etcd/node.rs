@@ -6,7 +6,7 @@ use super::{
     Exit,
     dice::Dice,
     ids::MemberId,
-    log::{Change, Directory, Member},
+    log::{Change, Directory, Member, MemberChange},
     machine::{Applied, Machine},
 };
 
@@ -164,6 +164,17 @@ impl Node {
         if self.machine.removed.contains(&self.id()) {
             self.removed(now + Duration::from_secs(1));
         }
+    }
+
+    /// As `--force-new-cluster` has it: what was never committed goes, and so do all others.
+    pub(super) fn forget_others(&mut self) {
+        let own = self.id();
+        self.disk.discard_uncommitted();
+        let others: Vec<_> = self.machine.members.keys().copied().filter(|id| *id != own).collect();
+        for other in others {
+            self.disk.append(Change::Members(MemberChange::Remove(other)));
+        }
+        self.disk.commit = self.disk.last();
     }
 
     /// It was removed from the cluster: it ends, however often it is started.

@@ -166,6 +166,7 @@ catalogue! {
         58 volumes::a_node_selector_that_fits_nowhere_is_told_in_the_schedulers_words,
         60 founding::a_worker_lost_while_a_database_is_founded_brings_no_second_founding,
         66 quorum::a_lost_majority_is_told_and_nothing_is_forced,
+        66 quorum::a_lost_majority_is_given_up_by_a_persons_word_and_the_survivor_goes_on,
         67 edits::twenty_edits_in_ten_seconds_come_to_the_last_one,
         67 edits::a_database_grows_and_shrinks_as_its_manifest_says,
         67 edits::a_change_comes_to_every_member_and_no_volume_is_touched,

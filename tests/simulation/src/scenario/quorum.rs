@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::tools::{begin, says, standing, state, three, until_told, untouched};
+use super::tools::{
+    annotate, begin, claim, members, says, standing, state, things, three, uid, until_told, until_up_to_date, untouched,
+};
 use crate::{
     link::Power,
     place::Place,
@@ -29,6 +31,38 @@ pub async fn a_lost_majority_is_told_and_nothing_is_forced(stage: &impl Stage) {
     stage.power(&w3, Power::On).await;
     stage.until_phase("a", "Running").await;
     untouched(stage, "a", &before).await;
+}
+
+/// Row 66: a person gives the majority up, and names who goes on.
+pub async fn a_lost_majority_is_given_up_by_a_persons_word_and_the_survivor_goes_on(stage: &impl Stage) {
+    begin(stage).await;
+    stage.run(&Wanted::named("a")).await;
+    let before = standing(stage, "a").await;
+    let [w1, w2, w3] = three(stage);
+    stage.power(&w2, Power::Off).await;
+    stage.power(&w3, Power::Off).await;
+    stage.until_phase("a", "Failed").await;
+    let message = until_told(stage, "a", "MajorityServes", "False", "MajorityLost").await;
+    says(&message, "atoll recover a -n default --from a-etcd-0");
+    stage.sleep(Duration::from_mins(1)).await;
+    untouched(stage, "a", &before).await;
+    let words = format!("{}/a-etcd-0/2026-01-01T00:00:00Z", uid(stage, "a").await);
+    annotate(stage, "a", "atoll.dev/recover", words).await;
+    until_up_to_date(stage, "a").await;
+    let voters = async || members(stage, "a").await.1 == 3;
+    stage.until("three vote again, all of them where somebody can be seen", voters).await;
+    let here = things(stage, &w1, "a").await;
+    assert_eq!(here.keys().filter(|thing| thing.starts_with("pod ")).count(), 3, "{here:?}");
+    // Those who were given up are stopped when they are seen again; what they had stays.
+    stage.power(&w2, Power::On).await;
+    stage.power(&w3, Power::On).await;
+    let forgotten = async || members(stage, "a").await == (3, 3);
+    stage.until("those who were given up are gone", forgotten).await;
+    for (site, number) in [(&w2, 1), (&w3, 2)] {
+        let left = things(stage, site, "a").await;
+        assert!(left.keys().eq([&format!("claim {}", claim("a", number))]), "{site}: {left:?}");
+    }
+    assert_eq!(stage.phase("a").await, "Running");
 }
 
 /// Row 68.

@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
 use super::tools::{
-    A_WHILE, ask_to_unregister, begin, begin_beside_the_third, drop_secret, observed, pod, register_with, remove,
-    resize, says, standing, state, things, three, unregister, unregister_by_force, until_ready, untouched, why, within,
+    A_WHILE, ask_to_unregister, begin, begin_beside_the_third, drop_secret, observed, pod, register_with, remove, says,
+    standing, state, things, three, touch, unregister, unregister_by_force, until_ready, untouched, why, within,
 };
 use crate::{
     kubeconfigs::{altered, crowded},
@@ -51,7 +51,7 @@ impl Sick<'_> {
     async fn is_told(&self, stage: &impl Stage, site: &str, cpu: &str) -> String {
         let Self { what, kind, reasons } = self;
         let begun = Instant::now();
-        resize(stage, "b", cpu).await;
+        touch(stage, "b", cpu).await;
         within(stage, BRISKLY, &format!("{what}: an edit elsewhere is seen"), async || observed(stage, "b").await)
             .await;
         let edited = begun.elapsed();
@@ -94,7 +94,7 @@ pub async fn a_worker_that_does_not_answer_is_told_within_fifteen_seconds(stage:
     Sick::unreachable("the API server is dead").is_told(stage, &w2, "120m").await;
     // Dead before the start.
     stage.crash(Replica(0)).await;
-    resize(stage, "b", "121m").await;
+    touch(stage, "b", "121m").await;
     stage.until("the next life has begun", async || observed(stage, "b").await).await;
     Sick::unreachable("the API server was dead before the start").is_told(stage, &w2, "122m").await;
     stage.power(&w2, Power::On).await;
@@ -241,7 +241,7 @@ pub async fn a_worker_restored_from_a_backup_is_told_within_fifteen_seconds(stag
     stage.until_phase("a", "Running").await;
     // The next process has not seen it, and goes on telling it.
     stage.crash(Replica(0)).await;
-    resize(stage, "b", "111m").await;
+    touch(stage, "b", "111m").await;
     stage.until("the next life has begun", async || observed(stage, "b").await).await;
     until_well(stage, &w2).await;
     assert_eq!(stage.worker_condition(&w2, "RestoredFromBackup").await.0, "True");
@@ -256,7 +256,7 @@ pub async fn a_registration_that_goes_or_comes_anew_is_told_within_fifteen_secon
     let held = Sick { what: "its registration is deleted in use", kind: "Deletable", reasons: &["InUse"] };
     says(&held.is_told(stage, &w2, "110m").await, "default/a");
     unregister_by_force(stage, &w2).await;
-    resize(stage, "b", "111m").await;
+    touch(stage, "b", "111m").await;
     within(stage, BRISKLY, "an edit elsewhere is seen", async || observed(stage, "b").await).await;
     let begun = Instant::now();
     stage.register_as(&w3, &w2).await;

@@ -1,0 +1,137 @@
+//! `atoll recover`: goes on from one member of a database that has lost its majority for good.
+
+use std::process::ExitCode;
+
+use jiff::Timestamp;
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+
+use super::master;
+use crate::{
+    dialect::{Dialect, kubeblocks::Cluster},
+    plan::{
+        budget::majority,
+        database::{DatabaseKind, RECOVER},
+        report::{MemberReport, MemberState, seconds},
+    },
+    worker::{failpoint::Failpoint, fault::call},
+};
+
+/// Who goes on.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The database, of which no majority serves.
+    database: String,
+    /// Its namespace.
+    #[arg(short = 'n', long = "database-namespace", value_name = "NAMESPACE", default_value = "default")]
+    database_namespace: String,
+    /// The member that goes on with what it has.
+    #[arg(long, value_name = "MEMBER")]
+    from: String,
+    /// Only show what would be given up.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    master: master::Args,
+}
+
+/// Shows who is given up, and says so to the controller.
+pub async fn run(args: Args) -> Result<ExitCode, String> {
+    let (client, _) = args.master.client(&Failpoint::default()).await?;
+    let clusters: Api<Cluster> = Api::namespaced(client, &args.database_namespace);
+    let called = format!("{}/{}", args.database_namespace, args.database);
+    let cluster = call(clusters.get(&args.database)).await.map_err(|fault| {
+        if fault.is_not_found() {
+            format!("there is no database {called}; `atoll status` lists those there are")
+        } else {
+            format!("database {called} cannot be read: {fault}")
+        }
+    })?;
+    let lost = given_up(&cluster, &args.from).map_err(|why| format!("{called} is not recovered: {why}"))?;
+    println!(
+        "{} goes on alone with what it has. Given up for good, with whatever only they have: {}.\n\
+         They must never serve again: where Atoll sees their pods it deletes them, and keeps their volumes. A cluster that \
+         cannot be seen now must stay cut off from clients until Atoll has seen it.",
+        args.from,
+        lost.join(", ")
+    );
+    if args.dry_run {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let uid = cluster.uid().unwrap_or_default();
+    let words = format!("{uid}/{}/{}", args.from, seconds(Timestamp::now()));
+    let patch = json!({ "metadata": {
+        // What was shown, and nothing that has changed since.
+        "uid": uid, "resourceVersion": cluster.resource_version(),
+        "annotations": { RECOVER: words },
+    }});
+    call(clusters.patch(&args.database, &PatchParams::default(), &Patch::Merge(&patch))).await.map_err(|fault| {
+        format!("{called} cannot be changed: {fault}. If it has changed in the meantime, look at it and try again")
+    })?;
+    println!(
+        "Noted. Watch it: kubectl get {} -n {} {} -w",
+        DatabaseKind::KubeBlocksCluster.plural(),
+        args.database_namespace,
+        args.database
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Who is given up, as a status tells it.
+fn given_up(cluster: &Cluster, from: &str) -> Result<Vec<String>, String> {
+    let record = cluster.record().ok_or("it has no record of its members")?;
+    let none = Vec::new();
+    let told: &Vec<MemberReport> = cluster.status.as_ref().map_or(&none, |status| &status.members);
+    let serves = |name: &str| told.iter().any(|told| told.name.as_str() == name && told.state == MemberState::Ready);
+    let voters: Vec<_> = record.voters().collect();
+    if voters.iter().all(|voter| voter.name.as_str() != from) {
+        let names: Vec<_> = voters.iter().map(|voter| voter.name.as_str()).collect();
+        return Err(format!("{from} is no voter of it; these are: {}", names.join(", ")));
+    }
+    let serving = voters.iter().filter(|voter| serves(voter.name.as_str())).count();
+    if serving >= majority(voters.len()) {
+        return Err(format!("{serving} of {} voters serve, which is a majority: it needs no recovery", voters.len()));
+    }
+    let others = voters.iter().filter(|voter| voter.name.as_str() != from);
+    Ok(others.map(|voter| format!("{} in {}", voter.name, voter.worker)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database of three, of whom these serve.
+    fn cluster(serving: [bool; 3]) -> Cluster {
+        let member = |n: usize| json!({ "name": format!("db-etcd-{n}"), "ordinal": n, "worker": format!("k8s-{n}") });
+        let told = |n: usize| {
+            let state = if serving[n] { "Ready" } else { "Unknown" };
+            json!({ "name": format!("db-etcd-{n}"), "worker": format!("k8s-{n}"), "state": state })
+        };
+        let all = |f: &dyn Fn(usize) -> serde_json::Value| (0..3).map(f).collect::<Vec<_>>();
+        serde_json::from_value(json!({
+            "apiVersion": "apps.kubeblocks.io/v1alpha1", "kind": "Cluster", "metadata": { "name": "db", "namespace": "shop" },
+            "spec": { "terminationPolicy": "Delete" },
+            "status": { "members": all(&told), "atoll": {
+                "uid": "u", "stage": { "phase": "placed", "attempt": 1 }, "network": "PodNames", "members": all(&member),
+                "runs": { "version": "3.5.35", "image": "etcd" } } },
+        }))
+        .expect("a Cluster")
+    }
+
+    #[test]
+    fn the_others_are_given_up_by_name_and_place() {
+        let lost = given_up(&cluster([true, false, false]), "db-etcd-0").expect("two are lost");
+        assert_eq!(lost, ["db-etcd-1 in k8s-1", "db-etcd-2 in k8s-2"]);
+    }
+
+    #[test]
+    fn while_a_majority_serves_nobody_is_given_up() {
+        let why = given_up(&cluster([true, true, false]), "db-etcd-0").expect_err("two of three");
+        assert!(why.contains("majority"), "{why}");
+        let why = given_up(&cluster([false; 3]), "db-etcd-7").expect_err("nobody");
+        assert!(why.contains("db-etcd-0, db-etcd-1, db-etcd-2"), "{why}");
+    }
+}
