@@ -166,7 +166,7 @@ impl World {
     }
 
     /// S8: a volume goes after its member has left.
-    pub fn volume_deleted(&self, claim: &ObjectName) {
+    pub fn volume_deleted(&self, claim: &ObjectName, uid: &Uid) {
         if matches!(self.database.intent, Intent::Delete(_)) {
             return;
         }
@@ -180,6 +180,28 @@ impl World {
         let record = self.record.as_ref().unwrap();
         let member = record.members.iter().find(|member| self.database.names.claim("data", &member.name) == *claim);
         assert_eq!(member.unwrap().part, Part::Removed, "S8: {claim}");
+        assert_eq!(member.unwrap().volume.as_ref().unwrap_or(uid), uid, "S4: {claim} is somebody else's");
+        assert_eq!(self.database.on_delete, OnDelete::Wipe, "S4: the policy keeps {claim}");
+    }
+
+    /// S3: a member runs on the volume that was recorded with its identity, and only while the others list it.
+    pub fn may_start(&self, pod: &k8s_openapi::api::core::v1::Pod) {
+        let name = pod.metadata.name.clone().unwrap();
+        let Some(record) = self.record.as_ref().filter(|_| !self.engine.list.is_empty()) else { return };
+        // A placeholder is nobody.
+        let Some(member) = record.member(&name) else { return };
+        let owner = pod.metadata.owner_references.as_ref().unwrap()[0].uid.clone();
+        assert_eq!(
+            member.volume.as_ref().map(Uid::as_str),
+            Some(owner.as_str()),
+            "S3: {name} starts on another volume"
+        );
+        let objects = self.seen.workers[&member.worker].view.objects().unwrap();
+        let claim = &objects.claims[&self.database.names.claim("data", &member.name)];
+        assert_eq!(claim.meta.uid.as_str(), owner, "S3: {name} starts without its data");
+        assert!(!member.has_left(), "S3: {name} has left, and starts");
+        let args = pod.spec.as_ref().unwrap().containers[0].args.clone().unwrap_or_default();
+        assert!(!args.iter().any(|arg| arg == "--initial-cluster-state=new"), "S2: {name} founds again");
     }
 
     /// Lets time pass until nothing changes any more: pods start, and everything that waits is tried again.

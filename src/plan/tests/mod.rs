@@ -7,6 +7,7 @@ mod life;
 mod rolling;
 mod terms;
 mod upkeep;
+mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -118,15 +119,11 @@ impl World {
                     self.record = Some(Record::clone(record));
                 }
                 Step::LookAgain(workers) => {
-                    for worker in workers {
-                        testing::objects(&mut self.seen, worker.as_str()).source = Source::Live;
-                    }
+                    self.look(workers);
                     continue;
                 }
                 Step::AskAgain(workers) => {
-                    for worker in workers {
-                        testing::objects(&mut self.seen, worker.as_str()).source = Source::Live;
-                    }
+                    self.look(workers);
                     self.ask();
                     continue;
                 }
@@ -144,6 +141,15 @@ impl World {
             self.rest();
         }
         (self.decide(), End::Restless)
+    }
+
+    /// Lists these workers.
+    fn look(&mut self, workers: &BTreeSet<WorkerName>) {
+        for worker in workers {
+            if let WorkerView::Seen(objects) = &mut self.seen.workers.get_mut(worker).unwrap().view {
+                objects.source = Source::Live;
+            }
+        }
     }
 
     fn book(&mut self, entry: &Entry) {
@@ -172,8 +178,9 @@ impl World {
         self.made += 1;
         let uid = Uid::new(format!("made-{}", self.made));
         match &act.change {
+            Change::Create(Object::Pod(pod), _) => self.may_start(pod),
             Change::Delete(target) if target.kind == Kind::Pod => self.may_take_down(&target.name),
-            Change::Delete(target) if target.kind == Kind::Claim => self.volume_deleted(&target.name),
+            Change::Delete(target) if target.kind == Kind::Claim => self.volume_deleted(&target.name, &target.uid),
             _ => {}
         }
         let objects = testing::objects(&mut self.seen, act.worker.as_str());

@@ -9,8 +9,10 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
+pub mod clients;
 pub mod database;
 pub mod etcd;
+pub mod gateway;
 pub mod manifest;
 pub mod operator;
 pub mod picture;

@@ -91,6 +91,12 @@ impl Manifest {
         self
     }
 
+    /// With a load balancer for each member.
+    #[must_use]
+    pub fn load_balanced(self) -> Self {
+        self.service("LoadBalancer", &json!({ "apps.kubeblocks.io/multi-cluster-service-placement": "unique" }))
+    }
+
     /// With something else in a field of the component.
     #[must_use]
     pub fn with(mut self, field: &str, value: Value) -> Self {

@@ -7,6 +7,7 @@ mod flat;
 mod kills;
 mod kinds;
 mod ladder;
+mod life;
 mod modes;
 mod nodes;
 mod quiet;
@@ -31,12 +32,12 @@ fn main() -> ExitCode {
     .concat();
     e2e::runner::main(&[
         Suite { name: "flat", options: Options::default, prepare, cases: flat },
-        Suite { name: "islands", options: islands, prepare, cases: modes::cases() },
+        Suite { name: "islands", options: islands, prepare, cases: [modes::cases(), life::cases()].concat() },
     ])
 }
 
 fn islands() -> Options {
-    Options { network: Network::Islands, ..Options::default() }
+    Options { network: Network::Islands, etcd_36: true, ..Options::default() }
 }
 
 /// Workers registered by document 001's Secret, with no more permissions than document 000 lists.
