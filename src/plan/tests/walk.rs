@@ -72,15 +72,15 @@ fn befall(world: &mut World, luck: &mut Luck, hidden: &mut Hidden) {
             world.database.engine.version = crate::engine::Version::new(version);
             world.database.engine.image = format!("gcr.io/etcd-development/etcd:v{version}");
         }
-        4 | 5 => match hidden.remove(&worker) {
-            Some(view) => world.seen.workers.get_mut(&worker).unwrap().view = view,
-            None => {
-                let view = &mut world.seen.workers.get_mut(&worker).unwrap().view;
+        4 | 5 => {
+            let view = &mut world.seen.workers.get_mut(&worker).unwrap().view;
+            if let Some(shown) = hidden.remove(&worker) {
+                *view = shown;
+            } else {
                 let absence = Absence::Since(testing::now());
-                let view = std::mem::replace(view, WorkerView::Unseen { absence, why: "timed out".into() });
-                hidden.insert(worker, view);
+                hidden.insert(worker, std::mem::replace(view, WorkerView::Unseen { absence, why: "timed out".into() }));
             }
-        },
+        }
         what => {
             let WorkerView::Seen(objects) = &mut world.seen.workers.get_mut(&worker).unwrap().view else { return };
             let Some(name) = objects.pods.keys().nth(luck.below(objects.pods.len().max(1))).cloned() else { return };

@@ -61,6 +61,17 @@ enum Command {
         #[arg(long)]
         stop_at_first: bool,
     },
+    /// Plays a scenario of the catalogue again and again, each time with another seed.
+    Scenario {
+        /// Its name.
+        name: String,
+        /// How many times.
+        #[arg(long, default_value_t = 1)]
+        seeds: u64,
+        /// The first seed.
+        #[arg(long, default_value_t = 1)]
+        first: u64,
+    },
     /// Plays one seed and prints what happened.
     Seed {
         /// The seed.
@@ -136,6 +147,7 @@ fn main() -> ExitCode {
                 None => conclude(&tally, began, &options),
             }
         }
+        Command::Scenario { name, seeds, first } => scenarios(&name, first..first + seeds),
         Command::Seed { seed, quiet, after } => {
             if let Some(after) = after {
                 play(&draw(after), &options);
@@ -223,6 +235,30 @@ fn conclude(tally: &Tally, began: Instant, options: &Options) -> ExitCode {
     }
     println!("\n{}", tally.summary(began.elapsed()));
     if tally.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Plays a scenario with each of these seeds, on both cores of a machine.
+fn scenarios(name: &str, seeds: std::ops::Range<u64>) -> ExitCode {
+    let (began, count) = (Instant::now(), seeds.end - seeds.start);
+    let next = std::sync::Mutex::new(seeds);
+    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let failed: u64 = std::thread::scope(|scope| {
+        let play_some = || {
+            let mut failed = 0;
+            loop {
+                let seed = next.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
+                let Some(seed) = seed else { return failed };
+                if let Err(words) = simulation::scenario::play(name, seed) {
+                    failed += 1;
+                    println!("seed {seed}:\n{words}\n");
+                }
+            }
+        };
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(play_some)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or(1)).sum()
+    });
+    println!("{name}: {count} seeds in {} s, {failed} failed", began.elapsed().as_secs());
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn show(script: &Script, options: &Options, quiet: bool) -> ExitCode {

@@ -2,15 +2,20 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
 use super::tools::{
-    A_WHILE, begin, nothing_is_left, resize, respec, says, standing, until_of, until_told, until_up_to_date, untouched,
-    volumes_untouched,
+    A_WHILE, begin, members, nothing_is_left, pod, remove, resize, respec, says, standing, three, uid_of, until_of,
+    until_told, until_up_to_date, untouched, volumes_untouched,
 };
-use crate::stage::{
-    Stage,
-    people::{People, Wanted},
+use crate::{
+    stage::{
+        Stage,
+        people::{People, Wanted},
+    },
+    tape::Site,
+    world::Goods,
 };
 
 /// Row 58.
@@ -82,7 +87,44 @@ pub async fn twenty_edits_in_ten_seconds_come_to_the_last_one(stage: &impl Stage
     until_of(stage, "a", 3).await;
 }
 
-/// A database grows, shrinks and grows again, over all workers.
+/// Row 62: somebody else is down when a change is to be carried out.
+pub async fn a_rolling_change_waits_for_whoever_is_down_by_himself(stage: &impl Stage) {
+    begin(stage).await;
+    stage.run(&Wanted::named("a")).await;
+    let [w1, w2, w3] = three(stage);
+    take_down(stage, &w3).await;
+    let serving =
+        async || [uid_of::<Pod>(stage, &w1, &pod("a", 0)).await, uid_of::<Pod>(stage, &w2, &pod("a", 1)).await];
+    let before = serving().await;
+    resize(stage, "a", "200m").await;
+    says(&until_told(stage, "a", "UpToDate", "False", "RollingChange").await, "until a-etcd-2 serves");
+    stage.stays("nobody who serves is taken down beside it", A_WHILE, async || serving().await == before).await;
+    stage.world(&w3).provide(Goods::Scheduling);
+    until_up_to_date(stage, "a").await;
+}
+
+/// Row 63: somebody is down when others are to join.
+pub async fn nobody_gets_a_vote_while_that_could_cost_the_majority(stage: &impl Stage) {
+    begin(stage).await;
+    stage.run(&Wanted::named("a")).await;
+    let [_, _, w3] = three(stage);
+    take_down(stage, &w3).await;
+    respec(stage, "a", |component| component["replicas"] = json!(5)).await;
+    until_told(stage, "a", "UpToDate", "False", "ScalingOut").await;
+    stage.stays("three vote, and no more", A_WHILE, async || members(stage, "a").await.1 == 3).await;
+    stage.world(&w3).provide(Goods::Scheduling);
+    until_of(stage, "a", 5).await;
+}
+
+/// The member in this worker, the third, ends, and finds no node.
+async fn take_down(stage: &impl Stage, site: &Site) {
+    stage.fault("unschedulable", &format!("{site} schedules nothing"));
+    stage.world(site).withhold(Goods::Scheduling);
+    remove::<Pod>(stage, site, &pod("a", 2)).await;
+    stage.until_phase("a", "Abnormal").await;
+}
+
+/// Row 61: a database grows, shrinks and grows again, over all workers.
 pub async fn a_database_grows_and_shrinks_as_its_manifest_says(stage: &impl Stage) {
     begin(stage).await;
     stage.run(&Wanted::named("a")).await;

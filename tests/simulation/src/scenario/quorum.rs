@@ -37,15 +37,15 @@ pub async fn a_lost_majority_is_told_and_nothing_is_forced(stage: &impl Stage) {
 pub async fn a_lost_majority_is_given_up_by_a_persons_word_and_the_survivor_goes_on(stage: &impl Stage) {
     begin(stage).await;
     stage.run(&Wanted::named("a")).await;
-    let before = standing(stage, "a").await;
     let [w1, w2, w3] = three(stage);
+    let before = things(stage, &w1, "a").await;
     stage.power(&w2, Power::Off).await;
     stage.power(&w3, Power::Off).await;
     stage.until_phase("a", "Failed").await;
     let message = until_told(stage, "a", "MajorityServes", "False", "MajorityLost").await;
     says(&message, "atoll recover a -n default --from a-etcd-0");
     stage.sleep(Duration::from_mins(1)).await;
-    untouched(stage, "a", &before).await;
+    assert_eq!(things(stage, &w1, "a").await, before, "nothing is done without a person's word");
     let words = format!("{}/a-etcd-0/2026-01-01T00:00:00Z", uid(stage, "a").await);
     annotate(stage, "a", "atoll.dev/recover", words).await;
     until_up_to_date(stage, "a").await;

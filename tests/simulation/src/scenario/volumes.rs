@@ -131,6 +131,25 @@ pub async fn a_pod_deleted_by_force_from_a_node_that_is_cut_off_never_runs_twice
     assert_eq!(standing(stage, "a").await.len(), 6, "three pods on three volumes");
 }
 
+/// Row 64: who was replaced runs on where nobody can stop it, and comes back.
+pub async fn who_was_replaced_and_runs_on_serves_nobody_and_ends_when_it_is_seen(stage: &impl Stage) {
+    begin(stage).await;
+    stage.run(&Wanted::named("a")).await;
+    let [_, w2, _] = three(stage);
+    let node = node_of(stage, &w2, &pod("a", 1)).await;
+    stage.fault("node cut", &format!("{node} of {w2} does not reach its API server; what runs there runs on"));
+    stage.world(&w2).cut_node(&node);
+    stage.until_phase("a", "Abnormal").await;
+    // A person gives it up: its volume, and its pod by force, though its process cannot be asked.
+    ask_to_go::<PersistentVolumeClaim>(stage, &w2, &claim("a", 1)).await;
+    by_force(stage, &w2, &pod("a", 1)).await;
+    until_of(stage, "a", 3).await;
+    assert!(uid_of::<Pod>(stage, &w2, &pod("a", 3)).await.is_some(), "the new one is where the former one was");
+    stage.world(&w2).heal_node(&node);
+    stage.sleep(A_WHILE).await;
+    until_of(stage, "a", 3).await;
+}
+
 /// Row 56.
 pub async fn what_a_person_deletes_by_hand_comes_back_and_who_lost_its_data_is_replaced(stage: &impl Stage) {
     begin(stage).await;

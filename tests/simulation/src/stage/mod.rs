@@ -116,6 +116,11 @@ pub trait Stage {
     /// Does what [`Stage::crash_after`] tells.
     fn kill_after(&self, writes: u64);
 
+    /// What a scenario draws its luck from: the seed that it is played with.
+    fn luck(&self) -> u64 {
+        1
+    }
+
     /// The cluster that Atoll runs in.
     fn master(&self) -> Site {
         Site::from(MASTER)

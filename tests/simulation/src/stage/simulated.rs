@@ -62,6 +62,7 @@ pub struct Simulated {
     pub truth: Truth,
     /// How pods of different clusters reach each other.
     pub network: Network,
+    seed: u64,
     net: Net,
     processes: Processes,
     worlds: BTreeMap<Site, World>,
@@ -124,6 +125,7 @@ impl Simulated {
         let tokens = Mutex::default();
         let network = settings.network;
         Self {
+            seed,
             tape,
             weather,
             links,
@@ -263,6 +265,10 @@ fn world(links: &Links, site: &Site, network: Network, processes: &Processes, ne
 
 impl Stage for Simulated {
     type Backup = Snapshot;
+
+    fn luck(&self) -> u64 {
+        self.seed
+    }
 
     fn tape(&self) -> &Tape {
         &self.tape
