@@ -27,7 +27,7 @@ use crate::{
         name::{Uid, WorkerName},
         operation::PATIENCE,
         record::{Record, Recorded},
-        report::{Condition, Report, Truth, events},
+        report::{Condition, Report, Truth, carried_out, events},
         seen::Seen,
         step::{Decision, Step},
         view::View,
@@ -308,7 +308,9 @@ impl<D: Dialect> Reconciler<D> {
         self.shelf.written(written);
         self.uses(&database.id.key());
         self.settled(&database.id.key());
-        self.writer().events(resource, events(resource.conditions(), &report.conditions)).await;
+        let mut news = events(resource.conditions(), &report.conditions);
+        news.extend(carried_out(resource.conditions(), &report.conditions));
+        self.writer().events(resource, news).await;
         Ok(())
     }
 

@@ -241,8 +241,8 @@ fn changed(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Opt
     if let Some(course) = recover::step(view, record) {
         return Some(course.into());
     }
-    match upgrade::record(view, record) {
-        Ok(Some(next)) => return Some(Step::record(next).into()),
+    match upgrade::step(view, record) {
+        Ok(Some(course)) => return Some(course.into()),
         Ok(None) => {}
         Err(obstacle) => obstacles.push(obstacle),
     }

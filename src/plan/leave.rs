@@ -146,7 +146,9 @@ fn is_of(view: &View, record: &Record, member: &Member, worker: &WorkerName, kin
     let was_last = || *worker == member.worker && record.present().all(|other| other.worker != *worker);
     let data = view.database.names.claim(&view.database.volumes.data.name, &member.name);
     // Another claim that has taken the name of the volume was made by somebody else, for a purpose that we do not know.
-    let another = kind == act::Kind::Claim && meta.name == data && Some(&meta.uid) != member.volume.as_ref();
+    let another = kind == act::Kind::Claim
+        && meta.name == data
+        && member.volume.as_ref().is_some_and(|volume| *volume != meta.uid);
     let own = meta.member.as_deref() == Some(member.name.as_str());
     ours(view, meta) && !another && (own || kind == act::Kind::Service && was_last())
 }

@@ -227,6 +227,18 @@ pub fn events(standing: &[StatusCondition], told: &[Condition]) -> Vec<Event> {
     .collect()
 }
 
+/// That a change has been carried out, if one was under way and is not told of any more.
+#[must_use]
+pub fn carried_out(standing: &[StatusCondition], told: &[Condition]) -> Option<Event> {
+    let was =
+        standing.iter().find(|condition| condition.kind == "UpToDate" && Kind::is_under_way(&condition.reason))?;
+    told.iter().all(|condition| condition.kind != "UpToDate").then(|| Event {
+        tone: Tone::Normal,
+        reason: "CarriedOut",
+        message: format!("{} is done: the database is what its manifest asks for", was.reason),
+    })
+}
+
 /// A time as Kubernetes writes it: UTC, whole seconds.
 #[must_use]
 pub fn seconds(time: Timestamp) -> String {

@@ -2,18 +2,37 @@
 //! any other change.
 
 use super::{
-    operation::Kind,
+    operation::{Course, Kind, Operation},
     record::{Record, Recorded, Runs},
+    step::Step,
     view::View,
     wait::Obstacle,
 };
 use crate::engine::{Upgrade, Version};
 
+/// The step that records another version or image, as part of the rolling change that it begins.
+///
+/// # Errors
+/// Why the database keeps the version that it has.
+pub fn step(view: &View, recorded: &Recorded) -> Result<Option<Course>, Obstacle> {
+    let Some(next) = record(view, recorded)? else { return Ok(None) };
+    let Some(first) = recorded.voters().next() else { return Ok(None) };
+    let operation = Operation {
+        kind: Kind::RollingChange,
+        member: first.name.clone(),
+        step: format!("is to run {}", next.runs.version),
+        done: 0,
+        total: recorded.voters().count(),
+        waiting_for: None,
+    };
+    Ok(Some(operation.does(Step::record(next))))
+}
+
 /// The record with the version and the image that the manifest asks for, where it is another one.
 ///
 /// # Errors
 /// Why the database keeps the version that it has.
-pub fn record(view: &View, record: &Recorded) -> Result<Option<Record>, Obstacle> {
+fn record(view: &View, record: &Recorded) -> Result<Option<Record>, Obstacle> {
     let engine = &view.database.engine;
     let wanted = Runs { version: engine.version.as_str().to_owned(), image: engine.image.clone() };
     if wanted == record.runs {

@@ -298,3 +298,23 @@ fn one_that_dies_while_its_successor_is_about_to_join_is_removed_first() {
     is_whole(&mut world, &decision, 3);
     assert_eq!(names(&world), ["db-etcd-0", "db-etcd-2", "db-etcd-3"]);
 }
+
+#[test]
+fn a_volume_that_was_made_for_one_who_was_called_off_goes_as_well() {
+    let mut world = World::running(of_size(3));
+    world.database.replicas = 4;
+    // Its claim is made, and is not recorded yet.
+    for _ in 0..20 {
+        if world.left().1 == 4 {
+            break;
+        }
+        match world.decide().step {
+            Step::Record(record) => world.record = Some(*record),
+            Step::Act(acts) => acts.iter().for_each(|act| world.carry_out(act)),
+            step => panic!("{step:?}"),
+        }
+    }
+    world.database.replicas = 3;
+    let decision = world.live();
+    is_whole(&mut world, &decision, 3);
+}

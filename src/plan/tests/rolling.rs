@@ -195,3 +195,18 @@ fn leadership_goes_where_a_person_wants_it_once() {
     let told = world.live().report.operation.unwrap();
     assert!(told.waiting_for.as_ref().is_some_and(|why| why.contains("db-etcd-0, db-etcd-1, db-etcd-2")), "{told:?}");
 }
+
+#[test]
+fn a_change_is_told_by_an_event_when_it_begins_and_when_it_is_done() {
+    let mut world = World::running(of_size(3));
+    let before = world.settle().report.conditions;
+    with_memory(&mut world, "2Gi");
+    let during = world.decide().report.conditions;
+    let standing =
+        |told: &[crate::plan::report::Condition]| crate::plan::report::merge_conditions(&[], told, 1, world.now);
+    let begun = crate::plan::report::events(&standing(&before), &during);
+    assert!(begun.iter().any(|event| event.reason == "RollingChange" && event.message.contains("0 of 3")), "{begun:?}");
+    assert_eq!(crate::plan::report::carried_out(&standing(&before), &during), None);
+    let over = crate::plan::report::carried_out(&standing(&during), &before).unwrap();
+    assert_eq!(over.reason, "CarriedOut");
+}

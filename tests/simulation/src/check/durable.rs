@@ -51,6 +51,11 @@ fn look_up(truth: &Truth, database: &str, by: ClusterId) -> Held {
         return Held::Nobody;
     }
     let cluster = serves(record);
+    // An attempt at founding that nobody knew to have served went with all of its volumes: another one begins nowhere else
+    // (A2).
+    if cluster != Some(by) && record["stage"]["attempt"].as_u64() > Some(1) {
+        return Held::Nobody;
+    }
     // By whatever label its processes started with: a database may have been taken over since.
     let views = truth.etcds.inspect();
     let own = views.iter().filter(|view| view.cluster_id == cluster && cluster.is_some());
