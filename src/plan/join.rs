@@ -35,22 +35,18 @@ pub fn begin(view: &View, record: &Recorded, sound: &[&Member]) -> Option<Course
     let name = view.database.names.member(ordinal);
     let kind = if former.is_some() { Kind::Replacing } else { Kind::ScalingOut };
     let worker = former.map(|former| &former.worker);
-    let operation = |worker| {
-        let member = Member::placed(name.clone(), ordinal, worker);
-        members::operation(view, record, kind, &member, "joins next")
-    };
+    let operation = members::operation(view, record, kind, &name, "joins next");
     if let Err(why) = engine.kind.knowledge().may_grow(&Version::new(record.runs.version.clone())) {
-        return Some(operation("".into()).waits(why));
+        return Some(operation.waits(why));
     }
     if roll::founds_alone(view, record) {
         return None;
     }
     match spot(view, record, slot, worker) {
-        Err(wait) => Some(operation("".into()).waits(wait.message())),
+        Err(wait) => Some(operation.waits(wait.message())),
         Ok(Spot { worker, namespace }) => {
             let identity = view.seen.workers.get(&worker).and_then(|worker| worker.view.objects());
             let identity = identity.map(|objects| objects.identity.clone());
-            let operation = operation(worker.clone());
             let mut member = Member::placed(name, ordinal, worker).inside(namespace).in_cluster(identity);
             member.part = Part::Joining;
             member.slot = (slot != ordinal).then_some(slot);
@@ -81,7 +77,7 @@ fn spot(view: &View, record: &Record, slot: u32, former: Option<&WorkerName>) ->
 /// The next step of a member that is to join.
 pub fn step(view: &View, record: &Recorded, member: &Member) -> Course {
     let kind = if member.slot.is_some() { Kind::Replacing } else { Kind::ScalingOut };
-    let operation = |step: &str| members::operation(view, record, kind, member, step);
+    let operation = |step: &str| members::operation(view, record, kind, &member.name, step);
     if let Some(why) = called_off(view, record, member) {
         return call_off(view, record, member, operation(why));
     }

@@ -74,7 +74,7 @@ fn operation(view: &View, record: &Record, member: &Member, step: &str) -> Opera
     let wanted = view.database.replicas as usize;
     let staying = record.members.iter().filter(|member| member.part == Part::Voter).count();
     let kind = if staying < wanted { Kind::Replacing } else { Kind::ScalingIn };
-    members::operation(view, record, kind, member, step)
+    members::operation(view, record, kind, &member.name, step)
 }
 
 /// What is left of members that have left, and is to go now.

@@ -6,6 +6,7 @@
 
 use super::{
     budget, join, leave,
+    name::MemberName,
     operation::{Course, Kind, Operation},
     record::{Member, Part, Record, Recorded},
     roll,
@@ -45,7 +46,7 @@ pub fn step(view: &View, record: &Recorded) -> Option<Course> {
 }
 
 /// How many members are as the manifest asks, of how many.
-pub fn operation(view: &View, record: &Record, kind: Kind, member: &Member, step: &str) -> Operation {
+pub fn operation(view: &View, record: &Record, kind: Kind, member: &MemberName, step: &str) -> Operation {
     let wanted = view.database.replicas as usize;
     let staying = record.members.iter().filter(|member| member.part == Part::Voter).count();
     let done = match kind {
@@ -57,7 +58,7 @@ pub fn operation(view: &View, record: &Record, kind: Kind, member: &Member, step
         | Kind::Recovering
         | Kind::Switchover => staying.min(wanted),
     };
-    Operation { kind, member: member.name.clone(), step: step.to_owned(), done, total: wanted, waiting_for: None }
+    Operation { kind, member: member.clone(), step: step.to_owned(), done, total: wanted, waiting_for: None }
 }
 
 /// Whether a voter will have its volume still when its pod is made again, as far as anyone can tell.
@@ -74,7 +75,7 @@ fn doubtful(view: &View, record: &Recorded) -> Option<Course> {
     let missing: Vec<_> = record.members.iter().filter(|member| member.part == Part::Voter && unseen(member)).collect();
     let first = missing.first()?;
     let workers = missing.iter().map(|member| member.worker.clone()).collect();
-    let operation = operation(view, record, Kind::Replacing, first, "may have lost its volume");
+    let operation = operation(view, record, Kind::Replacing, &first.name, "may have lost its volume");
     Some(operation.does(Step::LookAgain(workers)))
 }
 

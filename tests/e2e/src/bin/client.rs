@@ -9,7 +9,7 @@ use e2e::gateway::Gateway;
 use serde_json::json;
 
 /// How long one request may take before the next member is asked.
-const PATIENCE: Duration = Duration::from_millis(1_500);
+const PATIENCE: Duration = Duration::from_millis(500);
 /// How often the list of members is read anew.
 const REFRESH: Duration = Duration::from_secs(2);
 

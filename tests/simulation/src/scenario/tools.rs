@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
+    check::condition_of,
     lives::{NAMESPACE, Replica},
     stage::{
         Stage,
@@ -415,9 +416,12 @@ pub fn volumes(all: &BTreeMap<String, String>) -> Vec<(String, String)> {
 
 /// Waits until a database runs, and is what its manifest asks for now.
 pub async fn until_up_to_date(stage: &impl Stage, name: &str) {
+    // Of one look: between two, an edit may come.
     let so = async || {
-        let runs = stage.phase(name).await == "Running" && stage.condition(name, "Ready").await.0 == "True";
-        runs && stage.condition(name, "UpToDate").await.0.is_empty() && observed(stage, name).await
+        let found = stage.resource(name).await;
+        let told = |kind| condition_of(&found, kind)["status"].as_str().unwrap_or_default().to_owned();
+        let observed = found["status"]["observedGeneration"] == found["metadata"]["generation"];
+        observed && found["status"]["phase"] == "Running" && told("Ready") == "True" && told("UpToDate").is_empty()
     };
     stage.until(&format!("{name} is what its manifest asks for"), so).await;
 }
