@@ -39,6 +39,11 @@ pub async fn a_lost_majority_is_given_up_by_a_persons_word_and_the_survivor_goes
     stage.run(&Wanted::named("a")).await;
     let [w1, w2, w3] = three(stage);
     let before = things(stage, &w1, "a").await;
+    let islands = [(&w1, &w2), (&w1, &w3), (&w2, &w3)].map(|(one, other)| (Place::of(one), Place::of(other)));
+    stage.fault("cluster down", &format!("{w2} and {w3} are gone, with their networks"));
+    for (one, other) in &islands {
+        stage.net().cut(one, other);
+    }
     stage.power(&w2, Power::Off).await;
     stage.power(&w3, Power::Off).await;
     stage.until_phase("a", "Failed").await;
@@ -54,6 +59,9 @@ pub async fn a_lost_majority_is_given_up_by_a_persons_word_and_the_survivor_goes
     let here = things(stage, &w1, "a").await;
     assert_eq!(here.keys().filter(|thing| thing.starts_with("pod ")).count(), 3, "{here:?}");
     // Those who were given up are stopped when they are seen again; what they had stays.
+    for (one, other) in &islands {
+        stage.net().heal(one, other);
+    }
     stage.power(&w2, Power::On).await;
     stage.power(&w3, Power::On).await;
     let forgotten = async || members(stage, "a").await == (3, 3);
