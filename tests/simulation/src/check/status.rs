@@ -270,7 +270,7 @@ impl HonestWorkers {
             if is_deleting(&database) || condition(&database, "Ready").0 != "True" {
                 continue;
             }
-            for member in record(&database).into_iter().flat_map(members) {
+            for member in record(&database).into_iter().flat_map(members).filter(|member| votes(member)) {
                 if let Some(why) = silent(text(member, "/workerIdentity")) {
                     let (database, member) = (called(&database), text(member, "/name"));
                     return Err(format!(
