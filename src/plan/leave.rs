@@ -77,31 +77,44 @@ fn operation(view: &View, record: &Record, member: &Member, step: &str) -> Opera
     members::operation(view, record, kind, &member.name, step)
 }
 
-/// What is left of members that have left, and is to go now.
+/// What is left of members that have left, and is to go now. A volume goes only where a live list shows that no pod uses it.
 pub fn tidy(view: &View, record: &Recorded) -> Vec<Act> {
-    let removed = record.members.iter().filter(|member| member.has_left());
-    let left = removed.flat_map(|member| {
-        let workers = record.workers();
-        workers
-            .into_iter()
-            .filter_map(|worker| view.worker(worker)?.objects().map(|objects| (worker, objects)))
-            .flat_map(move |(worker, objects)| {
-                // Of a member that was given up nobody knows what only it had.
-                let volumes = match member.part {
-                    Part::GivenUp => Volumes::Keep,
-                    _ => Volumes::from(view.database.on_delete),
-                };
-                let mine: Vec<_> = delete::all(objects)
-                    .filter(|(kind, meta)| is_of(view, record, member, worker, *kind, meta))
-                    .collect();
-                delete::clear(worker, Reason::MemberLeft, volumes, &mine).0
-            })
-    });
-    let mut acts: Vec<_> = left.collect();
+    let mut acts: Vec<_> =
+        left(view, record).filter(|(act, source)| !takes_volume(act) || *source == Source::Live).collect();
     // Two members that have left one worker leave its headless service once.
-    acts.sort_by_key(|act| target_of(act).cloned());
-    acts.dedup_by(|one, other| target_of(one).is_some() && target_of(one) == target_of(other));
-    acts
+    acts.sort_by_key(|(act, _)| target_of(act).cloned());
+    acts.dedup_by(|(one, _), (other, _)| target_of(one).is_some() && target_of(one) == target_of(other));
+    acts.into_iter().map(|(act, _)| act).collect()
+}
+
+/// What is left of members that have left, and by which sight it is to go now.
+fn left<'a>(view: &'a View, record: &'a Recorded) -> impl Iterator<Item = (Act, Source)> + 'a {
+    let removed = record.members.iter().filter(|member| member.has_left());
+    removed.flat_map(move |member| {
+        let workers = record.workers().into_iter();
+        let seen = workers.filter_map(|worker| view.worker(worker)?.objects().map(|objects| (worker, objects)));
+        seen.flat_map(move |(worker, objects)| {
+            // Of a member that was given up nobody knows what only it had.
+            let volumes = match member.part {
+                Part::GivenUp => Volumes::Keep,
+                _ => Volumes::from(view.database.on_delete),
+            };
+            let all = delete::all(objects);
+            let mine: Vec<_> = all.filter(|(kind, meta)| is_of(view, record, member, worker, *kind, meta)).collect();
+            let acts = delete::clear(worker, Reason::MemberLeft, volumes, &mine).0;
+            acts.into_iter().map(|act| (act, objects.source))
+        })
+    })
+}
+
+/// The workers that must be listed before volumes of members that have left can go there.
+fn unproved(view: &View, record: &Recorded) -> BTreeSet<WorkerName> {
+    let volumes = left(view, record).filter(|(act, source)| takes_volume(act) && *source == Source::Watch);
+    volumes.map(|(act, _)| act.worker).collect()
+}
+
+fn takes_volume(act: &Act) -> bool {
+    target_of(act).is_some_and(|target| target.kind == act::Kind::Claim)
 }
 
 fn target_of(act: &Act) -> Option<&Target> {
@@ -111,8 +124,12 @@ fn target_of(act: &Act) -> Option<&Target> {
     }
 }
 
-/// Forgets members that have left and of which nothing is left, as live lists show.
+/// Looks for what volumes of members that have left wait for, and forgets those of which nothing is left, as live lists show.
 pub fn forget(view: &View, record: &Recorded) -> Option<Step> {
+    let unproved = unproved(view, record);
+    if !unproved.is_empty() {
+        return Some(Step::LookAgain(unproved));
+    }
     let clean = |member: &&Member| {
         let volumes_stay = member.part == Part::GivenUp || Volumes::from(view.database.on_delete) == Volumes::Keep;
         member.has_left()
