@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::PodSpec;
 
 use super::{
-    act::{Act, Change, Kind, Object},
+    act::{Act, Change, Kind, Object, Target},
     database::{Database, Intent, OnDelete, PlacementRequest, Volume},
     debt::{Account, Entry, Owed, Volumes},
     decide::decide,
@@ -258,15 +258,7 @@ impl World {
                 assert_eq!(claim.meta.uid, target.uid);
                 claim.requested = Some(size.0.clone());
             }
-            Change::Delete(target) => match target.kind {
-                Kind::Pod => assert_eq!(objects.pods.remove(&target.name).unwrap().meta.uid, target.uid),
-                Kind::Service => assert_eq!(objects.services.remove(&target.name).unwrap().meta.uid, target.uid),
-                Kind::Claim => {
-                    assert_eq!(objects.source, Source::Live, "S9: {} goes by what was watched", target.name);
-                    assert_eq!(objects.claims.remove(&target.name).unwrap().meta.uid, target.uid);
-                }
-                Kind::Job => panic!("no jobs here"),
-            },
+            Change::Delete(target) => delete(objects, target),
             Change::TakeOver(target, uid) => {
                 let meta = match target.kind {
                     Kind::Pod => &mut objects.pods.get_mut(&target.name).unwrap().meta,
@@ -318,6 +310,19 @@ impl World {
     fn pods(&mut self, worker: &str) -> &mut BTreeMap<ObjectName, Pod> {
         &mut testing::objects(&mut self.seen, worker).pods
     }
+}
+
+fn delete(objects: &mut Objects, target: &Target) {
+    let uid = match target.kind {
+        Kind::Pod => objects.pods.remove(&target.name).unwrap().meta.uid,
+        Kind::Service => objects.services.remove(&target.name).unwrap().meta.uid,
+        Kind::Claim => {
+            assert_eq!(objects.source, Source::Live, "S9: {} goes by what was watched", target.name);
+            objects.claims.remove(&target.name).unwrap().meta.uid
+        }
+        Kind::Job => panic!("no jobs here"),
+    };
+    assert_eq!(uid, target.uid);
 }
 
 fn condition<'a>(decision: &'a Decision, kind: &str) -> Option<(Truth, &'a str)> {
