@@ -103,6 +103,11 @@ fn kernel_settings() -> String {
         ("net/ipv4/conf/default/rp_filter", 0),
         ("net/ipv4/conf/eth0/rp_filter", 0),
         ("net/ipv4/conf/all/route_localnet", 1),
+        // An address that nobody has yet goes back to where it came from. Whoever is told so would believe it for five
+        // minutes, although the address is somebody's a moment later.
+        ("net/ipv4/conf/all/send_redirects", 0),
+        ("net/ipv4/conf/default/send_redirects", 0),
+        ("net/ipv4/conf/eth0/send_redirects", 0),
     ];
     settings.iter().map(|(name, value)| sysctl(name, *value)).collect::<Vec<_>>().join("; ")
 }
