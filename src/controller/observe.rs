@@ -22,7 +22,7 @@ use crate::{
     dialect::Dialect,
     engine::{Distrust, HttpReply, Knowledge, Refused},
     plan::{
-        command::Command,
+        command::{Command, Wish},
         database::{Database, DatabaseId, Intent},
         labels,
         membership::{self, Membership, Rung},
@@ -164,10 +164,11 @@ impl<D: Dialect> Reconciler<D> {
         seen.membership = Some(Membership { asked: membership::Asked::Now, ..membership });
     }
 
-    /// Tells a member to do something.
+    /// Tells a member to do something, and another one where that one refuses. Nobody else is told where nothing is known of
+    /// what came of it.
     ///
     /// # Errors
-    /// The engine's refusal, or why it could not be told, for a person.
+    /// The engine's refusals, or why it could not be told, for a person.
     pub(super) async fn tell(
         &self,
         seen: &Seen,
@@ -175,18 +176,32 @@ impl<D: Dialect> Reconciler<D> {
         record: &Recorded,
         command: &Command,
     ) -> Result<(), String> {
-        let Command { through, wish } = command;
         let engine = database.engine.kind.knowledge();
-        let member = record.member(through.as_str()).ok_or_else(|| format!("{through} is not recorded"))?;
-        let pod = running(&seen.workers, member).ok_or_else(|| format!("{through} does not run"))?;
+        let mut refusals = Vec::new();
+        for through in command.members() {
+            let member = record.member(through.as_str()).ok_or_else(|| format!("{through} is not recorded"))?;
+            let reply = self.tell_one(seen, database, record, member, &command.wish).await;
+            match engine.obeyed(&reply.map_err(|why| format!("{through}: {why}"))?) {
+                Ok(()) => return Ok(()),
+                Err(Refused(why)) => refusals.push(format!("{through} says: {}", clip(&why))),
+            }
+        }
+        Err(refusals.join("; "))
+    }
+
+    async fn tell_one(
+        &self,
+        seen: &Seen,
+        database: &Database,
+        record: &Recorded,
+        member: &Member,
+        wish: &Wish,
+    ) -> Result<HttpReply, String> {
+        let engine = database.engine.kind.knowledge();
+        let pod = running(&seen.workers, member).ok_or("it does not run")?;
         let (question, routes) = (engine.question(member), self.routes(database, member, pod));
         let judge = |_: &_, rung, replies: &[HttpReply]| engine.read(record, member, rung, replies);
-        let gate = self.gate.as_ref();
-        let uid = &database.id.uid;
-        let reply = self.ladder.tell(uid, &question, engine.command(wish), &routes, &judge, gate).await;
-        engine
-            .obeyed(&reply.map_err(|why| format!("{through}: {why}"))?)
-            .map_err(|Refused(why)| format!("{through} says: {}", clip(&why)))
+        self.ladder.tell(&database.id.uid, &question, engine.command(wish), &routes, &judge, self.gate.as_ref()).await
     }
 
     fn routes(&self, database: &Database, member: &Member, pod: &Pod) -> Vec<Route> {

@@ -24,7 +24,7 @@ use crate::engine::Version;
 
 /// Records who joins next, beside those that are there and stay.
 ///
-/// `None` while a pod that could found alone has to be made anew first: the rolling change does that.
+/// `None` while a pod that could be somebody alone has to be made anew first: the rolling change does that.
 pub fn begin(view: &View, record: &Recorded, sound: &[&Member]) -> Option<Course> {
     let engine = &view.database.engine;
     let taken = |slot: &u32| sound.iter().all(|member| member.slot() != *slot);
@@ -39,7 +39,7 @@ pub fn begin(view: &View, record: &Recorded, sound: &[&Member]) -> Option<Course
     if let Err(why) = engine.kind.knowledge().may_grow(&Version::new(record.runs.version.clone())) {
         return Some(operation.waits(why));
     }
-    if roll::founds_alone(view, record) {
+    if roll::stands_alone(view, record) {
         return None;
     }
     match spot(view, record, slot, worker) {
@@ -154,16 +154,10 @@ fn tell(record: &Record, membership: &Membership, operation: Operation, wish: Wi
             format!("{} of {voters} voters serve, which with it would be no majority of {with_it}", serving.len());
         return operation.waits(why);
     }
-    match spokesman(membership, &serving) {
+    match Command::to_any(membership, &serving, wish) {
         None => operation.waits("no voter serves"),
-        Some(through) => operation.does(Step::Command(Command { through: through.clone(), wish })),
+        Some(command) => operation.does(Step::Command(command)),
     }
-}
-
-/// Who is told what concerns all: whoever leads, or else the first of these.
-pub fn spokesman<'a>(membership: &'a Membership, serving: &[&'a Member]) -> Option<&'a MemberName> {
-    let leads = serving.iter().find(|member| membership.leader() == Some(&member.name));
-    leads.or(serving.first()).map(|member| &member.name)
 }
 
 fn find<'a>(list: &'a [Listed], member: &Member, peer: &String) -> Option<&'a Listed> {
@@ -240,12 +234,9 @@ fn call_off(view: &View, record: &Recorded, member: &Member, operation: Operatio
         }
         Some(listed) => {
             let serving: Vec<_> = record.voters().filter(|voter| budget::serves(membership, &voter.name)).collect();
-            match spokesman(membership, &serving) {
+            match Command::to_any(membership, &serving, Wish::Leave { member: listed.id.clone() }) {
                 None => operation.waits("no voter serves"),
-                Some(through) => {
-                    let wish = Wish::Leave { member: listed.id.clone() };
-                    operation.does(Step::Command(Command { through: through.clone(), wish }))
-                }
+                Some(command) => operation.does(Step::Command(command)),
             }
         }
     }

@@ -8,7 +8,6 @@ use super::{
     command::{Command, Wish},
     debt::Volumes,
     delete,
-    join::spokesman,
     keep::ours,
     members,
     name::WorkerName,
@@ -61,12 +60,9 @@ pub fn step(view: &View, record: &Recorded, member: &Member) -> Course {
             };
         }
     }
-    match spokesman(membership, &serving) {
+    match Command::to_any(membership, &serving, Wish::Leave { member: listed.id.clone() }) {
         None => operation("leaves").waits("no other voter serves"),
-        Some(through) => {
-            let wish = Wish::Leave { member: listed.id.clone() };
-            operation("is removed").does(Step::Command(Command { through: through.clone(), wish }))
-        }
+        Some(command) => operation("is removed").does(Step::Command(command)),
     }
 }
 

@@ -8,7 +8,6 @@
 use super::{
     address, budget,
     command::{Command, Wish},
-    join::spokesman,
     operation::{Course, Kind, Operation, fresh},
     record::{Member, Record, Recorded},
     step::Step,
@@ -58,12 +57,10 @@ fn tell(view: &View, record: &Recorded, member: &Member, peer: &str, operation: 
     match listed {
         Some(listed) if listed.peers != [peer] => {
             let serving: Vec<_> = record.voters().filter(|voter| budget::serves(membership, &voter.name)).collect();
-            match spokesman(membership, &serving) {
+            let wish = Wish::Move { member: listed.id.clone(), peer: peer.to_owned() };
+            match Command::to_any(membership, &serving, wish) {
                 None => operation.waits("no voter serves"),
-                Some(through) => {
-                    let wish = Wish::Move { member: listed.id.clone(), peer: peer.to_owned() };
-                    operation.does(Step::Command(Command { through: through.clone(), wish }))
-                }
+                Some(command) => operation.does(Step::Command(command)),
             }
         }
         // Whoever is not listed any more needs no address: that is found when it is asked for as a member.

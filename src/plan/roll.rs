@@ -94,33 +94,32 @@ pub fn hand_over(record: &Record, membership: &Membership, leader: &Member) -> O
         member.name != leader.name && member.part == Part::Voter && budget::serves(membership, &member.name)
     };
     let to = record.members.iter().find(stays)?.engine_id.clone()?;
-    Some(Command { through: leader.name.clone(), wish: Wish::HandOver { to } })
+    Some(Command::to(&leader.name, Wish::HandOver { to }))
 }
 
-/// The members whose pods were made from an earlier manifest, or could found again with fewer than a majority of those
-/// that there will be. A pod whose volume is not sound is not stopped: it would not come back.
+/// The members whose pods were made from an earlier manifest, or could be somebody alone. A pod whose volume is not sound is not stopped: it would not come back.
 fn outdated<'a>(view: &View<'a>, record: &'a Recorded) -> Vec<(&'a Member, &'a Pod)> {
     let pods = record.present().filter_map(|member| Some((member, view.pod(member).present()?)));
     let stale = |(member, pod): &(&Member, &Pod)| {
         let stays = pod.meta.deleting.is_none() && ours(view, &pod.meta);
         stays
             && matches!(volume::of(view, member), Volume::Sound(_))
-            && (is_outdated(view, record, member, pod) || could_found_alone(view, record, pod))
+            && (is_outdated(view, record, member, pod) || could_be_alone(view, record, pod))
     };
     pods.filter(stale).collect()
 }
 
-/// Whether there is a voter whose pod could found alone, or is not to be seen, beside a database that is to grow.
+/// Whether there is a voter whose pod could be somebody alone, beside a database that is to grow.
 #[must_use]
-pub fn founds_alone(view: &View, record: &Record) -> bool {
-    record.voters().any(|member| view.pod(member).present().is_some_and(|pod| could_found_alone(view, record, pod)))
+pub fn stands_alone(view: &View, record: &Record) -> bool {
+    record.voters().any(|member| view.pod(member).present().is_some_and(|pod| could_be_alone(view, record, pod)))
 }
 
-/// Whether a pod that founds could do so again, should its volume be emptied, beside a database that has grown
-/// (DECISIONS 1).
-fn could_found_alone(view: &View, record: &Record, pod: &Pod) -> bool {
+/// Whether a pod that is only started again could leave the others: one that founds, should its volume be emptied, with
+/// fewer than a majority of those that there will be (DECISIONS 1); or one that forgets all others each time it starts.
+fn could_be_alone(view: &View, record: &Record, pod: &Pod) -> bool {
     let voters = record.voters().count().max(view.database.replicas as usize);
-    pod.founders.is_some_and(|founders| founders < majority(voters))
+    pod.alone || pod.founders.is_some_and(|founders| founders < majority(voters))
 }
 
 /// Whether a member's pod is ready, and is to stay.

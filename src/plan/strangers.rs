@@ -3,7 +3,6 @@
 use super::{
     budget,
     command::{Command, Wish},
-    join::spokesman,
     membership::{Ballot, Listed, Membership},
     operation::{Course, Operation},
     record::Record,
@@ -26,11 +25,8 @@ pub fn step(record: &Record, membership: &Membership, list: &[Listed], operation
     let stranger = strangers.next()?;
     let serving: Vec<_> = record.voters().filter(|voter| budget::serves(membership, &voter.name)).collect();
     let (id, peers) = (&stranger.id, stranger.peers.join(", "));
-    Some(match (stranger.ballot, spokesman(membership, &serving)) {
-        (Ballot::Learner, Some(through)) => {
-            let command = Command { through: through.clone(), wish: Wish::Leave { member: id.clone() } };
-            operation.does(Step::Command(command))
-        }
+    Some(match (stranger.ballot, Command::to_any(membership, &serving, Wish::Leave { member: id.clone() })) {
+        (Ballot::Learner, Some(command)) => operation.does(Step::Command(command)),
         (Ballot::Learner, None) => operation.waits("no voter serves"),
         (Ballot::Voter, _) => operation.waits(format!(
             "the members list a voter that the record does not know ({id} at {peers}). Was the master restored from a \

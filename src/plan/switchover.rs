@@ -48,7 +48,7 @@ pub fn step(view: &View, record: &Recorded) -> Option<Course> {
     Some(match identity(to) {
         None => operation("is to lead").waits("its identity is not recorded"),
         Some(to) => {
-            let command = Command { through: leader.clone(), wish: Wish::HandOver { to } };
+            let command = Command::to(leader, Wish::HandOver { to });
             operation("is handed leadership").does(Step::Command(command))
         }
     })

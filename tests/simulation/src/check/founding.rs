@@ -1,5 +1,6 @@
 //! S2: one bootstrap. A database is founded once: no second identity of it ever serves, no member founds again once the
-//! first have served, and no pod that founds is made once the record says that it has.
+//! first have served, and no pod that founds is made once the record says that it has. Nor is there anybody else where one
+//! forgets all others each time it starts.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -71,6 +72,14 @@ impl OneBootstrap {
                     since.as_secs_f64()
                 ));
             }
+        }
+        let forgetful = |view: &&View| view.alone && view.voters.len() + view.learners.len() > 1 && stands(&view.owner);
+        if let Some(view) = views.iter().find(forgetful) {
+            return Err(format!(
+                "{} of database {} would forget the others if it were only started again: they could go on without it, \
+                 and it without them",
+                view.name, view.owner
+            ));
         }
         for (view, cluster) in
             views.iter().filter(|view| view.serving).filter_map(|view| Some((view, view.cluster_id?)))
@@ -185,6 +194,16 @@ mod tests {
         check.look(seconds(2), &[serving(0, 1)], &[], |_| true, |_| false).expect("the same one");
         let words = check.look(seconds(3), &[serving(2, 2)], &[], |_| true, |_| false).expect_err("another one");
         assert!(words.contains("2 identities"), "{words}");
+    }
+
+    #[test]
+    fn whoever_forgets_the_others_at_each_start_has_none() {
+        let mut check = OneBootstrap::new(Sight::default());
+        let with = |voters| View { alone: true, ..view(0, voters) };
+        check.look(seconds(1), &[with(1)], &[], |_| true, |_| false).expect("it has forgotten them");
+        check.look(seconds(2), &[with(2)], &[], |_| false, |_| false).expect("it is of a database that is gone");
+        let words = check.look(seconds(2), &[with(2)], &[], |_| true, |_| false).expect_err("somebody has joined");
+        assert!(words.contains("would forget the others"), "{words}");
     }
 
     #[test]

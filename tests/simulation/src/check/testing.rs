@@ -59,6 +59,7 @@ pub fn view(member: u8, voters: u8) -> View {
         serving: false,
         keys: 0,
         incarnation: u64::from(member),
+        alone: false,
     }
 }
 

@@ -61,6 +61,8 @@ pub struct View {
     pub keys: usize,
     /// Counts the times that data came into being anywhere: data with another number is other data.
     pub incarnation: u64,
+    /// Whether it forgets all others each time it starts.
+    pub alone: bool,
 }
 
 /// Data came into being on an empty volume, by founding.
@@ -129,6 +131,7 @@ impl State {
             serving: false,
             keys: 0,
             incarnation: 0,
+            alone: process.flags.as_ref().is_some_and(|flags| flags.alone),
         };
         let Some(node) = process.node() else { return Some(view) };
         view.cluster_id = Some(node.disk.cluster);

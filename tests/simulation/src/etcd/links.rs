@@ -6,13 +6,16 @@ use super::{
     flags::authority,
     ids::{MemberId, ProcessId},
     log::Member,
-    node::{Connection, Node},
+    node::{Belief, Connection, Node},
     state::State,
 };
 use crate::place::Place;
 
 /// How long nothing may come through a connection before etcd gives it up.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// One connection in so many is taken for lost by who has the lower identity of the two.
+const MISTAKEN: u64 = 8;
 
 impl State {
     /// Whoever answers as a peer at this URL: a process that runs and listens there, whichever it is.
@@ -79,7 +82,13 @@ impl State {
             let peers: Vec<_> = node.peers().map(|peer| peer.id).collect();
             node.connections.retain(|peer, _| peers.contains(peer));
             for (peer, _) in &links {
-                let connection = node.connections.entry(*peer).or_insert(Connection { since: now, silent: None });
+                let own = node.id();
+                let connection = node.connections.entry(*peer).or_insert_with(|| {
+                    // Of two, only one is ever mistaken: both would wait for a person.
+                    let belief =
+                        if own < *peer && node.dice.below(MISTAKEN) == 0 { Belief::Wrong } else { Belief::Right };
+                    Connection { since: now, silent: None, belief }
+                });
                 connection.silent = None;
             }
             let linked = |peer: &MemberId| links.iter().any(|(linked, _)| linked == peer);

@@ -6,7 +6,7 @@ use super::{
     flags::authority,
     ids::{self, MemberId, ProcessId, Salt},
     log::{Ballot, Change, Member, MemberChange},
-    node::{Node, Part},
+    node::{Belief, Node, Part},
     raft::Proposed,
     refusal::Refusal,
     state::State,
@@ -140,7 +140,10 @@ impl State {
 
     /// How many voters a member has been connected with for long enough, itself among them.
     fn healthy(&self, node: &Node) -> usize {
-        let connected = |id: MemberId| node.connections.get(&id).is_some_and(|with| with.since + HEALTHY < self.now);
+        let connected = |id: MemberId| {
+            let with = node.connections.get(&id);
+            with.is_some_and(|with| with.belief == Belief::Right && with.since + HEALTHY < self.now)
+        };
         node.machine.voters().filter(|voter| voter.id == node.id() || connected(voter.id)).count()
     }
 }

@@ -67,6 +67,18 @@ pub(super) struct Connection {
     pub(super) since: Duration,
     /// Nothing has come through since; etcd notices after a while.
     pub(super) silent: Option<Duration>,
+    /// What its health checks make of it while it stands.
+    pub(super) belief: Belief,
+}
+
+/// What a member believes of a peer that it is connected with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Belief {
+    /// That it is there.
+    Right,
+    /// That it is lost: a dial of before failed after the streams had been established, and nothing puts that right until
+    /// they break (etcd 3.5, `rafthttp`: the pipeline deactivates a peer that only a new stream activates again).
+    Wrong,
 }
 
 /// What a follower makes of a leader's message.

@@ -185,7 +185,7 @@ fn nothing_that_was_acknowledged_is_lost_whatever_is_cut_killed_and_replaced() {
         answers += report.answers;
         replaced += report.replaced;
     }
-    assert!(answers > 2_000 && replaced > 30, "{answers} answers, {replaced} replaced: too little happened");
+    assert!(answers > 2_000 && replaced > 25, "{answers} answers, {replaced} replaced: too little happened");
 }
 
 #[test]
