@@ -166,6 +166,9 @@ pub trait Knowledge: Sync {
     /// A [`Distrust`], which leaves the member Unknown.
     fn read(&self, record: &Record, member: &Member, rung: Rung, replies: &[HttpReply]) -> Result<Answer, Distrust>;
 
+    /// Whether a member's last words, which may be the end of its log, say that it cannot go on with the data it has.
+    fn is_spoilt(&self, last_words: &str) -> bool;
+
     /// How a wish is said.
     fn command(&self, wish: &Wish) -> HttpRequest;
 

@@ -99,6 +99,11 @@ fn sound_volume<'a>(view: &View<'a>, member: &'a Member, obstacles: &mut Vec<Obs
             ("VolumeBeingDeleted", "is being deleted: its pod runs on while it can, and is not started again")
         }
         Volume::Gone(Loss::Lost) => ("VolumeLost", "has lost its volume: no pod of it is started"),
+        Volume::Gone(Loss::Spoilt) => (
+            "VolumeSpoilt",
+            "holds data with which this member cannot go on, as it says each time it starts: where a majority of three or \
+             more serves, a new member takes its place; else the data has to be put right by hand",
+        ),
     };
     let name = view.database.names.claim(&view.database.volumes.data.name, &member.name);
     let message = format!("volume claim {name} of {} in worker {} {what}", member.name, member.worker);

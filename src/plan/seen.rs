@@ -274,6 +274,8 @@ pub struct Pod {
     pub node: Option<String>,
     /// Why it does not run or is not ready, in the cluster's own words (`reason: message`), if it says.
     pub trouble: Option<String>,
+    /// What a container of it said last before it ended badly, as far as its kubelet kept it.
+    pub last_words: Option<String>,
     /// Restarts of its containers, summed.
     pub restarts: i32,
     /// Whether anything runs in it, as its kubelet last said.

@@ -155,6 +155,7 @@ pub fn ready_pod(database: &Database, member: &Member) -> (ObjectName, Pod) {
         host_ip: Some(format!("192.0.2.{}", member.ordinal + 1)),
         node: Some("node".into()),
         trouble: None,
+        last_words: None,
         restarts: 0,
         process: Process::Runs,
         version: Some("3.5.35".into()),

@@ -72,6 +72,7 @@ pub fn pod(pod: &core::Pod) -> Option<Pod> {
         host_ip: status.host_ip.clone().filter(|ip| !ip.is_empty()),
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
         trouble: trouble(status),
+        last_words: containers(status).find_map(last_words),
         restarts: containers(status).map(|container| container.restart_count).sum(),
         process: process(status, pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref())),
         version: annotation(&pod.metadata, labels::VERSION).cloned(),
@@ -215,7 +216,7 @@ fn container_says(status: &PodStatus, container: &ContainerStatus) -> Option<Str
 fn ended_badly(state: &ContainerState) -> Option<String> {
     let ended = state.terminated.as_ref().filter(|ended| ended.exit_code != 0)?;
     let reason = format!("{} (exit code {})", ended.reason.as_deref().unwrap_or("Error"), ended.exit_code);
-    Some(said(&reason, ended.message.as_deref()))
+    Some(said(&reason, ended.message.as_deref().map(gist).as_deref()))
 }
 
 fn said(reason: &str, message: Option<&str>) -> String {
@@ -223,4 +224,31 @@ fn said(reason: &str, message: Option<&str>) -> String {
         Some(message) => format!("{reason}: {}", clip(message)),
         None => reason.to_owned(),
     }
+}
+
+fn last_words(container: &ContainerStatus) -> Option<String> {
+    let states = [container.state.as_ref(), container.last_state.as_ref()].into_iter().flatten();
+    let mut ends = states.filter_map(|state| state.terminated.as_ref()).filter(|ended| ended.exit_code != 0);
+    ends.next()?.message.clone().filter(|message| !message.trim().is_empty())
+}
+
+/// What matters of a container's last words, which may be the end of its log: where a Go program panicked, why; or else
+/// the last line, of which a structured log's message and error are enough.
+fn gist(words: &str) -> String {
+    let mut lines = words.lines().map(str::trim).filter(|line| !line.is_empty());
+    let panic = lines.clone().find(|line| line.starts_with("panic: ") || line.starts_with("fatal error: "));
+    let line = panic.or_else(|| lines.next_back()).unwrap_or_default();
+    let structured = serde_json::from_str::<Structured>(line).ok();
+    structured.map_or_else(
+        || line.to_owned(),
+        |Structured { msg, error }| if error.is_empty() { msg } else { format!("{msg}: {error}") },
+    )
+}
+
+/// A line of a structured log, as zap and others write it.
+#[derive(serde::Deserialize)]
+struct Structured {
+    msg: String,
+    #[serde(default)]
+    error: String,
 }

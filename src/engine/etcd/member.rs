@@ -1,7 +1,7 @@
 //! What one etcd member runs.
 
 use k8s_openapi::{
-    api::core::v1::{Container, ContainerPort, HTTPGetAction, Probe},
+    api::core::v1::{Container, ContainerPort, EnvVar, HTTPGetAction, Probe},
     apimachinery::pkg::util::intstr::IntOrString,
 };
 
@@ -81,6 +81,8 @@ pub fn container(record: &Record, member: &Member, start: Start) -> Container {
         name: "etcd".to_owned(),
         command: Some(vec!["/usr/local/bin/etcd".to_owned()]),
         args: Some(args),
+        // Of a panic, why: a kubelet keeps two kilobytes of last words, which its stack would fill.
+        env: Some(vec![EnvVar { value: Some("none".to_owned()), name: "GOTRACEBACK".to_owned(), value_from: None }]),
         ports: Some(
             [ports.client, ports.peer, metrics]
                 .iter()

@@ -4,6 +4,7 @@ mod command;
 mod identity;
 pub mod member;
 mod read;
+mod spoilt;
 pub mod versions;
 
 use k8s_openapi::api::core::v1::Container;
@@ -55,6 +56,11 @@ impl Knowledge for Etcd {
     fn read(&self, record: &Record, member: &Member, rung: Rung, replies: &[HttpReply]) -> Result<Answer, Distrust> {
         read::read(record, member, rung, replies)
     }
+
+    fn is_spoilt(&self, last_words: &str) -> bool {
+        spoilt::is_spoilt(last_words)
+    }
+
     fn command(&self, wish: &Wish) -> HttpRequest {
         command::command(wish)
     }

@@ -133,10 +133,10 @@ fn container(owner: Owner, record: &Record, member: &Member, start: Start) -> Co
     let mut container = database.engine.kind.knowledge().container(record, member, start);
     container.image = Some(image(owner, record));
     container.resources = Some(database.pod.resources.clone());
-    let own: Vec<_> = container.env.take().unwrap_or_default();
-    let mut env: Vec<_> =
-        database.pod.env.iter().filter(|var| own.iter().all(|o| o.name != var.name)).cloned().collect();
-    env.extend(own);
+    let mut env = database.pod.env.clone();
+    // What a manifest may not set is refused before; of anything else, its word counts.
+    let own = container.env.take().unwrap_or_default();
+    env.extend(own.into_iter().filter(|own| database.pod.env.iter().all(|var| var.name != own.name)));
     container.env = some(env);
     for volume in database.volumes.iter() {
         let Some(path) = &volume.mount else { continue };
@@ -175,6 +175,8 @@ fn hardened(mut container: Container) -> Container {
         capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
         ..SecurityContext::default()
     });
+    // What it says as it ends is what conditions tell of it, and whether its data is spoilt.
+    container.termination_message_policy = Some("FallbackToLogsOnError".to_owned());
     container
 }
 

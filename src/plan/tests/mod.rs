@@ -242,6 +242,7 @@ impl World {
                             host_ip: Some(format!("192.0.2.{}", self.made)),
                             node: None,
                             trouble: None,
+                            last_words: None,
                             restarts: 0,
                             process: Process::Stands,
                             version: annotation(labels::VERSION),
