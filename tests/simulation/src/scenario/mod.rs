@@ -153,6 +153,7 @@ catalogue! {
         44 volumes::a_volume_that_cannot_be_made_is_waited_for_and_never_deleted,
         44 volumes::an_unknown_storage_class_is_waited_for_until_the_database_is_deleted,
         45 volumes::a_member_on_a_lost_node_is_replaced_and_its_volume_is_not_made_anew,
+        46 volumes::members_drained_in_two_clusters_at_once_come_back_and_the_third_is_left_alone,
         47 volumes::a_pod_deleted_by_force_from_a_node_that_is_cut_off_never_runs_twice,
         48 namespaces::a_quota_that_is_used_up_holds_up_only_its_worker,
         50 namespaces::everything_passes_pod_security_restricted,
@@ -171,6 +172,8 @@ catalogue! {
         62 edits::a_rolling_change_waits_for_whoever_is_down_by_himself,
         63 edits::nobody_gets_a_vote_while_that_could_cost_the_majority,
         64 volumes::who_was_replaced_and_runs_on_serves_nobody_and_ends_when_it_is_seen,
+        65 volumes::a_volume_put_back_to_an_old_snapshot_costs_its_member_its_identity,
+        65 volumes::a_member_whose_data_is_spoilt_is_replaced,
         66 quorum::a_lost_majority_is_told_and_nothing_is_forced,
         66 quorum::a_lost_majority_is_given_up_by_a_persons_word_and_the_survivor_goes_on,
         67 edits::twenty_edits_in_ten_seconds_come_to_the_last_one,
@@ -217,8 +220,7 @@ catalogue! {
 }
 
 /// Rows that wait for features which this version does not have.
-pub const WAITING: &[Waiting] =
-    &[Waiting { row: 46, issue: 6 }, Waiting { row: 59, issue: 7 }, Waiting { row: 65, issue: 6 }];
+pub const WAITING: &[Waiting] = &[Waiting { row: 59, issue: 7 }];
 
 /// How many rows the catalogue has.
 pub const ROWS: u8 = 71;

@@ -3,15 +3,19 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
+use kube::api::EvictParams;
 use serde_json::{Value, json};
 
 use super::tools::{
     A_WHILE, api, ask_to_go, begin, by_force, claim, done, everything, make, members, nothing_is_left, pod, remove,
-    respec, says, standing, state, three, uid_of, until_of, until_state, until_told, until_up_to_date, untouched,
-    volumes,
+    resize, respec, says, standing, state, three, uid_of, until_of, until_state, until_told, until_up_to_date,
+    untouched, volumes,
 };
 use crate::{
+    entropy,
+    etcd::Outcome,
     link::Way,
+    place::Place,
     stage::{
         Simulated, Stage,
         people::{DATABASES, People, Wanted},
@@ -112,6 +116,105 @@ pub async fn a_member_on_a_lost_node_is_replaced_and_its_volume_is_not_made_anew
     let stayed = before.iter().filter(|volume| after.contains(volume)).count();
     assert_eq!((after.len(), stayed), (3, 2), "{after:?}");
     assert!(uid_of::<Pod>(stage, &w2, &pod("a", 3)).await.is_some(), "the new one is where the former one was");
+}
+
+/// Row 46: no budget of one cluster knows of the other one; the change that is under way waits for both.
+pub async fn members_drained_in_two_clusters_at_once_come_back_and_the_third_is_left_alone(stage: &impl Stage) {
+    begin(stage).await;
+    stage.run(&Wanted::named("a")).await;
+    let [w1, w2, w3] = three(stage);
+    let before = volumes(&standing(stage, "a").await);
+    let third = uid_of::<Pod>(stage, &w3, &pod("a", 2)).await;
+    for (site, member) in [(&w1, 0), (&w2, 1)] {
+        stage.fault("node drained", &format!("the nodes of {site} take nothing, and {} is evicted", pod("a", member)));
+        stage.world(site).withhold(Goods::Scheduling);
+    }
+    for (site, member) in [(&w1, 0), (&w2, 1)] {
+        evict(stage, site, &pod("a", member)).await;
+    }
+    stage.until_phase("a", "Failed").await;
+    until_told(stage, "a", "MajorityServes", "False", "MajorityLost").await;
+    let left_alone = async || uid_of::<Pod>(stage, &w3, &pod("a", 2)).await == third;
+    stage.stays("the third is left alone", Duration::from_mins(1), left_alone).await;
+    stage.world(&w1).provide(Goods::Scheduling);
+    stage.until_phase("a", "Abnormal").await;
+    // A change comes now of all times.
+    resize(stage, "a", "250m").await;
+    stage.stays("the third is left alone while another one is down", A_WHILE, left_alone).await;
+    stage.world(&w2).provide(Goods::Scheduling);
+    until_up_to_date(stage, "a").await;
+    assert_eq!(volumes(&standing(stage, "a").await), before, "on the volumes that they had");
+    assert!(!left_alone().await, "the change has come to the third as well");
+}
+
+/// Row 65: under the same claim. Nothing in Kubernetes tells; the member does, which has promised what it lacks now.
+pub async fn a_volume_put_back_to_an_old_snapshot_costs_its_member_its_identity(stage: &impl Stage) {
+    begin(stage).await;
+    stage.run(&Wanted::named("a")).await;
+    let volume = disk_of(stage, &pod("a", 1));
+    let etcds = stage.processes().etcds();
+    let old = etcds.copy_volume(&volume);
+    for number in 0..20 {
+        write(stage, "a", &number.to_string()).await;
+    }
+    stage.fault("restored from backup", &format!("{volume} is put back to what it held"));
+    etcds.put_volume(&volume, old);
+    is_replaced(stage, "a", 1).await;
+}
+
+/// Row 65, and whatever else makes data useless.
+pub async fn a_member_whose_data_is_spoilt_is_replaced(stage: &impl Stage) {
+    begin(stage).await;
+    stage.run(&Wanted::named("a")).await;
+    let [_, w2, _] = three(stage);
+    write(stage, "a", "here before").await;
+    let volume = disk_of(stage, &pod("a", 1));
+    stage.fault("data spoilt", &format!("{volume} holds other values than were written to it"));
+    stage.processes().etcds().corrupt_volume(&volume);
+    // It is found when the member starts next.
+    remove::<Pod>(stage, &w2, &pod("a", 1)).await;
+    is_replaced(stage, "a", 1).await;
+}
+
+/// A member cannot go on with its data: it is told, removed, and another one takes its place in the same worker.
+async fn is_replaced(stage: &impl Stage, name: &str, member: u32) {
+    let site = three(stage)[member as usize].clone();
+    let replaced = async || uid_of::<Pod>(stage, &site, &pod(name, 3)).await.is_some();
+    stage.until("the member is replaced", replaced).await;
+    until_of(stage, name, 3).await;
+    let gone = async || uid_of::<Pod>(stage, &site, &pod(name, member)).await.is_none();
+    stage.until("it runs no more", gone).await;
+    stage.until("it is forgotten", async || members(stage, name).await == (3, 3)).await;
+}
+
+/// The volume that a member's process has its data on.
+fn disk_of(stage: &impl Stage, pod: &str) -> String {
+    let views = stage.processes().etcds().inspect();
+    views.into_iter().find(|view| view.pod == pod).expect("its process").volume
+}
+
+/// A client writes through whoever leads.
+async fn write(stage: &impl Stage, name: &str, value: &str) {
+    let etcds = stage.processes().etcds();
+    for site in three(stage) {
+        let pods = api::<Pod>(stage, &site);
+        let labelled =
+            kube::api::ListParams::default().labels(&format!("{}={name}", atoll::plan::labels::DATABASE_NAME));
+        let found = done(stage, "a client looks for a member", async || pods.list(&labelled).await).await;
+        let address = found.items.into_iter().find_map(|pod| pod.status?.pod_ip).expect("an address");
+        let written = etcds.client_put(entropy::elapsed(), &Place::of(&site), &format!("{address}:2379"), "k", value);
+        if matches!(written, Outcome::Acknowledged { .. }) {
+            return;
+        }
+    }
+    panic!("nobody acknowledges {value}");
+}
+
+/// A person drains a node by hand.
+async fn evict(stage: &impl Stage, site: &Site, name: &str) {
+    stage.say(&format!("evicts {name} in {site}"));
+    let pods = api::<Pod>(stage, site);
+    done(stage, "a pod is evicted", async || pods.evict(name, &EvictParams::default()).await).await;
 }
 
 /// Row 47.
