@@ -118,6 +118,24 @@ impl<'w> Database<'w> {
         self.wait_for_phase("Running", limit)
     }
 
+    /// Waits until it runs and is what its manifest asks for, and nothing is left of members that have left.
+    pub fn wait_until_up_to_date(&self, limit: Duration) -> Outcome {
+        until(&format!("{} is not what its manifest asks for", self.name), limit, || {
+            let resource = self.resource().map_err(|trouble| trouble.0)?;
+            let status = &resource["status"];
+            let told = condition(&resource, "UpToDate");
+            let observed = status["observedGeneration"] == resource["metadata"]["generation"];
+            let members = status["atoll"]["members"].as_array().map_or(0, Vec::len);
+            let wanted = &resource["spec"]["componentSpecs"][0]["replicas"];
+            let whole = wanted.as_u64() == u64::try_from(members).ok();
+            if status["phase"] == "Running" && told.is_none() && observed && whole {
+                Ok(())
+            } else {
+                Err(format!("{} {}, {told:?}, {members} members", status["phase"], status["message"]))
+            }
+        })
+    }
+
     /// Waits for a condition with this status and reason; gives it.
     pub fn wait_for_condition(&self, kind: &str, status: &str, reason: &str, limit: Duration) -> Outcome<Condition> {
         until(&format!("{} has no condition {kind}={status} {reason}", self.name), limit, || {
@@ -161,6 +179,13 @@ impl<'w> Database<'w> {
     /// Changes fields of the resource.
     pub fn patch(&self, change: &Value) -> Outcome<Value> {
         self.world.rest("master")?.patch(&self.path(), change)
+    }
+
+    /// Edits its only component.
+    pub fn edit(&self, alter: impl Fn(&mut Value)) -> Outcome {
+        let mut components = self.resource()?["spec"]["componentSpecs"].clone();
+        alter(&mut components[0]);
+        self.patch(&json!({ "spec": { "componentSpecs": components } })).map(drop)
     }
 
     /// Sets an annotation, or takes it away.

@@ -8,15 +8,20 @@ use e2e::clients::{Clients, Judged, linearizable};
 use e2e::etcd::{Canary, Etcd};
 use e2e::runner::{Case, always, full};
 use e2e::{Cut, Database, Manifest, Outcome, Trouble, World, ensure, rest, until};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const UP: Duration = Duration::from_mins(1);
 const LONG: Duration = Duration::from_mins(5);
 
 /// Two elections, as DECISIONS 22 has them: twice twice etcd's election timeout.
 const TWO_ELECTIONS: Duration = Duration::from_secs(4);
-/// How long one worker is cut off in the middle of each change.
+/// The worker that is cut off in the middle of each change of the long life, and for how long. Of five members it has one, so
+/// that a majority is left when the cut meets a moment at which another one is started again: three members endure one loss,
+/// five endure two.
+const CUT_OFF: &str = "k8s-3";
 const CUT: Duration = Duration::from_mins(2);
+/// How often the controller is killed meanwhile, at least.
+const LEAST_KILLS: u32 = 50;
 
 pub fn cases() -> Vec<Case> {
     vec![
@@ -26,7 +31,7 @@ pub fn cases() -> Vec<Case> {
         ),
         always("a lost majority waits for a person, and goes on from the member that is named", recovered),
         full(
-            "a whole life under clients in every cluster: every change, with one worker cut off in the middle of each",
+            "a whole life under clients in every cluster: every change, one worker cut off in each, the controller killed and killed",
             a_long_life,
         ),
     ]
@@ -49,26 +54,28 @@ impl<'w> Life<'w> {
         Ok(Self { world, database, clients, rows: Vec::new() })
     }
 
-    /// Changes something, waits until it is done, and notes what clients noticed of it.
-    fn row(&mut self, what: &str, allowed: Duration, change: impl FnOnce(&Self) -> Outcome) -> Outcome {
+    /// Changes something, waits until it is done, and notes what clients noticed of it. Not more than one voter may be down
+    /// meanwhile in the workers that nobody cuts off.
+    fn row(&mut self, what: &str, cut: Option<&str>, change: impl FnOnce(&Self) -> Outcome) -> Outcome {
         let (began, since) = (Instant::now(), SystemTime::now());
         let over = AtomicBool::new(false);
         let (done, most) = std::thread::scope(|scope| {
-            let watcher = scope.spawn(|| most_down(&self.database, &over));
-            let done = change(self).and_then(|()| up_to_date(&self.database, LONG));
+            let watcher = scope.spawn(|| most_down(&self.database, cut, &over));
+            let done = change(self).and_then(|()| self.database.wait_until_up_to_date(LONG));
             over.store(true, Ordering::SeqCst);
             (done, watcher.join().unwrap_or_default())
         });
         done.map_err(|trouble| trouble.at(what.to_owned()))?;
         let (took, gap) = (began.elapsed(), self.clients.longest_gap(since));
-        self.rows.push(format!("{what:<44} {:>7.1} s {:>14.2} s {most:>12}", took.as_secs_f64(), gap.as_secs_f64()));
+        self.rows.push(format!("{what:<72} {:>7.1} s {:>14.2} s {most:>12}", took.as_secs_f64(), gap.as_secs_f64()));
         println!("           {}", self.rows.last().map(String::as_str).unwrap_or_default());
-        ensure!(gap <= allowed, "{what}: no write was acknowledged for {:.1} s", gap.as_secs_f64());
+        ensure!(gap <= TWO_ELECTIONS, "{what}: no write was acknowledged for {:.1} s", gap.as_secs_f64());
+        ensure!(most <= 1, "{what}: {most} voters were down together");
         Ok(())
     }
 
     fn edit(&self, alter: impl Fn(&mut Value)) -> Outcome {
-        edit(&self.database, alter)
+        self.database.edit(alter)
     }
 
     fn end(self) -> Outcome<Judged> {
@@ -90,36 +97,12 @@ impl<'w> Life<'w> {
     }
 }
 
-fn edit(database: &Database, alter: impl Fn(&mut Value)) -> Outcome {
-    let mut components = database.resource()?["spec"]["componentSpecs"].clone();
-    alter(&mut components[0]);
-    database.patch(&json!({ "spec": { "componentSpecs": components } })).map(drop)
-}
-
 fn memory(memory: &str) -> impl Fn(&mut Value) {
     move |component| component["resources"]["limits"]["memory"] = memory.into()
 }
 
-/// Waits until a database runs and is what its manifest asks for, and nothing is left of members that have left.
-fn up_to_date(database: &Database, limit: Duration) -> Outcome {
-    until(&format!("{} is not what its manifest asks for", database.name), limit, || {
-        let resource = database.resource().map_err(|trouble| trouble.0)?;
-        let status = &resource["status"];
-        let told = e2e::database::condition(&resource, "UpToDate");
-        let observed = status["observedGeneration"] == resource["metadata"]["generation"];
-        let members = status["atoll"]["members"].as_array().map_or(0, Vec::len);
-        let wanted = &resource["spec"]["componentSpecs"][0]["replicas"];
-        let whole = wanted.as_u64() == u64::try_from(members).ok();
-        if status["phase"] == "Running" && told.is_none() && observed && whole {
-            Ok(())
-        } else {
-            Err(format!("{} {}, {told:?}, {members} members", status["phase"], status["message"]))
-        }
-    })
-}
-
-/// The most voters that were seen not to be ready at the same time.
-fn most_down(database: &Database, over: &AtomicBool) -> usize {
+/// The most voters that were seen not to be ready at the same time, but for those of a worker that is cut off.
+fn most_down(database: &Database, cut: Option<&str>, over: &AtomicBool) -> usize {
     let mut most = 0;
     while !over.load(Ordering::SeqCst) {
         if let Ok(resource) = database.resource() {
@@ -127,7 +110,10 @@ fn most_down(database: &Database, over: &AtomicBool) -> usize {
             let voter = |name: &Value| {
                 let recorded = status["atoll"]["members"].as_array();
                 let recorded = recorded.into_iter().flatten().find(|member| member["name"] == *name);
-                recorded.is_some_and(|member| member["part"].is_null() || member["part"] == "leaving")
+                recorded.is_some_and(|member| {
+                    let votes = member["part"].is_null() || member["part"] == "leaving";
+                    votes && cut.is_none_or(|cut| member["worker"] != cut)
+                })
             };
             let members = status["members"].as_array().into_iter().flatten();
             let down = members.filter(|member| member["state"] != "Ready" && voter(&member["name"])).count();
@@ -168,21 +154,25 @@ fn switch_over(life: &Life) -> Outcome {
 }
 
 fn drained(life: &Life) -> Outcome {
-    let node = "k8s-3-n1";
-    life.world.kubectl("k8s-3", &["drain", node, "--ignore-daemonsets", "--timeout=60s"], None)?;
+    // The one worker of which a drain evicts one voter, not two.
+    let node = format!("{CUT_OFF}-n1");
+    life.world.kubectl(CUT_OFF, &["drain", &node, "--ignore-daemonsets", "--timeout=60s"], None)?;
     std::thread::sleep(Duration::from_secs(5));
-    life.world.kubectl("k8s-3", &["uncordon", node], None)?;
-    Ok(())
+    // Nobody reaches it while it is cut off.
+    until("the node is not uncordoned", LONG, || {
+        let uncordon = life.world.kubectl(CUT_OFF, &["uncordon", &node, "--request-timeout=5s"], None);
+        uncordon.map(drop).map_err(|trouble| trouble.0)
+    })
 }
 
 fn a_short_life(world: &World) -> Outcome {
     let mut life = Life::begin(world, 50)?;
-    println!("           {:<44} {:>9} {:>16} {:>12}", "what", "took", "longest gap", "voters down");
-    life.row("3 → 5", TWO_ELECTIONS, |life| life.edit(|component| component["replicas"] = 5.into()))?;
-    life.row("resources changed, one member at a time", TWO_ELECTIONS, |life| life.edit(memory("300Mi")))?;
-    life.row("5 → 3", TWO_ELECTIONS, |life| life.edit(|component| component["replicas"] = 3.into()))?;
-    life.row("a volume deleted, with its pod", TWO_ELECTIONS, lose_volume)?;
-    life.row("leadership handed over", TWO_ELECTIONS, switch_over)?;
+    println!("           {:<72} {:>9} {:>16} {:>12}", "what", "took", "longest gap", "voters down");
+    life.row("3 → 5", None, |life| life.edit(|component| component["replicas"] = 5.into()))?;
+    life.row("resources changed, one member at a time", None, |life| life.edit(memory("300Mi")))?;
+    life.row("5 → 3", None, |life| life.edit(|component| component["replicas"] = 3.into()))?;
+    life.row("a volume deleted, with its pod", None, lose_volume)?;
+    life.row("leadership handed over", None, switch_over)?;
     life.end().map(drop)
 }
 
@@ -192,34 +182,57 @@ type Step = (&'static str, fn(&Life) -> Outcome);
 fn a_long_life(world: &World) -> Outcome {
     let steps: [Step; 8] = [
         ("3 → 5", |life| life.edit(|component| component["replicas"] = 5.into())),
-        ("5 → 3", |life| life.edit(|component| component["replicas"] = 3.into())),
         ("resources changed, one member at a time", |life| life.edit(memory("300Mi"))),
         ("etcd 3.5 → 3.6", |life| life.edit(|component| component["serviceVersion"] = "3.6".into())),
         ("a pod deleted", |life| delete_pod(life, &life.follower()?)),
         ("a volume deleted, with its pod", lose_volume),
         ("a node drained", drained),
         ("leadership handed over", switch_over),
+        ("5 → 3", |life| life.edit(|component| component["replicas"] = 3.into())),
     ];
     let mut life = Life::begin(world, 40)?;
-    println!("           {:<44} {:>9} {:>16} {:>12}", "what", "took", "longest gap", "voters down");
-    for (what, change) in steps {
-        // Cut off from the master and from its peers, shortly after the change has begun.
-        let killed = what.len();
-        life.row(&format!("{what}, k8s-2 cut off for 2 min"), CUT, |life| {
-            std::thread::scope(|scope| {
-                let cut = scope.spawn(|| -> Outcome {
-                    std::thread::sleep(Duration::from_millis(u64::try_from(killed).unwrap_or(1) * 100));
-                    life.world.lab().cut("k8s-2", Cut::All)?;
-                    std::thread::sleep(CUT);
-                    Ok(life.world.lab().heal("k8s-2")?)
-                });
-                let changed = change(life);
-                let healed = cut.join().unwrap_or_else(|_| Err(Trouble::new("a thread ended")));
-                changed.and(healed)
-            })
-        })?;
-    }
+    println!("           {:<72} {:>9} {:>16} {:>12}", "what", "took", "longest gap", "voters down");
+    let over = AtomicBool::new(false);
+    let kills = std::thread::scope(|scope| {
+        let killer = scope.spawn(|| keep_killing(world, &over));
+        let lived = steps.into_iter().enumerate().try_for_each(|(number, (what, change))| {
+            let what = format!("{what}, {CUT_OFF} cut off for {} s", CUT.as_secs());
+            life.row(&what, Some(CUT_OFF), |life| while_cut_off(life, number, change))
+        });
+        over.store(true, Ordering::SeqCst);
+        let kills = killer.join().unwrap_or_else(|_| Err(Trouble::new("a thread ended")));
+        lived.and(kills)
+    })?;
+    println!("           the controller was killed {kills} times meanwhile");
+    ensure!(kills >= LEAST_KILLS, "the controller was killed {kills} times only");
     life.end().map(drop)
+}
+
+/// One worker is cut off from the master and from its peers, shortly after a change has begun.
+fn while_cut_off(life: &Life, number: usize, change: fn(&Life) -> Outcome) -> Outcome {
+    std::thread::scope(|scope| {
+        let cut = scope.spawn(|| -> Outcome {
+            std::thread::sleep(Duration::from_millis(1_000 + 700 * u64::try_from(number).unwrap_or(0)));
+            life.world.lab().cut(CUT_OFF, Cut::All)?;
+            std::thread::sleep(CUT);
+            Ok(life.world.lab().heal(CUT_OFF)?)
+        });
+        let changed = change(life);
+        let healed = cut.join().unwrap_or_else(|_| Err(Trouble::new("a thread ended")));
+        changed.and(healed)
+    })
+}
+
+/// Kills the controller at random moments, and starts it again; answers how often.
+fn keep_killing(world: &World, over: &AtomicBool) -> Outcome<u32> {
+    let mut kills = 0;
+    while !over.load(Ordering::SeqCst) {
+        std::thread::sleep(Duration::from_millis(fastrand::u64(500..30_000)));
+        world.kill_operator()?;
+        world.operate(&[])?;
+        kills += 1;
+    }
+    Ok(kills)
 }
 
 fn recovered(world: &World) -> Outcome {
@@ -252,7 +265,7 @@ fn recovered(world: &World) -> Outcome {
     for worker in lost {
         world.lab().heal(worker)?;
     }
-    up_to_date(&database, LONG)?;
+    database.wait_until_up_to_date(LONG)?;
     for worker in lost {
         ensure!(database.objects(worker, "pods")?.is_empty(), "a member that was given up runs in {worker}");
         ensure!(database.objects(worker, "persistentvolumeclaims")?.len() == 1, "its volume stays in {worker}");

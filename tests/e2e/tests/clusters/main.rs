@@ -1,6 +1,7 @@
 //! Atoll on real clusters. Needs root; `README.md` beside this crate says how to run it, and what each test shows.
 #![allow(missing_docs)]
 
+mod data;
 mod deletion;
 mod failure;
 mod flat;
@@ -11,6 +12,7 @@ mod life;
 mod modes;
 mod nodes;
 mod quiet;
+mod ways;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -32,7 +34,12 @@ fn main() -> ExitCode {
     .concat();
     e2e::runner::main(&[
         Suite { name: "flat", options: Options::default, prepare, cases: flat },
-        Suite { name: "islands", options: islands, prepare, cases: [modes::cases(), life::cases()].concat() },
+        Suite {
+            name: "islands",
+            options: islands,
+            prepare,
+            cases: [modes::cases(), life::cases(), data::cases(), ways::cases()].concat(),
+        },
     ])
 }
 
