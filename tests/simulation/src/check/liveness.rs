@@ -203,7 +203,8 @@ pub fn damage(truth: &Truth, database: &Value) -> Vec<(String, String)> {
     refused.into_iter().chain(found).collect()
 }
 
-/// Whether those who are left replace those who are hurt, or are told where they are now: where a majority can decide it.
+/// Whether those who are left replace those who are hurt, or are told where they are now: where a majority can decide it,
+/// which there is only once the database has served.
 fn mended(truth: &Truth, database: &Value, record: &Value, hurt: &[(String, String)]) -> bool {
     let voters = members(record).filter(|member| votes(member)).count();
     let here = |called: &String| {
@@ -215,7 +216,12 @@ fn mended(truth: &Truth, database: &Value, record: &Value, hurt: &[(String, Stri
         return true;
     }
     let can_grow = !text(record, "/runs/version").starts_with("3.5.6");
-    voters >= 3 && can_grow && voters - hurt.len() >= majority(voters) && hurt.iter().all(|(called, _)| here(called))
+    let has_served = stage(record) >= Some(Stage::Founded);
+    has_served
+        && voters >= 3
+        && can_grow
+        && voters - hurt.len() >= majority(voters)
+        && hurt.iter().all(|(called, _)| here(called))
 }
 
 /// Whether something is refused that is tried again and again.
@@ -367,6 +373,19 @@ mod tests {
         database["status"]["phase"] = json!("Running");
         let words = judge(&scene.truth, &database, &serving()).expect_err("it is called Running");
         assert!(words.contains("a-etcd-2"), "{words}");
+    }
+
+    #[test]
+    fn a_founding_that_has_lost_a_volume_is_for_a_person() {
+        let mut scene = Scene::new();
+        let mut database = running(&mut scene);
+        let founding = scene.database("b", "founding");
+        database["status"]["atoll"]["stage"] = founding["status"]["atoll"]["stage"].clone();
+        database["status"]["atoll"]["members"][2]["volume"] = json!("gone");
+        database["status"]["phase"] = json!("Creating");
+        judge(&scene.truth, &database, &[]).expect("it is said");
+        database["status"]["message"] = json!("");
+        judge(&scene.truth, &database, &[]).expect_err("it is not said");
     }
 
     #[test]
