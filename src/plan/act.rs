@@ -8,7 +8,7 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 
-use super::name::{Namespace, ObjectName, Uid, WorkerName};
+use super::name::{Namespace, ObjectName, ResourceVersion, Uid, WorkerName};
 
 /// One idempotent change in one worker.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +32,8 @@ pub enum Change {
     Grow(Target, Quantity),
     /// Delete exactly this object.
     Delete(Target),
+    /// Delete exactly this object, unless anything of it has changed since it was seen so.
+    DeleteUnchanged(Target, ResourceVersion),
     /// Change the label of exactly this object that says which database it belongs to, and nothing else.
     TakeOver(Target, Uid),
 }

@@ -5,28 +5,29 @@
 //! the first member, and goes back without hands.
 
 use super::{
-    act::{Act, Reason},
+    act::{self, Act, Change, Reason},
     budget::{self, Leave, majority},
     change::is_outdated,
     command::{Command, Wish},
-    keep::{delete_pod, ours},
+    keep::{delete_pod, ours, target},
     membership::Membership,
     operation::{Course, Kind, Operation, fresh},
     record::{Member, Part, Record, Recorded},
-    seen::{Pod, Process, Readiness},
+    seen::{Doubt, Pod, Process, Readiness, Sight},
     step::Step,
     view::View,
     volume::{self, Volume},
 };
 
-/// Pods of an earlier manifest in which nothing runs, and those of members without a vote.
+/// Pods of an earlier manifest in which nothing runs, and those of members without a vote. None that has started since it
+/// was seen, for then it may serve.
 pub fn at_once(view: &View, record: &Recorded) -> Vec<Act> {
     if record.recovering.is_some() {
         return Vec::new();
     }
     let stands = |(member, pod): &(&Member, &Pod)| pod.process == Process::Stands || member.part == Part::Joining;
     let outdated = outdated(view, record).into_iter().filter(stands);
-    outdated.map(|(member, pod)| delete_pod(member, &pod.meta, Reason::PodOutdated)).collect()
+    outdated.map(|(member, pod)| delete_unchanged(member, pod)).collect()
 }
 
 /// The next step of the rolling change, while there is one.
@@ -66,15 +67,18 @@ pub fn step(view: &View, record: &Recorded) -> Option<Course> {
         Ok(membership) => membership,
         Err(workers) => return Some(operation(first, "is next").does(Step::AskAgain(workers))),
     };
-    // One that runs and neither is ready nor reads with a majority serves nobody.
+    // One that runs and neither is ready nor reads with a majority serves nobody; unless it does since it was asked.
     let useless = |(member, _): &&(&Member, &Pod)| !is_ready(view, member) && !budget::serves(membership, &member.name);
-    if let Some((member, pod)) = outdated.iter().find(useless) {
-        let act = delete_pod(member, &pod.meta, Reason::PodOutdated);
-        return Some(operation(member, "is made anew").does(Step::Act(vec![act])));
-    }
     let leads = |member: &Member| membership.leader() == Some(&member.name);
-    let next = outdated.iter().find(|(member, _)| !leads(member)).or(outdated.first());
+    let useless = outdated.iter().find(useless);
+    let next = useless.or_else(|| outdated.iter().find(|(member, _)| !leads(member))).or(outdated.first());
     let (member, pod) = next.copied()?;
+    if let Some(other) = record.voters().find(|other| other.name != member.name && is_away(view, other)) {
+        return Some(operation(member, "is next").waits(format!("until {} has its new pod", other.name)));
+    }
+    if useless.is_some() {
+        return Some(operation(member, "is made anew").does(Step::Act(vec![delete_unchanged(member, pod)])));
+    }
     match budget::ask(record, membership, member, Leave::ForAMoment) {
         Err(held) => Some(operation(member, "is next").waits(held.to_string())),
         Ok(()) if leads(member) && record.voters().count() > 1 => match hand_over(record, membership, member) {
@@ -86,6 +90,25 @@ pub fn step(view: &View, record: &Recorded) -> Option<Course> {
             Some(operation(member, "is made anew").does(Step::Act(vec![act])))
         }
     }
+}
+
+/// Deletes a pod, unless it is not any more as it was seen: then it may serve.
+fn delete_unchanged(member: &Member, pod: &Pod) -> Act {
+    Act {
+        worker: member.worker.clone(),
+        reason: Reason::PodOutdated,
+        change: Change::DeleteUnchanged(target(act::Kind::Pod, &pod.meta), pod.meta.version.clone()),
+    }
+}
+
+/// Whether a member has no pod to stay, and will have one at once: most likely it was taken down by our own hand.
+fn is_away(view: &View, member: &Member) -> bool {
+    let away = match view.pod(member) {
+        Sight::Present(pod) => pod.meta.deleting.is_some(),
+        Sight::Absent | Sight::Unknown(Doubt::NotInView) => true,
+        Sight::Unknown(Doubt::WorkerUnseen) => false,
+    };
+    away && matches!(volume::of(view, member), Volume::Sound(_))
 }
 
 /// Has a leader hand over to a voter that serves and stays.

@@ -24,7 +24,7 @@ use super::{
 use crate::plan::{
     act::{Change, Kind, MissingNamespace, Object, Target},
     labels,
-    name::{Namespace, ObjectName, Uid, WorkerName},
+    name::{Namespace, ObjectName, ResourceVersion, Uid, WorkerName},
 };
 
 /// Writes to one worker on one connection, whose identity has been verified.
@@ -46,12 +46,8 @@ impl Writer<'_> {
             Change::Apply(Object::Service(object), uid) => self.apply(object.as_ref(), uid).await,
             Change::Apply(Object::Claim(object), uid) => self.apply(object.as_ref(), uid).await,
             Change::Apply(Object::Job(object), uid) => self.apply(object.as_ref(), uid).await,
-            Change::Delete(target) => match target.kind {
-                Kind::Pod => self.delete::<core::Pod>(target).await,
-                Kind::Service => self.delete::<core::Service>(target).await,
-                Kind::Claim => self.delete::<core::PersistentVolumeClaim>(target).await,
-                Kind::Job => self.delete::<k8s_openapi::api::batch::v1::Job>(target).await,
-            },
+            Change::Delete(target) => self.delete_any(target, None).await,
+            Change::DeleteUnchanged(target, version) => self.delete_any(target, Some(version)).await,
             Change::Grow(target, size) => self.grow(target, size).await,
             Change::TakeOver(target, database) => match target.kind {
                 Kind::Pod => self.take_over::<core::Pod>(target, database).await,
@@ -218,10 +214,21 @@ impl Writer<'_> {
         Ok(call(api.patch(name, &PatchParams::apply(labels::MANAGER).force(), &Patch::Apply(object))).await?)
     }
 
-    async fn delete<K: Kept>(&self, target: &Target) -> Result<Done, ActError> {
+    async fn delete_any(&self, target: &Target, version: Option<&ResourceVersion>) -> Result<Done, ActError> {
+        match target.kind {
+            Kind::Pod => self.delete::<core::Pod>(target, version).await,
+            Kind::Service => self.delete::<core::Service>(target, version).await,
+            Kind::Claim => self.delete::<core::PersistentVolumeClaim>(target, version).await,
+            Kind::Job => self.delete::<k8s_openapi::api::batch::v1::Job>(target, version).await,
+        }
+    }
+
+    async fn delete<K: Kept>(&self, target: &Target, version: Option<&ResourceVersion>) -> Result<Done, ActError> {
         self.may_write()?;
+        let preconditions =
+            Preconditions { uid: Some(target.uid.to_string()), resource_version: version.map(ToString::to_string) };
         let params = DeleteParams {
-            preconditions: Some(Preconditions { uid: Some(target.uid.to_string()), resource_version: None }),
+            preconditions: Some(preconditions),
             propagation_policy: Some(PropagationPolicy::Background),
             ..DeleteParams::default()
         };

@@ -13,7 +13,7 @@ use super::{
 use crate::plan::{
     act::{Act, Change, Kind, MissingNamespace, Object, Reason, Target},
     labels,
-    name::{Namespace, ObjectName, Uid, WorkerName},
+    name::{Namespace, ObjectName, ResourceVersion, Uid, WorkerName},
 };
 
 #[tokio::test(start_paused = true)]
@@ -69,6 +69,33 @@ async fn a_delete_hits_exactly_the_object_that_was_seen() {
     assert!(cluster.get("pods", "default", "etcd-0").is_none());
     assert!(!in_view(&world.view("k8s-1"), "etcd-0"));
     assert_eq!(world.pool.carry_out(&delete(uid)).await, Ok(Done::Already));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_of_what_was_seen_so_hits_nothing_that_has_changed_since() {
+    let (mut world, cluster) = (World::new(Arc::new(Open)), Cluster::new("one"));
+    world.add("k8s-1", &cluster);
+    world.until_ready("k8s-1").await;
+    let made = cluster.put("pods", "default", "etcd-0", serde_json::to_value(pod("etcd-0", "db")).unwrap());
+    let version = made["metadata"]["resourceVersion"].as_str().unwrap();
+    let delete = |version: &str| Act {
+        worker: WorkerName::from("k8s-1"),
+        reason: Reason::PodOutdated,
+        change: Change::DeleteUnchanged(
+            Target {
+                kind: Kind::Pod,
+                namespace: Namespace::from("default"),
+                name: ObjectName::from("etcd-0"),
+                uid: Uid::from(made["metadata"]["uid"].as_str().unwrap()),
+            },
+            ResourceVersion::from(version),
+        ),
+    };
+    let earlier = (version.parse::<u64>().unwrap() - 1).to_string();
+    assert!(matches!(world.pool.carry_out(&delete(&earlier)).await, Err(ActError::Replaced { .. })));
+    assert!(cluster.get("pods", "default", "etcd-0").is_some());
+    assert_eq!(world.pool.carry_out(&delete(version)).await, Ok(Done::Changed));
+    assert!(cluster.get("pods", "default", "etcd-0").is_none());
 }
 
 #[tokio::test(start_paused = true)]

@@ -282,9 +282,12 @@ impl State {
                 answer(200, self.put(&plural, &namespace, &name, merged))
             }
             ("DELETE", _) if is_there => {
-                let uid = &body["preconditions"]["uid"];
-                if !uid.is_null() && *uid != self.objects[&place]["metadata"]["uid"] {
-                    return refusal(409, "Conflict", "Precondition failed: UID in precondition differs", json!({}));
+                for (precondition, called) in [("uid", "UID"), ("resourceVersion", "ResourceVersion")] {
+                    let wanted = &body["preconditions"][precondition];
+                    if !wanted.is_null() && *wanted != self.objects[&place]["metadata"][precondition] {
+                        let words = format!("Precondition failed: {called} in precondition differs");
+                        return refusal(409, "Conflict", &words, json!({}));
+                    }
                 }
                 self.remove(&place);
                 answer(200, json!({ "kind": "Status", "apiVersion": "v1", "status": "Success", "metadata": {} }))

@@ -44,7 +44,7 @@ fn volumes_go_after_the_pods_are_proved_gone() {
     let kinds: Vec<_> = acts
         .iter()
         .filter_map(|act| match &act.change {
-            Change::Delete(target) => Some(target.kind),
+            Change::Delete(target) | Change::DeleteUnchanged(target, _) => Some(target.kind),
             _ => None,
         })
         .collect();

@@ -179,7 +179,9 @@ impl World {
         let uid = Uid::new(format!("made-{}", self.made));
         match &act.change {
             Change::Create(Object::Pod(pod), _) => self.may_start(pod),
-            Change::Delete(target) if target.kind == Kind::Pod => self.may_take_down(&target.name),
+            Change::Delete(target) | Change::DeleteUnchanged(target, _) if target.kind == Kind::Pod => {
+                self.may_take_down(&target.name)
+            }
             Change::Delete(target) if target.kind == Kind::Claim => self.volume_deleted(&target.name, &target.uid),
             _ => {}
         }
@@ -259,7 +261,7 @@ impl World {
                 assert_eq!(claim.meta.uid, target.uid);
                 claim.requested = Some(size.0.clone());
             }
-            Change::Delete(target) => delete(objects, target),
+            Change::Delete(target) | Change::DeleteUnchanged(target, _) => delete(objects, target),
             Change::TakeOver(target, uid) => {
                 let meta = match target.kind {
                     Kind::Pod => &mut objects.pods.get_mut(&target.name).unwrap().meta,

@@ -66,6 +66,25 @@ fn while_another_member_is_down_nobody_who_serves_is_taken_down_and_the_reason_i
 }
 
 #[test]
+fn nobody_is_taken_down_before_the_one_that_was_has_its_new_pod() {
+    let mut world = World::running(of_size(3));
+    for pod in world.pods("c").values_mut() {
+        pod.ready = Readiness::NotReady(Some(testing::now()));
+    }
+    for pod in world.pods("b").values_mut() {
+        pod.meta.deleting = Some(testing::now());
+    }
+    with_memory(&mut world, "2Gi");
+    let decision = world.settle();
+    assert!(world.pods("c").values().all(|pod| pod.meta.deleting.is_none() && pod.ready != Readiness::NotReady(None)));
+    let operation = decision.report.operation.clone().unwrap();
+    assert_eq!(operation.waiting_for.as_deref(), Some("until db-etcd-1 has its new pod"));
+    world.pods("b").clear();
+    let decision = world.live();
+    assert!(is_up_to_date(&world, &decision));
+}
+
+#[test]
 fn a_worker_that_cannot_be_seen_holds_the_change_and_the_others_run_on() {
     let mut world = World::running(of_size(3));
     let absence = Absence::Since(world.now);

@@ -89,11 +89,14 @@ impl<'w> Life<'w> {
         Ok(judged)
     }
 
-    /// One member of the database that does not lead.
+    /// One member of the database that serves and does not lead.
     fn follower(&self) -> Outcome<e2e::database::Member> {
-        let members = self.database.wait_for_roles(UP)?;
-        let follower = members.into_iter().find(|member| member.role == "follower");
-        follower.ok_or_else(|| Trouble::new("nobody follows"))
+        until("nobody follows", UP, || {
+            let mut members = self.database.members().map_err(|trouble| trouble.0)?;
+            let follows = |member: &e2e::database::Member| member.role == "follower" && member.state == "Ready";
+            let found = members.iter().position(follows).map(|index| members.swap_remove(index));
+            found.ok_or_else(|| format!("{members:?}"))
+        })
     }
 }
 

@@ -6,9 +6,11 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
+
 use super::{
     Check, Truth,
-    look::{self, is_deleting, is_member_pod, name, object, owner, uid},
+    look::{self, is_deleting, is_member_pod, name, object, owner, text, uid},
     request::{PODS, Request, body},
     sight::{majority, process},
     takedown::{Deletions, What},
@@ -51,7 +53,12 @@ impl Check for Budget {
         let Some(pod) = object(truth, &site, PODS, request.namespace, request.name) else { return Ok(()) };
         let meant = super::ownership::named_uid(call);
         let is_other = meant.is_some_and(|meant| meant != uid(&pod));
-        if is_other || is_deleting(&pod) || !is_member_pod(&pod) || look::database(truth, owner(&pod)).is_none() {
+        if is_other
+            || has_changed(call, &pod)
+            || is_deleting(&pod)
+            || !is_member_pod(&pod)
+            || look::database(truth, owner(&pod)).is_none()
+        {
             return Ok(());
         }
         if self.deletions.may_take_down(now, truth, owner(&pod), What::Rest).is_ok() {
@@ -106,6 +113,13 @@ fn takes_down(call: &Call, request: &Request) -> bool {
     }
 }
 
+/// Whether a deletion is refused, because it names an earlier version of the pod.
+fn has_changed(call: &Call, pod: &Value) -> bool {
+    let body = body(call);
+    let meant = body["preconditions"]["resourceVersion"].as_str();
+    call.verb == "DELETE" && meant.is_some_and(|meant| meant != text(pod, "/metadata/resourceVersion"))
+}
+
 /// Why this member cannot be spared, if it serves and cannot.
 fn unaffordable(target: &View, views: &[View], lately: impl Fn(ClusterId, MemberId) -> bool) -> Option<String> {
     let cluster = target.cluster_id.filter(|_| target.serving)?;
@@ -126,6 +140,8 @@ fn unaffordable(target: &View, views: &[View], lately: impl Fn(ClusterId, Member
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::check::testing::{Scene, view};
 
@@ -180,6 +196,20 @@ mod tests {
             check.look(Duration::ZERO, &led(before, serving)).expect("nobody has left");
             let verdict = check.look(Duration::from_secs(1), &led(after, 1));
             assert_eq!(verdict.is_ok(), fine, "{before:?} {after:?}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn a_deletion_that_names_an_earlier_version_takes_nobody_down() {
+        let pod = json!({ "metadata": { "resourceVersion": "7" } });
+        for (verb, body, refused) in [
+            ("DELETE", r#"{"preconditions":{"uid":"a","resourceVersion":"6"}}"#, true),
+            ("DELETE", r#"{"preconditions":{"uid":"a","resourceVersion":"7"}}"#, false),
+            ("DELETE", r#"{"preconditions":{"uid":"a"}}"#, false),
+            ("DELETE", "{}", false),
+        ] {
+            let call = Scene::call(1, "w1", verb, "/api/v1/namespaces/default/pods/etcd-0", body);
+            assert_eq!(has_changed(&call, &pod), refused, "{body}");
         }
     }
 

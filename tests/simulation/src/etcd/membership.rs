@@ -6,7 +6,7 @@ use super::{
     flags::authority,
     ids::{self, MemberId, ProcessId, Salt},
     log::{Ballot, Change, Member, MemberChange},
-    node::{Belief, Node, Part},
+    node::{Belief, Connection, Node, Part},
     raft::Proposed,
     refusal::Refusal,
     state::State,
@@ -62,8 +62,9 @@ impl State {
         if started(node, Some(member)) < majority(left) {
             return Err(Refusal::NotEnoughStarted);
         }
-        // Who is down already is no part of the active majority.
-        if member != node.id() && !node.connections.contains_key(&member) {
+        // Who is down already, or is believed to be, is no part of the active majority.
+        let is_up = |with: &Connection| with.belief == Belief::Right;
+        if member != node.id() && !node.connections.get(&member).is_some_and(is_up) {
             return Ok(());
         }
         if self.healthy(node).saturating_sub(1) < 1 + voters.saturating_sub(1) / 2 {
