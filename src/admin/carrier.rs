@@ -58,9 +58,7 @@ impl Ask for Carrier {
                 }
                 Route::Job(route) => {
                     let image = self.job_image.as_deref().ok_or(Silence::NoJobImage)?;
-                    let client = self.clients.client(&route.worker);
-                    let client = client.ok_or_else(|| Silence::NoClient(route.worker.clone()))?;
-                    let way = job::Way { client, image, gate: self.clients.gate() };
+                    let way = job::Way { clients: self.clients.as_ref(), image };
                     job::ask(way, route, question, requests, deadline).await
                 }
             }

@@ -16,13 +16,11 @@ use kube::{
 
 use super::{
     Deadline, JobRoute, Silence,
+    carrier::Clients,
     pod::{Progress, own_pod, progress},
     termination,
 };
-use crate::{
-    engine::{HttpReply, HttpRequest, Question},
-    worker::gate::Gate,
-};
+use crate::engine::{HttpReply, HttpRequest, Question};
 
 /// How often the job's pod is looked at. A job is the last resort and short, so a watch is not worth its cost.
 const GLANCE: Duration = Duration::from_millis(500);
@@ -35,22 +33,23 @@ const SECONDS_TO_LIVE: i32 = 60;
 
 /// By what a job is made.
 pub(super) struct Way<'a> {
-    /// The worker's client.
-    pub client: Client,
+    /// The workers' clients. Their gate is asked before each write: a leader that was paused may wake up between a question
+    /// and its job. So is the client: meanwhile another cluster may answer at the worker's address.
+    pub clients: &'a dyn Clients,
     /// The image that has `atoll ask`.
     pub image: &'a str,
-    /// Asked before each write: a leader that was paused may wake up between a question and its job.
-    pub gate: &'a dyn Gate,
 }
 
 /// Makes the job, waits for its result, deletes it.
 pub(super) async fn ask(
-    Way { client, image, gate }: Way<'_>,
+    Way { clients, image }: Way<'_>,
     route: &JobRoute,
     question: &Question,
     requests: &[HttpRequest],
     deadline: Deadline,
 ) -> Result<Vec<HttpReply>, Silence> {
+    let client = clients.client(&route.worker).ok_or_else(|| Silence::NoClient(route.worker.clone()))?;
+    let gate = clients.gate();
     let jobs: Api<Job> = Api::namespaced(client.clone(), route.namespace.as_str());
     let job = render(route, image, question, requests)?;
     gate.check().map_err(|lost| Silence::Unaskable(lost.to_string()))?;
@@ -60,9 +59,13 @@ pub(super) async fn ask(
         .map_err(|error| Silence::of(&error, &route.worker, &route.namespace, "create", "jobs"))?;
     let name = job.metadata.name.clone().unwrap_or_default();
     let outcome = outcome(client, route, &name, deadline).await;
-    match gate.check() {
-        Ok(()) => delete(&jobs, &name, job.metadata.uid).await,
-        Err(lost) => tracing::debug!(job = name, %lost, "a finished job is left to its own end"),
+    match (gate.check(), clients.client(&route.worker)) {
+        (Ok(()), Some(client)) => {
+            let jobs = Api::namespaced(client, route.namespace.as_str());
+            delete(&jobs, &name, job.metadata.uid).await;
+        }
+        (Err(lost), _) => tracing::debug!(job = name, %lost, "a finished job is left to its own end"),
+        (_, None) => tracing::debug!(job = name, "a finished job is left to its own end: its worker is not verified"),
     }
     outcome
 }

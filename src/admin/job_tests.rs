@@ -3,7 +3,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     engine::{Exchange, Method},
-    worker::{gate::LeaseLost, testing::Cluster},
+    plan::name::WorkerName,
+    worker::{
+        gate::{Gate, LeaseLost},
+        testing::Cluster,
+    },
 };
 
 /// Open for so many questions, then closed.
@@ -13,6 +17,24 @@ impl Gate for Closing {
     fn check(&self) -> Result<(), LeaseLost> {
         let left = self.0.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
         if left > 0 { Ok(()) } else { Err(LeaseLost) }
+    }
+}
+
+/// A worker whose client is given so many times.
+struct Lent<'a> {
+    cluster: &'a Cluster,
+    gate: Closing,
+    times: std::sync::atomic::AtomicI32,
+}
+
+impl Clients for Lent<'_> {
+    fn client(&self, _: &WorkerName) -> Option<Client> {
+        let left = self.times.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        (left > 0).then(|| self.cluster.client())
+    }
+
+    fn gate(&self) -> &dyn Gate {
+        &self.gate
     }
 }
 
@@ -110,14 +132,17 @@ fn the_last_words_of_the_container_are_the_result() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_has_lost_the_lease_makes_no_job() {
-    for (open, written) in [(0, 0), (1, 1)] {
+async fn whoever_has_lost_the_lease_makes_no_job_and_who_lost_sight_of_the_worker_deletes_none() {
+    for (open, times, written) in [(0, 2, (0, 0)), (1, 2, (1, 0)), (2, 2, (1, 1)), (2, 1, (1, 0)), (2, 0, (0, 0))] {
         let cluster = Cluster::new("one");
-        let (gate, (route, question, requests)) = (Closing(open.into()), asked());
-        let way = Way { client: cluster.client(), image: "atoll:1", gate: &gate };
+        cluster.put("namespaces", "", "db", json!({}));
+        let clients = Lent { cluster: &cluster, gate: Closing(open.into()), times: times.into() };
+        let (route, question, requests) = asked();
+        let way = Way { clients: &clients, image: "atoll:1" };
         let outcome = ask(way, &route, &question, &requests, Deadline::after(Duration::from_secs(5))).await;
         assert!(outcome.is_err(), "nobody runs it");
-        let writes = cluster.requests().iter().filter(|request| request.starts_with("POST")).count();
-        assert_eq!(writes, written);
+        let requests = cluster.requests();
+        let count = |verb: &str| requests.iter().filter(|request| request.starts_with(verb)).count();
+        assert_eq!((count("POST"), count("DELETE")), written, "{open} {times}");
     }
 }

@@ -119,6 +119,9 @@ pub fn step(view: &View, record: &Recorded, member: &Member) -> Course {
             tell(record, membership, operation("is let in without a vote"), Wish::Join { peer: peer.clone() })
         }
         (Some(listed), Some(_)) => {
+            if let Some(step) = roll::learner(view, record, member) {
+                return operation("is made anew").does(step);
+            }
             let runs = view.pod(member).present().is_some_and(|pod| pod.process == Process::Runs);
             if !runs {
                 let trouble = view.pod(member).present().and_then(|pod| pod.trouble.clone());

@@ -19,15 +19,22 @@ use super::{
     volume::{self, Volume},
 };
 
-/// Pods of an earlier manifest in which nothing runs, and those of members without a vote. None that has started since it
-/// was seen, for then it may serve.
+/// Pods of an earlier manifest in which nothing runs, of voters one at a time. None that has started since it was seen: a
+/// watch may lag, and a kubelet that is cut off says nothing.
 pub fn at_once(view: &View, record: &Recorded) -> Vec<Act> {
     if record.recovering.is_some() {
         return Vec::new();
     }
-    let stands = |(member, pod): &(&Member, &Pod)| pod.process == Process::Stands || member.part == Part::Joining;
-    let outdated = outdated(view, record).into_iter().filter(stands);
-    outdated.map(|(member, pod)| delete_unchanged(member, pod)).collect()
+    let standing = outdated(view, record).into_iter().filter(|(_, pod)| pod.process == Process::Stands);
+    let (joining, voters): (Vec<_>, Vec<_>) = standing.partition(|(member, _)| member.part == Part::Joining);
+    let voter = voters.iter().find(|(member, _)| who_is_away(view, record, member).is_none());
+    joining.iter().chain(voter).map(|(member, pod)| delete_unchanged(member, pod)).collect()
+}
+
+/// Makes the pod of a member anew that was made from an earlier manifest. It has no vote, as the members have just said.
+pub fn learner(view: &View, record: &Recorded, member: &Member) -> Option<Step> {
+    let (_, pod) = outdated(view, record).into_iter().find(|(other, _)| other.name == member.name)?;
+    Some(Step::Act(vec![delete_unchanged(member, pod)]))
 }
 
 /// The next step of the rolling change, while there is one.
@@ -67,13 +74,19 @@ pub fn step(view: &View, record: &Recorded) -> Option<Course> {
         Ok(membership) => membership,
         Err(workers) => return Some(operation(first, "is next").does(Step::AskAgain(workers))),
     };
-    // One that runs and neither is ready nor reads with a majority serves nobody; unless it does since it was asked.
-    let useless = |(member, _): &&(&Member, &Pod)| !is_ready(view, member) && !budget::serves(membership, &member.name);
+    // One that runs, and neither is ready nor answers, serves nobody. One that answers lacks its majority: if all others do
+    // so, too, somebody is alone among them, and else it serves as soon as they are back.
+    let answers = |member: &Member| membership.answers.contains_key(&member.name);
+    let all_answer = record.voters().all(answers);
+    let useless = |(member, _): &&(&Member, &Pod)| {
+        let serves = budget::serves(membership, &member.name);
+        !is_ready(view, member) && !serves && (all_answer || !answers(member))
+    };
     let leads = |member: &Member| membership.leader() == Some(&member.name);
     let useless = outdated.iter().find(useless);
     let next = useless.or_else(|| outdated.iter().find(|(member, _)| !leads(member))).or(outdated.first());
     let (member, pod) = next.copied()?;
-    if let Some(other) = record.voters().find(|other| other.name != member.name && is_away(view, other)) {
+    if let Some(other) = who_is_away(view, record, member) {
         return Some(operation(member, "is next").waits(format!("until {} has its new pod", other.name)));
     }
     if useless.is_some() {
@@ -101,14 +114,15 @@ fn delete_unchanged(member: &Member, pod: &Pod) -> Act {
     }
 }
 
-/// Whether a member has no pod to stay, and will have one at once: most likely it was taken down by our own hand.
-fn is_away(view: &View, member: &Member) -> bool {
-    let away = match view.pod(member) {
-        Sight::Present(pod) => pod.meta.deleting.is_some(),
-        Sight::Absent | Sight::Unknown(Doubt::NotInView) => true,
-        Sight::Unknown(Doubt::WorkerUnseen) => false,
+/// Another voter that has no pod to stay, and will have one at once: most likely it was taken down by our own hand.
+fn who_is_away<'r>(view: &View, record: &'r Record, member: &Member) -> Option<&'r Member> {
+    let has_pod = |other: &Member| match view.pod(other) {
+        Sight::Present(pod) => pod.meta.deleting.is_none(),
+        Sight::Absent | Sight::Unknown(Doubt::NotInView) => false,
+        Sight::Unknown(Doubt::WorkerUnseen) => true,
     };
-    away && matches!(volume::of(view, member), Volume::Sound(_))
+    let away = |other: &&Member| !has_pod(other) && matches!(volume::of(view, other), Volume::Sound(_));
+    record.voters().filter(|other| other.name != member.name).find(away)
 }
 
 /// Has a leader hand over to a voter that serves and stays.

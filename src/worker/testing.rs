@@ -297,7 +297,8 @@ impl State {
     }
 
     fn create(&mut self, plural: &str, namespace: &str, body: Value) -> Answer {
-        let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let made_up = || body["metadata"]["generateName"].as_str().map(|begin| format!("{begin}{}", self.version));
+        let name = body["metadata"]["name"].as_str().map(str::to_owned).or_else(made_up).unwrap_or_default();
         let namespaces = |name: &str| ("namespaces".to_owned(), String::new(), name.to_owned());
         if !namespace.is_empty() && !self.objects.contains_key(&namespaces(namespace)) {
             let words = format!("namespaces {namespace:?} not found");

@@ -38,8 +38,20 @@ fn no_step_of_any_walk_breaks_a_rule() {
     println!("{seen} states in {seed} walks");
 }
 
+/// Says which walk it was that failed.
+struct Walking(u64);
+
+impl Drop for Walking {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("in walk {}", self.0);
+        }
+    }
+}
+
 /// One life with 120 turns; gives how many states were decided on.
 fn walk(seed: u64) -> usize {
+    let _walking = Walking(seed);
     let mut luck = Luck(seed);
     let policy = [OnDelete::Wipe, OnDelete::KeepVolumes][luck.below(2)];
     let network = [Network::PodNames, with_network(Exposure::LoadBalancer, Spread::Unique).network];

@@ -155,6 +155,10 @@ impl Stage for Real {
         &self.tape
     }
 
+    fn luck(&self) -> u64 {
+        std::env::var("ATOLL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
+    }
+
     fn workers(&self) -> Vec<Site> {
         self.clusters.keys().filter(|site| &***site != MASTER).cloned().collect()
     }

@@ -55,6 +55,7 @@ impl Check for Budget {
         let is_other = meant.is_some_and(|meant| meant != uid(&pod));
         if is_other
             || has_changed(call, &pod)
+            || stands(&pod)
             || is_deleting(&pod)
             || !is_member_pod(&pod)
             || look::database(truth, owner(&pod)).is_none()
@@ -118,6 +119,15 @@ fn has_changed(call: &Call, pod: &Value) -> bool {
     let body = body(call);
     let meant = body["preconditions"]["resourceVersion"].as_str();
     call.verb == "DELETE" && meant.is_some_and(|meant| meant != text(pod, "/metadata/resourceVersion"))
+}
+
+/// Whether its kubelet has never said that anything runs in a pod: whoever may not ask the kubelet cannot know better.
+fn stands(pod: &Value) -> bool {
+    let containers = pod["status"]["containerStatuses"].as_array();
+    let says = |state: &Value| !state["running"].is_null() || !state["terminated"].is_null();
+    let mut containers = containers.into_iter().flatten().peekable();
+    containers.peek().is_some()
+        && !containers.any(|container| says(&container["state"]) || says(&container["lastState"]))
 }
 
 /// Why this member cannot be spared, if it serves and cannot.
@@ -210,6 +220,21 @@ mod tests {
         ] {
             let call = Scene::call(1, "w1", verb, "/api/v1/namespaces/default/pods/etcd-0", body);
             assert_eq!(has_changed(&call, &pod), refused, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_pod_stands_until_its_kubelet_says_that_something_runs() {
+        for (status, stood) in [
+            (json!({}), false),
+            (json!({ "containerStatuses": [{ "state": { "waiting": {} } }] }), true),
+            (json!({ "containerStatuses": [{ "state": { "running": {} } }] }), false),
+            (
+                json!({ "containerStatuses": [{ "state": { "waiting": {} }, "lastState": { "terminated": {} } }] }),
+                false,
+            ),
+        ] {
+            assert_eq!(stands(&json!({ "status": status.clone() })), stood, "{status}");
         }
     }
 

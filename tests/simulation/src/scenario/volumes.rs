@@ -132,14 +132,14 @@ pub async fn members_drained_in_two_clusters_at_once_come_back_and_the_third_is_
     for (site, member) in [(&w1, 0), (&w2, 1)] {
         evict(stage, site, &pod("a", member)).await;
     }
+    // A change comes now of all times.
+    resize(stage, "a", "250m").await;
     stage.until_phase("a", "Failed").await;
     until_told(stage, "a", "MajorityServes", "False", "MajorityLost").await;
     let left_alone = async || uid_of::<Pod>(stage, &w3, &pod("a", 2)).await == third;
     stage.stays("the third is left alone", Duration::from_mins(1), left_alone).await;
     stage.world(&w1).provide(Goods::Scheduling);
-    stage.until_phase("a", "Abnormal").await;
-    // A change comes now of all times.
-    resize(stage, "a", "250m").await;
+    stage.until_phase("a", "Updating").await;
     stage.stays("the third is left alone while another one is down", A_WHILE, left_alone).await;
     stage.world(&w2).provide(Goods::Scheduling);
     until_up_to_date(stage, "a").await;
