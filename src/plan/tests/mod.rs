@@ -180,7 +180,7 @@ impl World {
         match &act.change {
             Change::Create(Object::Pod(pod), _) => self.may_start(pod),
             Change::Delete(target) | Change::DeleteUnchanged(target, _) if target.kind == Kind::Pod => {
-                self.may_take_down(&target.name)
+                self.may_take_down(&target.name);
             }
             Change::Delete(target) if target.kind == Kind::Claim => self.volume_deleted(&target.name, &target.uid),
             _ => {}
