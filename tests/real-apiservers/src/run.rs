@@ -16,8 +16,9 @@ use simulation::{
 
 use crate::stage::Real;
 
-/// How long a scenario may take, without its servers' start.
-pub const LIMIT: Duration = Duration::from_mins(8);
+/// How long a scenario may take, without its servers' start; and a pair of specifications, where it goes through many.
+const LIMIT: Duration = Duration::from_mins(8);
+const PAIR: Duration = Duration::from_mins(1);
 /// How long servers may take to start. What they need may have to be built first.
 const START: Duration = Duration::from_mins(15);
 /// How many of the last lines a scenario that fails shows.
@@ -91,13 +92,15 @@ async fn on_servers(entry: Entry, measured: &mut Vec<String>) -> Result<(), Stri
         (scenario.play)(&stage).await;
         quiet(&stage).await;
     };
-    let ended = tokio::time::timeout(LIMIT, AssertUnwindSafe(played).catch_unwind()).await;
+    let pairs = std::env::var("ATOLL_PAIRS").ok().and_then(|pairs| pairs.parse().ok()).unwrap_or(0);
+    let limit = LIMIT + PAIR * pairs;
+    let ended = tokio::time::timeout(limit, AssertUnwindSafe(played).catch_unwind()).await;
     *measured = stage.measurements();
     let mut wrong: Vec<String> = stage.tape.violations().iter().map(ToString::to_string).collect();
     match ended {
         Ok(Ok(())) => {}
         Ok(Err(panic)) => wrong.push(scenario::words(&*panic)),
-        Err(_) => wrong.push(format!("it does not end within {LIMIT:?}")),
+        Err(_) => wrong.push(format!("it does not end within {limit:?}")),
     }
     if wrong.is_empty() {
         return Ok(());
