@@ -33,8 +33,8 @@ const SECONDS_TO_LIVE: i32 = 60;
 
 /// By what a job is made.
 pub(super) struct Way<'a> {
-    /// The workers' clients. Their gate is asked before each write: a leader that was paused may wake up between a question
-    /// and its job. So is the client: meanwhile another cluster may answer at the worker's address.
+    /// The workers' clients, asked anew before each write: a leader that was paused may wake up between a question and its
+    /// job, and by then another cluster may answer at the worker's address.
     pub clients: &'a dyn Clients,
     /// The image that has `atoll ask`.
     pub image: &'a str,

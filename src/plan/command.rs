@@ -13,7 +13,7 @@ pub struct Command {
     /// Who is told.
     pub through: MemberName,
     /// Who is told instead, in this order, where all before refuse. A member refuses by what it believes of the others, and
-    /// may be wrong for hours: etcd takes a peer for lost whose streams stand, where an older dial failed late.
+    /// may be wrong about them for as long as it lives.
     pub otherwise: Vec<MemberName>,
     /// What.
     pub wish: Wish,

@@ -134,7 +134,8 @@ pub fn hand_over(record: &Record, membership: &Membership, leader: &Member) -> O
     Some(Command::to(&leader.name, Wish::HandOver { to }))
 }
 
-/// The members whose pods were made from an earlier manifest, or could be somebody alone. A pod whose volume is not sound is not stopped: it would not come back.
+/// The members whose pods were made from an earlier manifest, or could be somebody alone. A pod whose volume is not sound is
+/// not stopped: it would not come back.
 fn outdated<'a>(view: &View<'a>, record: &'a Recorded) -> Vec<(&'a Member, &'a Pod)> {
     let pods = record.present().filter_map(|member| Some((member, view.pod(member).present()?)));
     let stale = |(member, pod): &(&Member, &Pod)| {

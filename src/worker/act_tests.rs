@@ -46,6 +46,16 @@ async fn a_missing_namespace_is_made_only_where_the_act_says_so() {
     assert_eq!(namespace["metadata"]["labels"][labels::MANAGED_BY], labels::MANAGER);
 }
 
+/// The pod `etcd-0`, if it has this UID.
+fn target(uid: &str) -> Target {
+    Target {
+        kind: Kind::Pod,
+        namespace: Namespace::from("default"),
+        name: ObjectName::from("etcd-0"),
+        uid: Uid::from(uid),
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_delete_hits_exactly_the_object_that_was_seen() {
     let (mut world, cluster) = (World::new(Arc::new(Open)), Cluster::new("one"));
@@ -55,12 +65,7 @@ async fn a_delete_hits_exactly_the_object_that_was_seen() {
     let delete = |uid: &str| Act {
         worker: WorkerName::from("k8s-1"),
         reason: Reason::PodEnded,
-        change: Change::Delete(Target {
-            kind: Kind::Pod,
-            namespace: Namespace::from("default"),
-            name: ObjectName::from("etcd-0"),
-            uid: Uid::from(uid),
-        }),
+        change: Change::Delete(target(uid)),
     };
     assert_eq!(world.pool.carry_out(&delete("another")).await, Ok(Done::Already));
     assert!(cluster.get("pods", "default", "etcd-0").is_some());
@@ -82,12 +87,7 @@ async fn a_delete_of_what_was_seen_so_hits_nothing_that_has_changed_since() {
         worker: WorkerName::from("k8s-1"),
         reason: Reason::PodOutdated,
         change: Change::DeleteUnchanged(
-            Target {
-                kind: Kind::Pod,
-                namespace: Namespace::from("default"),
-                name: ObjectName::from("etcd-0"),
-                uid: Uid::from(made["metadata"]["uid"].as_str().unwrap()),
-            },
+            target(made["metadata"]["uid"].as_str().unwrap()),
             ResourceVersion::from(version),
         ),
     };

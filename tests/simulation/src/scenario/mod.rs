@@ -173,7 +173,7 @@ catalogue! {
         63 edits::nobody_gets_a_vote_while_that_could_cost_the_majority,
         64 volumes::who_was_replaced_and_runs_on_serves_nobody_and_ends_when_it_is_seen,
         65 volumes::a_volume_put_back_to_an_old_snapshot_costs_its_member_its_identity,
-        65 volumes::a_member_whose_data_is_spoilt_is_replaced,
+        65 volumes::a_member_that_differs_from_its_peers_is_told_and_nobody_is_removed,
         66 quorum::a_lost_majority_is_told_and_nothing_is_forced,
         66 quorum::a_lost_majority_is_given_up_by_a_persons_word_and_the_survivor_goes_on,
         67 edits::twenty_edits_in_ten_seconds_come_to_the_last_one,

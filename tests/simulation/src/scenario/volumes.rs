@@ -162,17 +162,27 @@ pub async fn a_volume_put_back_to_an_old_snapshot_costs_its_member_its_identity(
     is_replaced(stage, "a", 1).await;
 }
 
-/// Row 65, and whatever else makes data useless.
-pub async fn a_member_whose_data_is_spoilt_is_replaced(stage: &impl Stage) {
+/// Row 65: one of two copies that differ is wrong, and nobody can tell which. It is told, and nobody is removed.
+pub async fn a_member_that_differs_from_its_peers_is_told_and_nobody_is_removed(stage: &impl Stage) {
     begin(stage).await;
     stage.run(&Wanted::named("a")).await;
     let [_, w2, _] = three(stage);
+    let before = volumes(&standing(stage, "a").await);
     write(stage, "a", "here before").await;
     let volume = disk_of(stage, &pod("a", 1));
     stage.fault("data spoilt", &format!("{volume} holds other values than were written to it"));
     stage.processes().etcds().corrupt_volume(&volume);
     // It is found when the member starts next.
     remove::<Pod>(stage, &w2, &pod("a", 1)).await;
+    let told = async || stage.condition("a", "Ready").await.2.contains("found data inconsistency with peers");
+    stage.until("what it says is told", told).await;
+    let all_stay =
+        async || members(stage, "a").await == (3, 3) && uid_of::<Pod>(stage, &w2, &pod("a", 3)).await.is_none();
+    stage.stays("nobody is removed", Duration::from_mins(2), all_stay).await;
+    assert_eq!(volumes(&standing(stage, "a").await), before, "nobody's volume is touched");
+    // A person decides that this is the one.
+    ask_to_go::<PersistentVolumeClaim>(stage, &w2, &claim("a", 1)).await;
+    ask_to_go::<Pod>(stage, &w2, &pod("a", 1)).await;
     is_replaced(stage, "a", 1).await;
 }
 
