@@ -236,6 +236,7 @@ impl<D: Dialect> Reconciler<D> {
             }
             decision = view(&seen);
         }
+        tracing::debug!(database = %database.id.key(), step = ?decision.step, operation = ?decision.report.operation, "decided");
         (decision, seen)
     }
 

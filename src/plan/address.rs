@@ -8,6 +8,7 @@ use super::{
     network::{Exposure, MemberServices, Network, Spread},
     record::{Member, Record},
     seen::{Doubt, Seen, Service, Sight, Worker, WorkerView},
+    view::ELSEWHERE,
     wait::Wait,
 };
 
@@ -105,7 +106,7 @@ fn address(database: &Database, member: &Member, seen: &Seen) -> Result<Address,
     let ports = database.engine.kind.knowledge().ports();
     let (peer, client) = (ports.peer.number.to_string(), ports.client.number.to_string());
     let host = |host: &str| Address { peer: join(host, &peer), client: join(host, &client) };
-    let worker = worker(seen, &member.worker)?;
+    let worker = worker_of(seen, member)?;
     match &database.network {
         Network::PodNames => Ok(host(&format!(
             "{}.{}.{}.svc.{}",
@@ -177,6 +178,16 @@ fn unaddressed(database: &Database, services: &MemberServices, member: &Member) 
 
 fn worker<'a>(seen: &'a Seen, name: &WorkerName) -> Result<&'a Worker, Wait> {
     seen.workers.get(name).ok_or_else(|| Wait::WorkerNotRegistered { word: name.to_string() })
+}
+
+/// The worker of a member, while it is the one that the member is in: what leads to another cluster moves nobody.
+fn worker_of<'a>(seen: &'a Seen, member: &Member) -> Result<&'a Worker, Wait> {
+    let found = worker(seen, &member.worker)?;
+    match found.view.objects() {
+        None => Err(unseen(&member.worker, &found.view)),
+        Some(objects) if member.could_be_in(&objects.identity) => Ok(found),
+        Some(_) => Err(Wait::WorkerUnseen { worker: member.worker.clone(), why: ELSEWHERE.to_owned() }),
+    }
 }
 
 /// The wait for a worker that cannot be seen.

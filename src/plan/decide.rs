@@ -108,15 +108,16 @@ fn begin(view: &View, obstacles: &mut Vec<Obstacle>) -> (Step, Option<SignedDura
     }
 }
 
-/// What is seen but for the workers whose registrations are being deleted, where members may go anywhere and there are
-/// such workers.
+/// What is seen but for the workers whose registrations are being deleted, or lead to another cluster than members of this
+/// database are in, where members may go anywhere and there are such workers.
 pub(super) fn staying(view: &View) -> Option<Seen> {
     let anywhere = view.database.placement == PlacementRequest::Spread;
-    if !anywhere || !view.seen.accounts.values().any(|account| account.ending == Ending::Going) {
+    let stays = |worker: &WorkerName| !leaves(view, worker) && view.worker(worker).is_some();
+    if !anywhere || view.seen.workers.keys().all(stays) {
         return None;
     }
     let mut seen = view.seen.clone();
-    seen.workers.retain(|worker, _| !leaves(view, worker));
+    seen.workers.retain(|worker, _| stays(worker));
     Some(seen)
 }
 
@@ -132,10 +133,10 @@ pub(super) fn none_leaves(view: &View, spots: Vec<Spot>) -> Result<Vec<Spot>, Wa
     }
 }
 
-/// A worker that cannot be seen may hold what an earlier resource of this name left there.
+/// A worker that cannot be seen may hold what an earlier resource of this name left there; and members that are in one
+/// worker by name are in one cluster.
 pub(super) fn all_seen(view: &View, spots: Vec<Spot>) -> Result<Vec<Spot>, Wait> {
-    let workers = &view.seen.workers;
-    let seen = |spot: &Spot| workers.get(&spot.worker).is_some_and(|sight| sight.view.objects().is_some());
+    let seen = |spot: &Spot| view.worker(&spot.worker).is_some_and(|seen| seen.objects().is_some());
     match spots.iter().find(|spot| !seen(spot)) {
         Some(spot) => Err(view.unseen(&spot.worker)),
         None => Ok(spots),

@@ -163,7 +163,7 @@ fn concerned(view: &View) -> BTreeSet<WorkerName> {
 }
 
 fn objects<'a>(view: &View<'a>, name: &WorkerName) -> Option<&'a Objects> {
-    view.worker(name).and_then(WorkerView::objects)
+    view.worker_of_all(name).and_then(WorkerView::objects)
 }
 
 /// All objects, whatever their kinds.

@@ -211,6 +211,10 @@ fn called_off(view: &View, record: &Record, member: &Member) -> Option<&'static 
     if address::has_moved(view.database, member, view.seen) {
         return Some("is reached elsewhere than the others know");
     }
+    // It holds nothing that the others do not have, and where it is nobody leads any more.
+    if view.is_elsewhere(member) {
+        return Some("is in another cluster than its worker's registration leads to");
+    }
     match volume::of(view, member) {
         Volume::Gone(_) | Volume::Going => Some("has lost its volume before it had a vote"),
         Volume::NotYet | Volume::Sound(_) | Volume::NotInView | Volume::Unknown => None,

@@ -14,7 +14,7 @@ use super::{
     operation::{Course, Kind, Operation, fresh},
     record::{Member, Part, Record, Recorded},
     roll,
-    seen::{Meta, Source},
+    seen::{Meta, Objects, Source},
     step::Step,
     strangers,
     view::View,
@@ -88,7 +88,7 @@ fn left<'a>(view: &'a View, record: &'a Recorded) -> impl Iterator<Item = (Act, 
     let removed = record.members.iter().filter(|member| member.has_left());
     removed.flat_map(move |member| {
         let workers = record.workers().into_iter();
-        let seen = workers.filter_map(|worker| view.worker(worker)?.objects().map(|objects| (worker, objects)));
+        let seen = workers.filter_map(|worker| objects(view, member, worker).map(|objects| (worker, objects)));
         seen.flat_map(move |(worker, objects)| {
             // Of a member that was given up nobody knows what only it had.
             let volumes = match member.part {
@@ -130,8 +130,7 @@ pub fn forget(view: &View, record: &Recorded) -> Option<Step> {
         let volumes_stay = member.part == Part::GivenUp || Volumes::from(view.database.on_delete) == Volumes::Keep;
         member.has_left()
             && record.workers().into_iter().all(|worker| {
-                let objects = view.worker(worker).and_then(|view| view.objects());
-                objects.is_some_and(|objects| {
+                objects(view, member, worker).is_some_and(|objects| {
                     let mut mine =
                         delete::all(objects).filter(|(kind, meta)| is_of(view, record, member, worker, *kind, meta));
                     mine.all(|(kind, _)| kind == act::Kind::Claim && volumes_stay)
@@ -151,6 +150,12 @@ pub fn forget(view: &View, record: &Recorded) -> Option<Step> {
     let members = record.members.iter().filter(|other| other.name != member.name).cloned().collect();
     let next = Some(record.next_ordinal());
     Some(Step::record(Record { members, next, ..Record::clone(record) }))
+}
+
+/// What is seen in a worker of a member that has left: nothing in its own, where that leads to another cluster by now.
+fn objects<'a>(view: &View<'a>, member: &Member, worker: &WorkerName) -> Option<&'a Objects> {
+    let elsewhere = *worker == member.worker && view.is_elsewhere(member);
+    view.worker(worker).filter(|_| !elsewhere)?.objects()
 }
 
 /// Whether an object is of a member that has left: its own, and, where it was the last in its worker, the services there

@@ -10,6 +10,7 @@ use super::{
     operation::{Course, Kind, Operation},
     record::{Member, Part, Record, Recorded},
     roll,
+    seen::Process,
     step::Step,
     view::View,
     volume::{self, Volume},
@@ -20,19 +21,26 @@ pub fn step(view: &View, record: &Recorded) -> Option<Course> {
     if let Some(doubtful) = doubtful(view, record) {
         return Some(doubtful);
     }
-    let of = |part: Part| record.members.iter().find(|member| member.part == part);
-    match (of(Part::Joining), of(Part::Leaving)) {
+    let of = |part: Part| record.members.iter().filter(move |member| member.part == part);
+    let is_dead = |member: &Member| !keeps_its_volume(view, member) && !roll::is_ready(view, member);
+    // Whoever is dead goes before whoever is alive, whose vote that needs.
+    let leaving = of(Part::Leaving).min_by_key(|member| !is_dead(member));
+    match (of(Part::Joining).next(), leaving) {
         // Nobody is let in beside one that is dead: it is removed first.
         (Some(joining), Some(leaving)) if joining.engine_id.is_none() => {
             return Some(leave::step(view, record, leaving));
         }
         (Some(joining), _) => return Some(join::step(view, record, joining)),
-        (None, Some(leaving)) => return Some(leave::step(view, record, leaving)),
+        (None, Some(leaving)) => {
+            let dead = of(Part::Voter).find(|member| is_dead(member)).filter(|_| !is_dead(leaving));
+            let first = dead.and_then(|dead| lost(view, record, dead));
+            return Some(first.unwrap_or_else(|| leave::step(view, record, leaving)));
+        }
         (None, None) => {}
     }
     let wanted = view.database.replicas as usize;
     let (sound, hurt): (Vec<_>, Vec<_>) = record.voters().partition(|member| keeps_its_volume(view, member));
-    let (alive, dead): (Vec<_>, Vec<_>) = hurt.into_iter().partition(|member| roll::is_ready(view, member));
+    let (dead, alive): (Vec<_>, Vec<_>) = hurt.into_iter().partition(|member| is_dead(member));
     // Whoever is dead leaves first, whoever is alive when its successor is there.
     if let Some(member) = dead.first() {
         return lost(view, record, member);
@@ -79,14 +87,15 @@ fn doubtful(view: &View, record: &Recorded) -> Option<Course> {
     Some(operation.does(Step::LookAgain(workers)))
 }
 
-/// A voter whose volume is gone and that does not serve is to leave.
+/// A voter that has lost its volume and does not serve is to leave.
 fn lost(view: &View, record: &Recorded, member: &Member) -> Option<Course> {
-    match volume::of(view, member) {
-        // There would be nobody left to decide it: what was lost is not replaced by what never had it.
-        Volume::Gone(_) if record.voters().count() >= budget::SPARE => Some(leave::begin(view, record, member)),
-        // A claim that is on its way goes when its pod has gone.
-        Volume::Gone(_) | Volume::Going | Volume::NotYet | Volume::Sound(_) | Volume::NotInView | Volume::Unknown => {
-            None
-        }
-    }
+    let is_lost = match volume::of(view, member) {
+        Volume::Gone(_) => true,
+        // It goes when its pod has gone. One that stands, because its container crashes again and again or no node takes
+        // it, would keep it for good.
+        Volume::Going => view.pod(member).present().is_none_or(|pod| pod.process == Process::Stands),
+        Volume::NotYet | Volume::Sound(_) | Volume::NotInView | Volume::Unknown => false,
+    };
+    // Of fewer there would be nobody left to decide it: what was lost is not replaced by what never had it.
+    (is_lost && record.voters().count() >= budget::SPARE).then(|| leave::begin(view, record, member))
 }

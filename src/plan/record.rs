@@ -209,6 +209,12 @@ impl Member {
         Self { worker_identity: identity, ..self }
     }
 
+    /// Whether it could be in the cluster of this identity: where it was not recorded yet, it could be anywhere.
+    #[must_use]
+    pub fn could_be_in(&self, cluster: &Uid) -> bool {
+        self.worker_identity.as_ref().is_none_or(|own| own == cluster)
+    }
+
     /// Which of the manifest's places it takes.
     #[must_use]
     pub fn slot(&self) -> u32 {

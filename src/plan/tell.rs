@@ -102,8 +102,13 @@ fn state(view: &View, member: &Member) -> (MemberState, Option<String>, Option<S
             }
         },
         Sight::Absent | Sight::Unknown(_) => {
-            let why = claim.present().is_none() && member.volume.is_some();
-            (MemberState::Waiting, None, why.then(|| "its volume claim is not in view".to_owned()))
+            let why = match claim {
+                Sight::Absent => Some("its volume claim is gone"),
+                Sight::Unknown(_) => Some("its volume claim is not in view"),
+                Sight::Present(_) => None,
+            };
+            let why = why.filter(|_| member.volume.is_some());
+            (MemberState::Waiting, None, why.map(str::to_owned))
         }
     }
 }

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Why a worker that answers shows nothing of a database.
-const ELSEWHERE: &str = "its registration leads to another cluster than the one that this database's members are in; \
+pub(super) const ELSEWHERE: &str = "its registration leads to another cluster than the one that this database's members are in; \
                          point it back there, and this goes on by itself";
 
 /// Everything that a decision looks at.
@@ -45,21 +45,40 @@ impl<'a> View<'a> {
         self.sight_of_pod(&member.worker, &ObjectName::from(&member.name))
     }
 
-    /// What can be seen of this worker, if it is the one that this database's members were founded in.
+    /// What can be seen of this worker, if it is the one that this database's members there are in.
     ///
     /// A registration that leads to another cluster than before shows nothing of them: what is missing there was never
     /// there, and proves nothing.
     #[must_use]
     pub fn worker(&self, name: &WorkerName) -> Option<&'a WorkerView> {
+        let members = self.record.iter().flat_map(|record| record.present());
+        self.shows(name, members)
+    }
+
+    /// The same, if all that were ever there are in it, also those that have left.
+    #[must_use]
+    pub fn worker_of_all(&self, name: &WorkerName) -> Option<&'a WorkerView> {
+        let members = self.record.iter().flat_map(|record| &record.members);
+        self.shows(name, members)
+    }
+
+    /// The same, if it is the one that this member is in.
+    #[must_use]
+    pub fn worker_of(&self, member: &Member) -> Option<&'a WorkerView> {
+        self.shows(&member.worker, std::iter::once(member))
+    }
+
+    fn shows<'m>(&self, name: &WorkerName, mut members: impl Iterator<Item = &'m Member>) -> Option<&'a WorkerView> {
         let view = &self.seen.workers.get(name)?.view;
-        let elsewhere = |identity: &Uid| {
-            let members = self.record.iter().flat_map(|record| &record.members).filter(|member| &member.worker == name);
-            members.filter_map(|member| member.worker_identity.as_ref()).any(|founded_in| founded_in != identity)
-        };
-        match view.objects() {
-            Some(objects) if elsewhere(&objects.identity) => None,
-            Some(_) | None => Some(view),
-        }
+        let Some(objects) = view.objects() else { return Some(view) };
+        let is_elsewhere = |member: &Member| member.worker == *name && !member.could_be_in(&objects.identity);
+        (!members.any(is_elsewhere)).then_some(view)
+    }
+
+    /// Whether the registration of a member's worker has been seen to lead to another cluster than the member is in.
+    #[must_use]
+    pub fn is_elsewhere(&self, member: &Member) -> bool {
+        self.seen.workers.contains_key(&member.worker) && self.worker_of(member).is_none()
     }
 
     /// The pod of this name in this worker.
@@ -84,7 +103,7 @@ impl<'a> View<'a> {
     /// The wait for a worker that cannot be seen.
     #[must_use]
     pub fn unseen(&self, worker: &WorkerName) -> Wait {
-        match (self.worker(worker), self.seen.workers.get(worker)) {
+        match (self.worker_of_all(worker), self.seen.workers.get(worker)) {
             (Some(view), _) => address::unseen(worker, view),
             (None, Some(_)) => Wait::WorkerUnseen { worker: worker.clone(), why: ELSEWHERE.to_owned() },
             (None, None) => Wait::WorkerNotRegistered { word: worker.to_string() },

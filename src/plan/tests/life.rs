@@ -4,7 +4,7 @@
 use super::*;
 use crate::plan::{database::Recover, membership::Ballot, record::Part};
 
-fn of_size(members: u32) -> Database {
+pub(super) fn of_size(members: u32) -> Database {
     Database { replicas: members, ..testing::database() }
 }
 
@@ -13,7 +13,7 @@ fn names(world: &World) -> Vec<String> {
 }
 
 /// It is what was asked for: so many voters, all of which serve, and nothing else anywhere.
-fn is_whole(world: &mut World, decision: &Decision, members: u32) {
+pub(super) fn is_whole(world: &mut World, decision: &Decision, members: u32) {
     let record = world.record.clone().unwrap();
     assert_eq!(decision.report.phase, Phase::Running, "{:?}", decision.report);
     assert!(record.members.iter().all(|member| member.part == Part::Voter), "{record:?}");
@@ -94,6 +94,22 @@ fn a_member_whose_volume_is_being_deleted_stays_until_its_successor_has_a_vote()
     let mut world = World::running(of_size(3));
     for claim in testing::objects(&mut world.seen, "b").claims.values_mut() {
         claim.meta.deleting = Some(testing::now());
+    }
+    let decision = world.live();
+    is_whole(&mut world, &decision, 3);
+    assert_eq!(names(&world), ["db-etcd-0", "db-etcd-2", "db-etcd-3"]);
+}
+
+#[test]
+fn a_volume_that_is_deleted_and_kept_by_a_pod_that_cannot_run_is_given_up() {
+    let mut world = World::running(of_size(3));
+    let objects = testing::objects(&mut world.seen, "b");
+    for claim in objects.claims.values_mut() {
+        claim.meta.deleting = Some(testing::now());
+    }
+    for pod in objects.pods.values_mut() {
+        (pod.ready, pod.process) = (Readiness::NotReady(None), Process::Stands);
+        world.stuck.insert(pod.meta.name.clone());
     }
     let decision = world.live();
     is_whole(&mut world, &decision, 3);
@@ -302,6 +318,24 @@ fn one_that_dies_while_its_successor_is_about_to_join_is_removed_first() {
     let decision = world.live();
     is_whole(&mut world, &decision, 3);
     assert_eq!(names(&world), ["db-etcd-0", "db-etcd-2", "db-etcd-3"]);
+}
+
+#[test]
+fn one_that_dies_while_another_leaves_is_removed_before_it() {
+    for (members, wanted, left) in [(3, 1, 1), (3, 2, 2), (5, 3, 3)] {
+        let mut world = World::running(of_size(members));
+        world.database.replicas = wanted;
+        let Step::Record(record) = world.decide().step else { panic!("somebody is to leave") };
+        let leaver = record.members.iter().find(|member| member.part == Part::Leaving).expect("somebody leaves");
+        assert_ne!(leaver.worker, WorkerName::from("a"));
+        world.record = Some(*record);
+        let objects = testing::objects(&mut world.seen, "a");
+        objects.pods.remove(&ObjectName::from("db-etcd-0"));
+        objects.claims.remove(&ObjectName::from("data-db-etcd-0"));
+        let decision = world.live();
+        is_whole(&mut world, &decision, left);
+        assert!(!names(&world).contains(&"db-etcd-0".to_owned()), "{:?}", names(&world));
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Whole lives of a database, decided step by step against a small world that does what it is told.
 
 mod deletion;
+mod elsewhere;
 mod engine;
 mod founding;
 mod life;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 pub use super::durable::durable;
 use super::{
-    Truth,
+    Truth, look,
     look::{
         MASTER, Stage, all, called, condition, condition_of, engine_id, foreign, home, identity, is_deleting, member,
         members, name, namespace, object, owner, part, record, recorded, site_of, stage, text, uid, votes,
@@ -150,17 +150,19 @@ fn up_to_date(truth: &Truth, database: &Value, views: &[View]) -> Result<(), Str
         return if for_good { Ok(()) } else { Err(format!("it is called Running, and {reason}: {why}")) };
     }
     let component = &database["spec"]["componentSpecs"][0];
-    let (wanted, has) = (component["replicas"].as_u64().unwrap_or_default(), members(record).count());
+    // Who has left and was where nobody leads any more is not forgotten: something of it may be there.
+    let stays = |member: &&Value| part(member) != "removed" || elsewhere(truth, member).is_none();
+    let (wanted, has) = (component["replicas"].as_u64().unwrap_or_default(), members(record).filter(stays).count());
     if usize::try_from(wanted) != Ok(has) {
         return Err(format!("{wanted} members are asked for, and the record has {has}"));
     }
     let cluster = engine_id(text(record, "/stage/cluster")).map(ClusterId);
     let ids: BTreeSet<_> =
-        members(record).filter_map(|member| engine_id(text(member, "/engineId"))).map(MemberId).collect();
+        members(record).filter(stays).filter_map(|member| engine_id(text(member, "/engineId"))).map(MemberId).collect();
     if let Some(view) = views.iter().find(|view| view.cluster_id == cluster && view.serving && view.voters != ids) {
         return Err(format!("{} lists {:?} as voters, and the record has {ids:?}", view.pod, view.voters));
     }
-    for recorded in members(record) {
+    for recorded in members(record).filter(stays) {
         let called = text(recorded, "/name");
         let site =
             site_of(truth, text(recorded, "/workerIdentity")).ok_or(format!("the cluster of {called} is gone"))?;
@@ -193,9 +195,10 @@ pub fn damage(truth: &Truth, database: &Value) -> Vec<(String, String)> {
             let joins = |member: &Value| {
                 part(member) == "joining" && matches!(founded_in(truth, database, member), Some(Err(_)))
             };
+            let why = |member| hurt(truth, database, member).or_else(|| elsewhere(truth, member));
             let hurt: Vec<_> = members(record)
                 .filter(|member| votes(member) || joins(member))
-                .filter_map(|member| Some((text(member, "/name").to_owned(), hurt(truth, database, member)?)))
+                .filter_map(|member| Some((text(member, "/name").to_owned(), why(member)?)))
                 .collect();
             if mended(truth, database, record, &hurt) { Vec::new() } else { hurt }
         }
@@ -208,7 +211,8 @@ pub fn damage(truth: &Truth, database: &Value) -> Vec<(String, String)> {
 fn mended(truth: &Truth, database: &Value, record: &Value, hurt: &[(String, String)]) -> bool {
     let voters = members(record).filter(|member| votes(member)).count();
     let here = |called: &String| {
-        recorded(record, called).is_some_and(|of| matches!(founded_in(truth, database, of), Some(Ok(_))))
+        recorded(record, called)
+            .is_some_and(|of| matches!(founded_in(truth, database, of), Some(Ok(_))) && elsewhere(truth, of).is_none())
     };
     let lost = |called: &String| recorded(record, called).is_some_and(|of| volume_gone(truth, database, of).is_some());
     // Where the only one is, it tells itself.
@@ -253,6 +257,16 @@ fn founded_in<'a>(truth: &'a Truth, database: &Value, recorded: &Value) -> Optio
     let home = home(database, recorded);
     let gone = object(truth, site, NAMESPACES, "", home).is_none_or(|namespace| is_deleting(&namespace));
     Some(if gone { Err(format!("namespace {home} of {called} in {site} is gone")) } else { Ok(site) })
+}
+
+/// Why a member is out of sight for good, where the registration of its worker leads to another cluster than it is in: a
+/// person points it back.
+fn elsewhere(truth: &Truth, recorded: &Value) -> Option<String> {
+    let (called, worker, own) = (text(recorded, "/name"), text(recorded, "/worker"), text(recorded, "/workerIdentity"));
+    let registration = look::worker(truth, worker)?;
+    let leads_to = text(&registration, "/status/identity");
+    let differs = !own.is_empty() && !leads_to.is_empty() && own != leads_to;
+    differs.then(|| format!("the registration of {worker} leads to another cluster than {called} is in"))
 }
 
 /// Whether what is refused is refused until a person does something: there is nowhere to put it.
@@ -373,6 +387,20 @@ mod tests {
         database["status"]["phase"] = json!("Running");
         let words = judge(&scene.truth, &database, &serving()).expect_err("it is called Running");
         assert!(words.contains("a-etcd-2"), "{words}");
+    }
+
+    #[test]
+    fn a_member_in_a_cluster_that_nobody_leads_to_is_for_a_person() {
+        let mut scene = Scene::new();
+        let mut database = running(&mut scene);
+        database["status"]["phase"] = json!("Abnormal");
+        database["status"]["message"] = json!("its registration leads to another cluster");
+        judge(&scene.truth, &database, &serving()[..2]).expect_err("its worker leads to it");
+        let there = database["status"]["atoll"]["members"][2]["worker"] == "w1";
+        database["status"]["atoll"]["members"][2]["worker"] = json!(if there { "w2" } else { "w1" });
+        judge(&scene.truth, &database, &serving()[..2]).expect("it is said");
+        database["status"]["phase"] = json!("Running");
+        judge(&scene.truth, &database, &serving()).expect_err("it is called Running");
     }
 
     #[test]
