@@ -46,6 +46,9 @@ const STEPS: usize = 16;
 /// How long details of a status must stand before they are written: what is gone before anyone could read it is not.
 const SETTLE: Duration = Duration::from_secs(5);
 
+/// How long until a worker is listed again that could not be listed.
+const UNLISTED: SignedDuration = SignedDuration::from_secs(5);
+
 /// How long a new process takes to reach its workers, before one that does not answer is told of.
 const WARM_UP: Duration = Duration::from_secs(15);
 
@@ -177,7 +180,7 @@ impl<D: Dialect> Reconciler<D> {
             // Nothing can be proved gone now; what is known is told, and it is tried again.
             Step::LookAgain(_) | Step::AskAgain(_) => {
                 let _ = self.report(key, &resource, &database, record, &decision.report).await?;
-                Ok(Some(Round::Again(Duration::from_secs(5))))
+                Ok(Some(Round::Again(Duration::try_from(UNLISTED).unwrap_or_default())))
             }
             Step::Release => {
                 let released = decision.report.conditions.iter().filter(|c| c.kind == "WorkersReleased").cloned();
@@ -224,17 +227,26 @@ impl<D: Dialect> Reconciler<D> {
         let known = self.known(database);
         let view = |seen: &_| decide(&View { master: &self.master.uid, database, record, seen, known });
         let mut decision = view(&seen);
+        let mut looked_at = BTreeSet::new();
         // First a look, then a question, which looks again as well: after that nothing can be seen better.
         for _ in 0..2 {
             match (&decision.step, record) {
-                (Step::LookAgain(workers), _) => self.look_again(&mut seen, database, record, workers).await,
+                (Step::LookAgain(workers), _) => {
+                    self.look_again(&mut seen, database, record, workers).await;
+                    looked_at.extend(workers.iter().cloned());
+                }
                 (Step::AskAgain(workers), Some(recorded)) => {
                     self.look_again(&mut seen, database, record, workers).await;
+                    looked_at.extend(workers.iter().cloned());
                     self.ask_again(&mut seen, database, recorded).await;
                 }
                 _ => break,
             }
             decision = view(&seen);
+        }
+        // Its watches may be well: nothing else would tell that a worker can be listed now.
+        if looked_at.iter().any(|worker| !is_listed(&seen, worker)) {
+            decision.again = Some(decision.again.map_or(UNLISTED, |again| again.min(UNLISTED)));
         }
         tracing::debug!(database = %database.id.key(), step = ?decision.step, operation = ?decision.report.operation, "decided");
         (decision, seen)
@@ -364,6 +376,10 @@ impl<D: Dialect> Reconciler<D> {
     fn unsettled(&self) -> std::sync::MutexGuard<'_, BTreeMap<DatabaseKey, Instant>> {
         self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_listed(seen: &Seen, worker: &WorkerName) -> bool {
+    seen.workers.get(worker).is_some_and(|worker| worker.view.objects().is_some())
 }
 
 /// What is left to a process of this age of the time to warm up in. Never no time at all: that would be a round without

@@ -86,7 +86,7 @@ impl Clients {
 
     /// The longest time between two writes that were acknowledged to anyone since then, to now.
     #[must_use]
-    pub fn longest_gap(&self, since: SystemTime) -> Duration {
+    pub fn longest_gap(&self, since: SystemTime) -> Gap {
         let micros = |time: SystemTime| {
             u64::try_from(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros()).unwrap_or(0)
         };
@@ -100,9 +100,19 @@ impl Clients {
             .chain([from, to])
             .collect();
         ends.sort_unstable();
-        let gap = ends.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
-        Duration::from_micros(gap)
+        let gap = ends.windows(2).max_by_key(|pair| pair[1] - pair[0]).unwrap_or(&[]);
+        let (begins, ends) = (gap.first().copied().unwrap_or(from), gap.last().copied().unwrap_or(from));
+        Gap { after: Duration::from_micros(begins - from), lasts: Duration::from_micros(ends - begins) }
     }
+}
+
+/// A time without any write that was acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub struct Gap {
+    /// How long after what was looked for it begins.
+    pub after: Duration,
+    /// How long it lasts.
+    pub lasts: Duration,
 }
 
 impl Drop for Clients {

@@ -67,9 +67,17 @@ impl<'w> Life<'w> {
         });
         done.map_err(|trouble| trouble.at(what.to_owned()))?;
         let (took, gap) = (began.elapsed(), self.clients.longest_gap(since));
-        self.rows.push(format!("{what:<72} {:>7.1} s {:>14.2} s {most:>12}", took.as_secs_f64(), gap.as_secs_f64()));
+        self.rows.push(format!(
+            "{what:<72} {:>7.1} s {:>14.2} s {most:>12}",
+            took.as_secs_f64(),
+            gap.lasts.as_secs_f64()
+        ));
         println!("           {}", self.rows.last().map(String::as_str).unwrap_or_default());
-        ensure!(gap <= TWO_ELECTIONS, "{what}: no write was acknowledged for {:.1} s", gap.as_secs_f64());
+        let (lasts, after) = (gap.lasts.as_secs_f64(), gap.after.as_secs_f64());
+        ensure!(
+            gap.lasts <= TWO_ELECTIONS,
+            "{what}: no write was acknowledged for {lasts:.1} s, {after:.1} s after it began"
+        );
         ensure!(most <= 1, "{what}: {most} voters were down together");
         Ok(())
     }

@@ -1,6 +1,9 @@
 //! F1: a database's resource is let go only when nothing is left of it in any worker, and nothing is made for it later.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use apiserver::Commit;
 use serde_json::Value;
@@ -13,7 +16,7 @@ use super::{
     },
     request::{CLAIMS, DATABASES, PARTS, Request, WORKERS, body},
 };
-use crate::tape::{Event, Party};
+use crate::tape::{Event, Party, Site};
 
 /// See the module.
 #[derive(Default)]
@@ -22,6 +25,8 @@ pub struct Finalizer {
     parts: BTreeMap<String, Duration>,
     /// Databases that were let go, by UID: when.
     released: BTreeMap<String, Duration>,
+    /// The identities of clusters that have ever been registered.
+    registered: BTreeSet<String>,
 }
 
 impl Check for Finalizer {
@@ -37,6 +42,11 @@ impl Check for Finalizer {
                     (Some(before), None) => drop(self.parts.remove(uid(before))),
                     _ => {}
                 }
+                Ok(())
+            }
+            Event::Committed(site, _, commit) if &**site == MASTER && commit.place.resource == WORKERS => {
+                let identity = commit.after.as_deref().map_or("", |worker| text(worker, "/status/identity"));
+                self.registered.insert(identity.to_owned());
                 Ok(())
             }
             Event::Committed(site, Party::Controller(life), commit)
@@ -77,13 +87,22 @@ fn released(commit: &Commit) -> Option<&Value> {
 }
 
 impl Finalizer {
+    /// Whether anybody could know that something is there. A write that is under way in the very moment in which another
+    /// cluster answers in a worker's place lands in that one.
+    fn is_known(&self, database: &Value, site: &str, truth: &Truth) -> bool {
+        let here = identity(truth, site).unwrap_or_default();
+        let lived = |record| members(record).any(|member| text(member, "/workerIdentity") == here);
+        leads_to(truth, &here) || self.registered.contains(&here) || record(database).is_some_and(lived)
+    }
+
     fn nothing_left(&self, now: Duration, database: &Value, truth: &Truth) -> Result<(), String> {
         let id = uid(database);
         if annotation(database, "atoll.dev/keep-data") == id {
             return Ok(());
         }
         let volumes_go = matches!(text(database, "/spec/terminationPolicy"), "Delete" | "WipeOut");
-        for site in truth.servers.keys().filter(|site| !let_go(database, site, truth)) {
+        let concerned = |site: &&Site| !let_go(database, site, truth) && self.is_known(database, site, truth);
+        for site in truth.servers.keys().filter(concerned) {
             for resource in PARTS.into_iter().filter(|resource| volumes_go || *resource != CLAIMS) {
                 // One that has come a moment ago, nobody could know of yet.
                 let old =
@@ -100,14 +119,18 @@ impl Finalizer {
     }
 }
 
+/// Whether registrations lead to this cluster.
+fn leads_to(truth: &Truth, identity: &str) -> bool {
+    all(truth, MASTER, WORKERS).iter().any(|worker| text(worker, "/status/identity") == identity)
+}
+
 /// Whether a cluster was let go of: a debt stands, or there is nowhere to write one and a person has said so.
 fn let_go(database: &Value, site: &str, truth: &Truth) -> bool {
     let here = identity(truth, site).unwrap_or_default();
     if debts(truth, site).iter().any(|debt| text(debt, "/uid") == uid(database)) {
         return true;
     }
-    let registered = all(truth, MASTER, WORKERS).iter().any(|worker| text(worker, "/status/identity") == here);
-    let Some(record) = record(database).filter(|_| !registered) else { return false };
+    let Some(record) = record(database).filter(|_| !leads_to(truth, &here)) else { return false };
     let lived = |member: &&Value| text(member, "/workerIdentity") == here;
     let mut there = members(record).filter(lived).peekable();
     there.peek().is_some() && there.all(|member| lets_go(database, text(member, "/worker")))
@@ -150,6 +173,22 @@ mod tests {
         lets_go("Halt", json!({}), &["claim"]).expect("volumes stay");
         lets_go("Delete", json!({}), &["claim"]).expect_err("a volume is left");
         lets_go("Halt", json!({}), &["pod"]).expect_err("a pod is left");
+    }
+
+    #[test]
+    fn what_landed_where_nobody_was_ever_registered_is_nobodys_to_find() {
+        for (registered, fine) in [(false, true), (true, false)] {
+            let (mut scene, mut check) = (Scene::new(), Finalizer::default());
+            let database = scene.database_with("a", "established", "Delete", json!({}));
+            scene.create("w3", PODS, &scene.pod(&database, 0, &[]));
+            if registered {
+                scene.register_again("w3", "w3", "True");
+            }
+            scene.person_deletes(&database);
+            scene.now += seconds(20);
+            let verdict = release(&mut scene, &mut check);
+            assert_eq!(verdict.is_ok(), fine, "registered {registered}: {verdict:?}");
+        }
     }
 
     #[test]

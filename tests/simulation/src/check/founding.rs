@@ -12,7 +12,7 @@ use super::{
     look::{self, MASTER, Stage, is_member_pod, name, owner, record, stage},
     ownership::made,
     request::{CLAIMS, DATABASES, PODS},
-    sight::Sight,
+    sight::{Sight, majority},
 };
 use crate::{
     etcd::{ClusterId, Founding, MemberId, View},
@@ -28,6 +28,8 @@ pub struct OneBootstrap {
     since: BTreeMap<ClusterId, Duration>,
     /// Members that have founded: of which cluster, which, on which volume.
     founded: BTreeMap<(ClusterId, MemberId), String>,
+    /// Members that have founded again after they were removed.
+    came_back: BTreeSet<(ClusterId, MemberId)>,
     /// How many foundings were looked at.
     looked: usize,
     /// Databases whose record has said that they serve.
@@ -42,6 +44,7 @@ impl OneBootstrap {
             served: BTreeMap::new(),
             since: BTreeMap::new(),
             founded: BTreeMap::new(),
+            came_back: BTreeSet::new(),
             looked: 0,
             told: BTreeSet::new(),
         }
@@ -59,6 +62,15 @@ impl OneBootstrap {
             self.looked += 1;
             let again = self.founded.insert((founding.cluster_id, founding.member_id), founding.by_volume.clone());
             let (Some(before), Some(since)) = (again, self.since.get(&founding.cluster_id)) else { continue };
+            // Nobody listens to one that was removed: alone it can found nothing.
+            if is_removed(founding, views) {
+                self.came_back.insert((founding.cluster_id, founding.member_id));
+                let of = |(cluster, _): &&(ClusterId, MemberId)| *cluster == founding.cluster_id;
+                let founders = self.founded.keys().filter(of).count();
+                if self.came_back.iter().filter(of).count() < majority(founders) {
+                    continue;
+                }
+            }
             // What a backup brings back of a database that is being deleted may do as it likes.
             if *since <= founding.at && stands(&founding.owner) {
                 return Err(format!(
@@ -136,6 +148,12 @@ impl Check for OneBootstrap {
         let stands = |owner: &str| look::database(truth, owner).is_some_and(|database| !look::is_deleting(&database));
         self.look(now, &views, &truth.etcds.foundings(), stands, is_gone)
     }
+}
+
+/// Whether somebody who serves lists others than the one who founds.
+fn is_removed(founding: &Founding, views: &[View]) -> bool {
+    let lists = |view: &View| view.voters.contains(&founding.member_id) || view.learners.contains(&founding.member_id);
+    views.iter().any(|view| view.serving && view.cluster_id == Some(founding.cluster_id) && !lists(view))
 }
 
 /// `S2 never again`: what pods the controller makes.
@@ -242,6 +260,18 @@ mod tests {
         foundings.push(founding(2, 1, seconds(8)));
         let words = check.look(seconds(9), &all, &foundings, |_| true, |_| false).expect_err("the third founds again");
         assert!(words.contains("a second time"), "{words}");
+    }
+
+    #[test]
+    fn one_that_was_removed_may_come_back_and_a_majority_of_those_may_not() {
+        let mut check = OneBootstrap::new(Sight::default());
+        let mut foundings: Vec<_> = (0..3).map(|member| founding(member, 1, seconds(1))).collect();
+        check.look(seconds(2), &[serving(0, 1), serving(1, 1)], &foundings, |_| true, |_| false).expect("they serve");
+        let alone = [View { voters: [MemberId(1)].into(), ..serving(0, 1) }];
+        foundings.push(founding(1, 1, seconds(5)));
+        check.look(seconds(6), &alone, &foundings, |_| true, |_| false).expect("nobody listens to it");
+        foundings.push(founding(2, 1, seconds(8)));
+        check.look(seconds(9), &alone, &foundings, |_| true, |_| false).expect_err("these two listen to each other");
     }
 
     #[test]

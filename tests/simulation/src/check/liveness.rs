@@ -9,8 +9,9 @@ pub use super::durable::durable;
 use super::{
     Truth, look,
     look::{
-        MASTER, Stage, all, called, condition, condition_of, engine_id, foreign, home, identity, is_deleting, member,
-        members, name, namespace, object, owner, part, record, recorded, site_of, stage, text, uid, votes,
+        MASTER, Stage, all, annotation, called, condition, condition_of, engine_id, foreign, home, identity,
+        is_deleting, member, members, name, namespace, object, owner, part, record, recorded, site_of, stage, text,
+        uid, votes,
     },
     request::{CLAIMS, DATABASES, NAMESPACES, PARTS, PODS, SERVICES, WORKERS},
     sight::majority,
@@ -63,7 +64,8 @@ pub fn settled_as(truth: &Truth, expected: &Expectation) -> Result<(), String> {
         // Volumes stay where a policy says so; that no others do is seen when a database is let go.
         for resource in PARTS.into_iter().filter(|resource| *resource != CLAIMS) {
             let orphan = all(truth, site, resource).into_iter().find(|part| {
-                foreign(part, &master).is_none() && !known.contains(owner(part)) && !expected.kept.contains(owner(part))
+                let ours = foreign(part, &master).is_none() && !known.contains(owner(part));
+                ours && !expected.kept.contains(owner(part)) && !is_for_a_person(truth, site, owner(part))
             });
             if let Some(part) = orphan {
                 return Err(format!(
@@ -75,6 +77,16 @@ pub fn settled_as(truth: &Truth, expected: &Expectation) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Whether what is left of a database in a cluster is out of reach, because no registration leads there, or is told of
+/// there as nobody's.
+fn is_for_a_person(truth: &Truth, site: &Site, owner: &str) -> bool {
+    let leads_here = |worker: &&Arc<Value>| site_of(truth, text(worker, "/status/identity")) == Some(site);
+    let workers = all(truth, MASTER, WORKERS);
+    let mut leading = workers.iter().filter(leads_here).peekable();
+    let tells = |worker: &Arc<Value>| text(condition_of(worker, "OrphansFound"), "/message").contains(owner);
+    leading.peek().is_none() || leading.any(tells)
 }
 
 /// L4: debts of workers that can be seen are paid; and whoever is in use is kept, and nobody else.
@@ -203,7 +215,19 @@ pub fn damage(truth: &Truth, database: &Value) -> Vec<(String, String)> {
             if mended(truth, database, record, &hurt) { Vec::new() } else { hurt }
         }
     };
-    refused.into_iter().chain(found).collect()
+    refused.into_iter().chain(never_founded(truth, database)).chain(found).collect()
+}
+
+/// Volumes that were taken over by a person's word, and on which nobody has ever founded: nothing is founded over them.
+fn never_founded(truth: &Truth, database: &Value) -> Vec<(String, String)> {
+    let taken_over = record(database).filter(|_| !annotation(database, "atoll.dev/adopt").is_empty());
+    let cluster = taken_over.and_then(|record| engine_id(text(record, "/stage/cluster"))).map(ClusterId);
+    let (Some(record), Some(cluster)) = (taken_over, cluster) else { return Vec::new() };
+    if truth.etcds.foundings().iter().any(|founding| founding.cluster_id == cluster) {
+        return Vec::new();
+    }
+    let why = || "what was taken over has never served".to_owned();
+    members(record).map(|member| (text(member, "/name").to_owned(), why())).collect()
 }
 
 /// Whether those who are left replace those who are hurt, or are told where they are now: where a majority can decide it,
@@ -231,6 +255,13 @@ fn mended(truth: &Truth, database: &Value, record: &Value, hurt: &[(String, Stri
 /// Whether something is refused that is tried again and again.
 pub fn is_anything_refused(truth: &Truth) -> bool {
     all(truth, MASTER, DATABASES).iter().any(|database| condition(database, "WorkersAccept").0 == "False")
+}
+
+/// Whether there is a pod whose container crashes again and again.
+pub fn does_any_crash(truth: &Truth) -> bool {
+    let crashes = |status: &Value| text(status, "/state/waiting/reason") == "CrashLoopBackOff";
+    let any = |pod: &Value| pod["status"]["containerStatuses"].as_array().into_iter().flatten().any(crashes);
+    truth.servers.keys().any(|site| all(truth, site, PODS).iter().any(|pod| any(pod)))
 }
 
 /// What stands in a cluster under the name of a database without a record.
@@ -404,6 +435,16 @@ mod tests {
     }
 
     #[test]
+    fn what_was_taken_over_before_it_had_founded_waits_for_a_person() {
+        let mut scene = Scene::new();
+        let mut database = running(&mut scene);
+        database["status"]["phase"] = json!("Failed");
+        judge(&scene.truth, &database, &[]).expect_err("nobody serves");
+        database["metadata"]["annotations"]["atoll.dev/adopt"] = json!("before");
+        judge(&scene.truth, &database, &[]).expect("it is said");
+    }
+
+    #[test]
     fn a_founding_that_has_lost_a_volume_is_for_a_person() {
         let mut scene = Scene::new();
         let mut database = running(&mut scene);
@@ -457,5 +498,12 @@ mod tests {
         assert!(words.contains("which is gone"), "{words}");
         let kept = Expectation { kept: [uid(&database).to_owned()].into(), ..Expectation::default() };
         settled_as(&scene.truth, &kept).expect("it was to be kept");
+        let holds = |kind: &str, message: &str| {
+            json!({ "type": kind, "status": "True", "reason": "Told", "message": message,
+                "lastTransitionTime": "2026-01-01T00:00:00Z" })
+        };
+        let told = json!({ "status": { "conditions": [holds("Ready", ""), holds("OrphansFound", uid(&database))] } });
+        scene.does(1, "master", "PATCH", "/apis/k8s.oceanbase.com/v1alpha1/k8sclusters/w1/status", &told);
+        settled(&scene.truth).expect("a person is told of it");
     }
 }

@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::{
     Check, Truth,
     look::{
-        MASTER, Stage, all, called, condition, engine_id, is_deleting, members, name, part, record, site_of, stage,
-        text, votes,
+        MASTER, Stage, all, annotation, called, condition, engine_id, is_deleting, members, name, part, record,
+        site_of, stage, text, votes,
     },
     request::{DATABASES, LEASES, PODS, WORKERS},
     sight::{Sight, majority},
@@ -77,7 +77,9 @@ impl HonestStatus {
         let record = record(database);
         let cluster = record.and_then(|record| engine_id(text(record, "/stage/cluster"))).map(ClusterId);
         if let (Some(record), Some(cluster)) = (record, cluster) {
-            if stage(record) >= Some(Stage::Founded) && !self.quorums.contains_key(&cluster) {
+            // Of what is taken over a person says that it is a database.
+            let by_word = !annotation(database, "atoll.dev/adopt").is_empty();
+            if stage(record) >= Some(Stage::Founded) && !self.quorums.contains_key(&cluster) && !by_word {
                 return Err(format!("its record says {}, and it has never served", text(record, "/stage/phase")));
             }
             self.roles(database, record, cluster)?;
@@ -307,6 +309,14 @@ mod tests {
     fn database() -> Value {
         let mut scene = Scene::new();
         scene.database("a", "established").as_ref().clone()
+    }
+
+    #[test]
+    fn what_was_taken_over_by_a_persons_word_may_never_have_served() {
+        let mut taken_over = database();
+        HonestStatus::new(Sight::default()).judge(seconds(1), &taken_over, &[]).expect_err("it was founded");
+        taken_over["metadata"]["annotations"]["atoll.dev/adopt"] = json!("before");
+        HonestStatus::new(Sight::default()).judge(seconds(1), &taken_over, &[]).expect("nobody can know");
     }
 
     #[test]

@@ -52,8 +52,11 @@ pub(crate) async fn calm(
     Ok(())
 }
 
-/// Nobody writes where nothing happens (S14).
+/// Nobody writes where nothing happens (S14). Where a container crashes again and again, that happens, and is told.
 pub(crate) async fn silence(stage: &Simulated) {
+    if liveness::does_any_crash(&stage.truth) {
+        return;
+    }
     let steps = stage.tape.steps();
     tokio::time::sleep(SILENCE).await;
     let more = stage.tape.steps() - steps;
