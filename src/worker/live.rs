@@ -23,8 +23,7 @@ use crate::plan::{
     sweep::{Possessions, possess},
 };
 
-/// Lists everything, after the worker has shown that it is still the one of this identity: in the namespace of the record,
-/// or wherever it is, where no record says.
+/// Lists everything of the worker of this identity: in the namespace of the record, or wherever it is, where no record says.
 pub(super) async fn objects(
     client: &Client,
     identity: &Uid,
@@ -32,13 +31,15 @@ pub(super) async fn objects(
     key: &DatabaseKey,
     home: Option<&Namespace>,
 ) -> Result<Objects, String> {
-    same(client, identity).await?;
-    let (pods, claims, services, jobs) = try_join!(
-        list::<Pod>(client, master, key, home),
-        list::<PersistentVolumeClaim>(client, master, key, home),
-        list::<Service>(client, master, key, home),
-        list::<Job>(client, master, key, home),
-    )?;
+    let lists = async {
+        try_join!(
+            list::<Pod>(client, master, key, home),
+            list::<PersistentVolumeClaim>(client, master, key, home),
+            list::<Service>(client, master, key, home),
+            list::<Job>(client, master, key, home),
+        )
+    };
+    let (pods, claims, services, jobs) = proved(client, identity, lists).await?;
     let mut objects = Objects::none(identity.clone(), Source::Live);
     for seen in pods {
         Pod::put(&mut objects, seen);
@@ -55,15 +56,17 @@ pub(super) async fn objects(
     Ok(objects)
 }
 
-/// Everything in the worker with our labels, after it has shown that it is still the one of this identity.
+/// Everything in the worker of this identity with our labels.
 pub(super) async fn possessions(client: &Client, identity: &Uid, master: &Uid) -> Result<Possessions, String> {
-    same(client, identity).await?;
-    let (pods, claims, services, jobs) = try_join!(
-        owned::<Pod>(client, master),
-        owned::<PersistentVolumeClaim>(client, master),
-        owned::<Service>(client, master),
-        owned::<Job>(client, master),
-    )?;
+    let lists = async {
+        try_join!(
+            owned::<Pod>(client, master),
+            owned::<PersistentVolumeClaim>(client, master),
+            owned::<Service>(client, master),
+            owned::<Job>(client, master),
+        )
+    };
+    let (pods, claims, services, jobs) = proved(client, identity, lists).await?;
     let mut possessions = Possessions::new();
     for (key, kind, meta) in pods.into_iter().chain(claims).chain(services).chain(jobs) {
         possess(&mut possessions, &key, kind, &meta);
@@ -75,6 +78,19 @@ async fn owned<K: Kept>(client: &Client, master: &Uid) -> Result<Vec<(DatabaseKe
     // An object that does not say whose it is is nobody's.
     let read = |object: &K| Ok(object.owned().map(|(key, seen)| (key, <K as Kept>::KIND, seen.meta().clone())));
     pages(Api::all(client.clone()), &labels::selector(master), read).await
+}
+
+/// What a worker lists that shows before and after that it is the one of this identity. Another cluster that begins to answer
+/// in its place meanwhile would show that everything is gone.
+async fn proved<T>(
+    client: &Client,
+    identity: &Uid,
+    lists: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
+    same(client, identity).await?;
+    let listed = lists.await?;
+    same(client, identity).await?;
+    Ok(listed)
 }
 
 /// Proves that the worker is still the one of this identity.
