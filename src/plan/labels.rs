@@ -45,6 +45,8 @@ pub const VERSION: &str = "atoll.dev/version";
 pub const ALONE: &str = "atoll.dev/alone";
 /// Annotation on a pod that founds: with how many, itself among them.
 pub const FOUNDERS: &str = "atoll.dev/founders";
+/// Annotation on a pod that joins: a digest of whom it is told of as it starts.
+pub const PEERS: &str = "atoll.dev/peers";
 
 /// The selector by which Atoll watches its own objects, and nothing else, in a worker.
 #[must_use]

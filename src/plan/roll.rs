@@ -13,6 +13,7 @@ use super::{
     membership::Membership,
     operation::{Course, Kind, Operation, fresh},
     record::{Member, Part, Record, Recorded},
+    render,
     seen::{Doubt, Pod, Process, Readiness, Sight},
     step::Step,
     view::View,
@@ -134,17 +135,25 @@ pub fn hand_over(record: &Record, membership: &Membership, leader: &Member) -> O
     Some(Command::to(&leader.name, Wish::HandOver { to }))
 }
 
-/// The members whose pods were made from an earlier manifest, or could be somebody alone. A pod whose volume is not sound is
-/// not stopped: it would not come back.
+/// The members whose pods were made from an earlier manifest, could be somebody alone, or can never start. A pod whose
+/// volume is not sound is not stopped: it would not come back.
 fn outdated<'a>(view: &View<'a>, record: &'a Recorded) -> Vec<(&'a Member, &'a Pod)> {
     let pods = record.present().filter_map(|member| Some((member, view.pod(member).present()?)));
     let stale = |(member, pod): &(&Member, &Pod)| {
         let stays = pod.meta.deleting.is_none() && ours(view, &pod.meta);
         stays
             && matches!(volume::of(view, member), Volume::Sound(_))
-            && (is_outdated(view, record, member, pod) || could_be_alone(view, record, pod))
+            && (is_outdated(view, record, member, pod)
+                || could_be_alone(view, record, pod)
+                || was_told_of_others(record, member, pod))
     };
     pods.filter(stale).collect()
+}
+
+/// Whether a pod stands that is to join, and was told of others than there are now: it could never start.
+fn was_told_of_others(record: &Record, member: &Member, pod: &Pod) -> bool {
+    let stands = member.part == Part::Joining && pod.process == Process::Stands;
+    stands && pod.peers.as_ref().is_some_and(|told| *told != render::peers(record, member))
 }
 
 /// Whether there is a voter whose pod could be somebody alone, beside a database that is to grow.

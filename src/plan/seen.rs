@@ -284,6 +284,8 @@ pub struct Pod {
     pub version: Option<String>,
     /// With how many it was made to found: annotation [`super::labels::FOUNDERS`]; `None` for one that never founds.
     pub founders: Option<usize>,
+    /// Whom it was told of when it was made to join, digested: annotation [`super::labels::PEERS`].
+    pub peers: Option<String>,
     /// Whether it was made to forget all other members when it starts: annotation [`super::labels::ALONE`].
     pub alone: bool,
 }

@@ -160,6 +160,7 @@ pub fn ready_pod(database: &Database, member: &Member) -> (ObjectName, Pod) {
         process: Process::Runs,
         version: Some("3.5.35".into()),
         founders: Some(3),
+        peers: None,
         alone: false,
     };
     (name, pod)

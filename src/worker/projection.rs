@@ -77,6 +77,7 @@ pub fn pod(pod: &core::Pod) -> Option<Pod> {
         process: process(status, pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref())),
         version: annotation(&pod.metadata, labels::VERSION).cloned(),
         alone: annotation(&pod.metadata, labels::ALONE).is_some(),
+        peers: annotation(&pod.metadata, labels::PEERS).cloned(),
         founders: annotation(&pod.metadata, labels::FOUNDERS).and_then(|founders| founders.parse().ok()),
     })
 }

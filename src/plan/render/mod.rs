@@ -11,7 +11,7 @@ mod tests;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 pub use claim::claim;
-pub use pod::{pod, scout};
+pub use pod::{peers, pod, scout};
 pub use service::{Rendered, services};
 
 use super::{

@@ -45,6 +45,9 @@ pub fn pod(owner: Owner, record: &Recorded, member: &Member, volume: &Uid, start
     annotations.extend(database.pod.annotations.clone());
     annotations.insert(labels::RENDERED.to_owned(), made_from);
     annotations.insert(labels::VERSION.to_owned(), record.runs.version.clone());
+    if start == Start::Join {
+        annotations.insert(labels::PEERS.to_owned(), peers(record, member));
+    }
     if start == Start::Alone {
         annotations.insert(labels::ALONE.to_owned(), "true".to_owned());
     }
@@ -52,6 +55,13 @@ pub fn pod(owner: Owner, record: &Recorded, member: &Member, volume: &Uid, start
         annotations.insert(labels::FOUNDERS.to_owned(), record.members.len().to_string());
     }
     pod
+}
+
+/// A digest of whom a member is told of when it joins. A member that has data goes by that; one that has none yet must be told
+/// of exactly those that are there when it starts.
+#[must_use]
+pub fn peers(record: &Record, member: &Member) -> String {
+    digest(&record.peers_of(member).map(|peer| (&peer.name, &peer.peer)).collect::<Vec<_>>())
 }
 
 /// A pod that runs nothing, on the member's volume and under its scheduling rules: where it lands, the member will.

@@ -321,6 +321,27 @@ fn one_that_dies_while_its_successor_is_about_to_join_is_removed_first() {
 }
 
 #[test]
+fn one_that_joins_and_was_told_of_an_address_that_is_another_by_now_is_made_anew() {
+    let mut world = World::running(Database { network: testing::load_balancers(), ..of_size(3) });
+    world.database.replicas = 4;
+    world.bad = Some(|_| true);
+    world.live();
+    let pod = |world: &mut World| {
+        let pods = &testing::objects(&mut world.seen, "a").pods;
+        pods.get(&ObjectName::from("db-etcd-3")).map(|pod| pod.meta.uid.clone())
+    };
+    let first = pod(&mut world);
+    assert!(first.is_some(), "it was made, and stands");
+    world.live();
+    assert_eq!(pod(&mut world), first, "it stays while all others are where it was told");
+    let services = &mut testing::objects(&mut world.seen, "b").services;
+    services.get_mut(&ObjectName::from("db-etcd-peer-1")).unwrap().ingress = Some("198.51.100.1".into());
+    world.bad = None;
+    let decision = world.live();
+    assert_eq!((decision.report.phase, world.serving()), (Phase::Running, 4), "{:?}", decision.report);
+}
+
+#[test]
 fn one_that_dies_while_another_leaves_is_removed_before_it() {
     for (members, wanted, left) in [(3, 1, 1), (3, 2, 2), (5, 3, 3)] {
         let mut world = World::running(of_size(members));

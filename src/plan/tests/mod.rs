@@ -249,6 +249,7 @@ impl World {
                             restarts: 0,
                             process: Process::Stands,
                             version: annotation(labels::VERSION),
+                            peers: annotation(labels::PEERS),
                             alone: annotation(labels::ALONE).is_some(),
                             founders: annotation(labels::FOUNDERS).and_then(|founders| founders.parse().ok()),
                         };

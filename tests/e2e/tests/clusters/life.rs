@@ -99,9 +99,15 @@ impl<'w> Life<'w> {
 
     /// One member of the database that serves and does not lead.
     fn follower(&self) -> Outcome<e2e::database::Member> {
+        self.follower_where(|_| true)
+    }
+
+    /// The same, of those that fit.
+    fn follower_where(&self, fits: impl Fn(&e2e::database::Member) -> bool) -> Outcome<e2e::database::Member> {
         until("nobody follows", UP, || {
             let mut members = self.database.members().map_err(|trouble| trouble.0)?;
-            let follows = |member: &e2e::database::Member| member.role == "follower" && member.state == "Ready";
+            let follows =
+                |member: &e2e::database::Member| member.role == "follower" && member.state == "Ready" && fits(member);
             let found = members.iter().position(follows).map(|index| members.swap_remove(index));
             found.ok_or_else(|| format!("{members:?}"))
         })
@@ -158,7 +164,8 @@ fn lose_volume(life: &Life) -> Outcome {
 }
 
 fn switch_over(life: &Life) -> Outcome {
-    let to = life.follower()?.name;
+    // Who is cut off cannot take over.
+    let to = life.follower_where(|member| member.worker != CUT_OFF)?.name;
     let (said, code) = life.world.atoll(&["switchover", &life.database.name, "--to", &to])?;
     ensure!(code == 0, "atoll switchover: {said}");
     Ok(())

@@ -9,8 +9,9 @@ use crate::{
 
 /// How long nothing may happen (S14).
 const SILENCE: Duration = Duration::from_mins(10);
-/// How long a moment without writes must be before the silence begins.
-const CALM: Duration = Duration::from_secs(30);
+/// How long a moment without writes must be before the silence begins: longer than it takes to follow a process that has
+/// died, whose Lease ends first, and to reach all workers.
+const CALM: Duration = Duration::from_secs(45);
 
 /// The same where something is refused for good: it is tried again once a minute at last, and what members say of
 /// themselves is asked anew on that occasion.
