@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     admin::{Ask, Clients, Ladder, Patience},
     controller::{
-        Reconciler, Shelf,
+        Reconciler, Shelf, Waiting,
         census::Census,
         guests::while_ours,
         lease::{Ended, Identity, Lease, Times},
@@ -140,6 +140,7 @@ async fn lead(
         known: Mutex::default(),
         ledger: ledger.clone(),
         used: Mutex::default(),
+        waiting: Waiting::default(),
         unsettled: Mutex::default(),
     });
     let census = Census(vec![clusters.clone()]);

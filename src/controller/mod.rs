@@ -11,8 +11,10 @@ mod reconcile;
 pub mod run;
 mod shelf;
 pub mod sweep;
+mod waiting;
 mod write;
 
 pub use answers::Answers;
 pub use reconcile::{Reconciler, Round};
 pub use shelf::Shelf;
+pub use waiting::Waiting;

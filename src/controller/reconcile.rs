@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use super::{
     Shelf,
     answers::Answers,
+    waiting::Waiting,
     write::{FINALIZER, WriteError, Writer},
 };
 use crate::{
@@ -82,6 +83,8 @@ pub struct Reconciler<D> {
     pub ledger: Arc<Ledger>,
     /// Which workers each database was last known to have members in.
     pub used: Mutex<BTreeMap<DatabaseKey, BTreeSet<WorkerName>>>,
+    /// What each database waits for.
+    pub waiting: Waiting,
     /// Since when details of a status wait to be written.
     pub unsettled: Mutex<BTreeMap<DatabaseKey, Instant>>,
 }
@@ -147,6 +150,8 @@ impl<D: Dialect> Reconciler<D> {
             Step::Act(acts) if acts.is_empty() => {
                 let wait = self.report(key, &resource, &database, record, &decision.report).await?;
                 let again = decision.again.and_then(|again| Duration::try_from(again).ok());
+                let operation = decision.report.operation.as_ref();
+                let again = again.map(|again| self.waiting.until(key, operation, again));
                 let soonest = wait.into_iter().chain(again).min();
                 Ok(Some(soonest.map_or(Round::Settled, Round::Again)))
             }
@@ -175,7 +180,8 @@ impl<D: Dialect> Reconciler<D> {
                 tracing::info!(database = %key, wish = command.wish.as_str(), why, "not done yet");
                 report.waits_for(&why);
                 let _ = self.report(key, &resource, &database, record, &report).await?;
-                Ok(Some(Round::Again(Duration::try_from(PATIENCE).unwrap_or_default())))
+                let soon = Duration::try_from(PATIENCE).unwrap_or_default();
+                Ok(Some(Round::Again(self.waiting.until(key, report.operation.as_ref(), soon))))
             }
             // Nothing can be proved gone now; what is known is told, and it is tried again.
             Step::LookAgain(_) | Step::AskAgain(_) => {
@@ -365,6 +371,7 @@ impl<D: Dialect> Reconciler<D> {
 
     fn forget(&self, key: &DatabaseKey) -> Round {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.waiting.forget(key);
         self.settled(key);
         Round::Settled
     }

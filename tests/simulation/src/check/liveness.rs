@@ -257,6 +257,12 @@ pub fn is_anything_refused(truth: &Truth) -> bool {
     all(truth, MASTER, DATABASES).iter().any(|database| condition(database, "WorkersAccept").0 == "False")
 }
 
+/// How many databases wait for something in the middle of a change.
+pub fn how_many_wait(truth: &Truth) -> u64 {
+    let waits = |database: &Value| !text(database, "/status/operation/waitingFor").is_empty();
+    all(truth, MASTER, DATABASES).iter().filter(|database| waits(database)).map(|_| 1).sum()
+}
+
 /// Whether there is a pod whose container crashes again and again.
 pub fn does_any_crash(truth: &Truth) -> bool {
     let crashes = |status: &Value| text(status, "/state/waiting/reason") == "CrashLoopBackOff";

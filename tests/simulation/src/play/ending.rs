@@ -61,7 +61,8 @@ pub(crate) async fn silence(stage: &Simulated) {
     let steps = stage.tape.steps();
     tokio::time::sleep(SILENCE).await;
     let more = stage.tape.steps() - steps;
-    if more > 0 {
+    // Of a database that waits, members are asked again now and then: a shorter way to one of them is told when it is found.
+    if more > liveness::how_many_wait(&stage.truth) {
         stage.tape.violate("S14 quiet", format!("{more} writes in ten minutes in which nothing happened"));
     }
 }
