@@ -254,7 +254,7 @@ impl<D: Dialect> Reconciler<D> {
         if looked_at.iter().any(|worker| !is_listed(&seen, worker)) {
             decision.again = Some(decision.again.map_or(UNLISTED, |again| again.min(UNLISTED)));
         }
-        tracing::debug!(database = %database.id.key(), step = ?decision.step, operation = ?decision.report.operation, "decided");
+        tracing::debug!(database = %database.id.key(), step = decision.step.as_str(), operation = ?decision.report.operation, "decided");
         (decision, seen)
     }
 

@@ -23,6 +23,20 @@ impl Step {
     pub fn record(record: Record) -> Self {
         Self::Record(Box::new(record))
     }
+
+    /// Which, for a log: what it carries may hold what a manifest keeps to itself.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Record(_) => "record",
+            Self::Book(_) => "book",
+            Self::LookAgain(_) => "look again",
+            Self::AskAgain(_) => "ask again",
+            Self::Act(_) => "act",
+            Self::Command(_) => "command",
+            Self::Release => "release",
+        }
+    }
 }
 
 /// What is to be done next: one of these, never two. That a record is written *or* acted on, and never both at once,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::Value;
 
 use super::{
-    Truth, liveness,
+    Truth, damage,
     look::{self, called, engine_id, members, record, text, votes},
     request::DATABASES,
     sight::majority,
@@ -65,7 +65,7 @@ fn look_up(truth: &Truth, database: &str, by: ClusterId) -> Held {
         return Held::Keys(called(&found), history.keys);
     }
     let all = members(record).filter(|member| votes(member)).count();
-    let hurt = liveness::damage(truth, &found).len();
+    let hurt = damage::damage(truth, &found).len();
     if all.saturating_sub(hurt) < majority(all) {
         return Held::Nobody;
     }

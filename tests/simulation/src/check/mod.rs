@@ -6,6 +6,7 @@
 //! ([`look::HEARD`]).
 
 mod budget;
+mod damage;
 mod durable;
 mod exclusive;
 mod fencing;
