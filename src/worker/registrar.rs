@@ -353,8 +353,11 @@ impl Registrar {
                 self.dirty.remove(name);
                 Ok(())
             }
-            // It went, another one came, or somebody has changed it: the watch will say.
-            Err(fault) if fault.is_not_found() || fault.status().is_some_and(Status::is_conflict) => Ok(()),
+            // It went: the watch will say.
+            Err(fault) if fault.is_not_found() => Ok(()),
+            // Another one came, or somebody has changed it, and the watch will say. Or nobody has, an API server under load
+            // may also refuse so, and no watch will ever say anything.
+            Err(fault) if fault.status().is_some_and(Status::is_conflict) => Err(()),
             Err(fault) => {
                 tracing::warn!(worker = %name, "the status of K8sCluster {name} cannot be written: {fault}");
                 Err(())

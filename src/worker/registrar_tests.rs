@@ -149,6 +149,22 @@ async fn what_is_told_of_a_registration_never_lands_on_its_successor() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_to_be_told_is_written_again_after_a_conflict_that_no_change_follows() {
+    let world = World::new(None, &[]);
+    world.worker("one");
+    let status = "PATCH k8sclusters";
+    world.master.refuse(status, 409, "Conflict", "please apply your changes to the latest version", json!({}));
+    world.register("k8s-1", &json!({ "name": "one", "kubeConfig": kubeconfig(&["one"], "t") }));
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(world.told("k8s-1"), None);
+    let refused = world.master.requests().into_iter().filter(|request| request.starts_with("PATCH")).count();
+    assert!((2..=12).contains(&refused), "{refused} in half a minute");
+    world.master.accept(status);
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.told("k8s-1").as_deref(), Some("True Connected"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn contexts_come_and_go_with_their_secret_without_a_restart() {
     let world = World::new(Some(contexts()), &["three"]);
     for host in ["one", "two", "three"] {
