@@ -8,7 +8,10 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 
-use super::name::{Namespace, ObjectName, ResourceVersion, Uid, WorkerName};
+use super::{
+    adopt::ClaimRecord,
+    name::{Namespace, ObjectName, ResourceVersion, Uid, WorkerName},
+};
 
 /// One idempotent change in one worker.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +39,8 @@ pub enum Change {
     DeleteUnchanged(Target, ResourceVersion),
     /// Change the label of exactly this object that says which database it belongs to, and nothing else.
     TakeOver(Target, Uid),
+    /// Change what exactly this volume claim tells of its member, and nothing else.
+    Tell(Target, ClaimRecord),
 }
 
 /// What a create does where the worker lacks the namespace.
@@ -107,6 +112,8 @@ pub enum Reason {
     VolumeTooSmall,
     /// The member has left the database.
     MemberLeft,
+    /// A member that founded has left: volumes tell the members no more.
+    FounderLeft,
     /// A placeholder that finds out a member's node address is needed.
     AddressNeeded,
     /// A placeholder has done its work.
@@ -133,6 +140,7 @@ impl Reason {
             Self::MajorityLost => "MajorityLost",
             Self::VolumeTooSmall => "VolumeTooSmall",
             Self::MemberLeft => "MemberLeft",
+            Self::FounderLeft => "FounderLeft",
             Self::AddressNeeded => "AddressNeeded",
             Self::AddressKnown => "AddressKnown",
             Self::DatabaseDeleted => "DatabaseDeleted",

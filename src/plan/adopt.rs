@@ -7,12 +7,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    act::{Act, Change, Kind, Reason},
     address,
     database::Database,
+    debt::Volumes,
     found,
+    keep::{ours, target},
     name::{Uid, WorkerName},
     record::{Member, Part, Record, Stage},
-    seen::{Claim, Seen},
+    seen::{Claim, Objects, Seen},
+    view::View,
 };
 
 /// A member's part of the record, as it stands on its volume claims.
@@ -25,7 +29,8 @@ pub struct ClaimRecord {
     pub ordinal: u32,
     /// The attempt at founding.
     pub attempt: u32,
-    /// How many members founded; none of them, on the volume of one that joined later.
+    /// How many members founded; 0 where that does not tell who the members are: on the volume of one that joined later,
+    /// and on all of them once one that founded has left.
     pub founders: u32,
 }
 
@@ -55,6 +60,27 @@ impl ClaimRecord {
     fn read(claim: &Claim) -> Option<Self> {
         claim.record.as_deref().and_then(|text| serde_json::from_str(text).ok())
     }
+}
+
+/// What volumes in one worker are to tell from now on, where they still tell of a member that has left: it must never come
+/// back with them. One that was given up knows nothing of that, and with others like it would serve what is long outdated.
+#[must_use]
+pub fn outdated(view: &View, record: &Record, worker: &WorkerName, objects: &Objects) -> Vec<Act> {
+    let is_member = |ordinal| record.present().any(|member| member.ordinal == ordinal);
+    let stays = |part: &ClaimRecord| match record.members.iter().find(|member| member.ordinal == part.ordinal) {
+        Some(member) if member.part != Part::Removed => true,
+        Some(_) | None => Volumes::from(view.database.on_delete) == Volumes::Keep,
+    };
+    let standing = objects.claims.values().filter(|claim| ours(view, &claim.meta) && claim.meta.deleting.is_none());
+    standing
+        .filter_map(|claim| Some((claim, ClaimRecord::read(claim)?)))
+        .filter(|(_, part)| stays(part) && !(0..part.founders).all(is_member))
+        .map(|(claim, part)| Act {
+            worker: worker.clone(),
+            reason: Reason::FounderLeft,
+            change: Change::Tell(target(Kind::Claim, &claim.meta), ClaimRecord { founders: 0, ..part }),
+        })
+        .collect()
 }
 
 /// What stands in the workers under this database's names, although no record says so.
@@ -110,8 +136,8 @@ pub fn rebuild(database: &Database, seen: &Seen, old: &Uid) -> Result<Record, St
     };
     if volumes.iter().any(|(record, ..)| record.founders == 0) {
         return Err(format!(
-            "members have joined the database {old} since it was founded, and volumes do not say with which identity; \
-             restore its resource with its status instead"
+            "members have joined or left the database {old} since it was founded, and volumes do not say which are its \
+             members now, and with which identity; restore its resource with its status instead"
         ));
     }
     let (found, founders) = (volumes.len(), first.founders);

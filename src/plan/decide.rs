@@ -228,6 +228,7 @@ fn go_on(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Next 
 fn live(view: &View, record: &Recorded, mut acts: Vec<Act>, obstacles: &mut Vec<Obstacle>) -> Next {
     acts.extend(keep::pods(view, record, obstacles));
     acts.extend(leave::tidy(view, record));
+    acts.extend(outdated_volumes(view, record));
     acts.extend(roll::at_once(view, record));
     // What keeps members is done in any case; what changes them comes with it or after it.
     let course = changed(view, record, obstacles);
@@ -236,6 +237,12 @@ fn live(view: &View, record: &Recorded, mut acts: Vec<Act>, obstacles: &mut Vec<
         (false, Some(Next { operation, again, .. })) => Next { step: Step::Act(acts), again, operation },
         (_, None) => Step::Act(acts).into(),
     }
+}
+
+fn outdated_volumes<'a>(view: &'a View, record: &'a Recorded) -> impl Iterator<Item = Act> + 'a {
+    let seen = |worker| Some((worker, view.worker(worker)?.objects()?));
+    let seen = record.workers().into_iter().filter_map(seen);
+    seen.flat_map(|(worker, objects)| adopt::outdated(view, record, worker, objects))
 }
 
 fn changed(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Option<Next> {

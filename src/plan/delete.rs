@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 
 use super::{
     act::{Act, Change, Kind, Reason},
-    brake,
+    adopt, brake,
     database::{Consent, Intent, OnDelete},
     debt::{Entry, Volumes},
     keep::{ours, target},
@@ -178,7 +178,15 @@ pub(super) fn all(objects: &Objects) -> impl Iterator<Item = (Kind, &Meta)> {
 /// What to delete now in one worker, and what is left there.
 fn take_down(view: &View, worker: &WorkerName, objects: &Objects) -> (Vec<Act>, Vec<String>) {
     let mine: Vec<_> = all(objects).filter(|(_, meta)| ours(view, meta)).collect();
-    clear(worker, Reason::DatabaseDeleted, Volumes::from(view.database.on_delete), &mine)
+    let volumes = Volumes::from(view.database.on_delete);
+    let (mut acts, mut left) = clear(worker, Reason::DatabaseDeleted, volumes, &mine);
+    if let (Volumes::Keep, Some(record)) = (volumes, view.record) {
+        // Whoever takes them over must not take those for members who have left.
+        let outdated = adopt::outdated(view, record, worker, objects);
+        left.extend(outdated.iter().map(|_| format!("what volumes in worker {worker} tell of members that have left")));
+        acts.extend(outdated);
+    }
+    (acts, left)
 }
 
 /// What to delete now of one database's objects in one worker, and which of them are left.

@@ -116,7 +116,7 @@ fn takes_volume(act: &Act) -> bool {
 fn target_of(act: &Act) -> Option<&Target> {
     match &act.change {
         Change::Delete(target) | Change::DeleteUnchanged(target, _) => Some(target),
-        Change::Create(..) | Change::Apply(..) | Change::Grow(..) | Change::TakeOver(..) => None,
+        Change::Create(..) | Change::Apply(..) | Change::Grow(..) | Change::TakeOver(..) | Change::Tell(..) => None,
     }
 }
 

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::plan::{
     act::{Change, Kind, MissingNamespace, Object, Target},
+    adopt::ClaimRecord,
     labels,
     name::{Namespace, ObjectName, ResourceVersion, Uid, WorkerName},
 };
@@ -49,6 +50,7 @@ impl Writer<'_> {
             Change::Delete(target) => self.delete_any(target, None).await,
             Change::DeleteUnchanged(target, version) => self.delete_any(target, Some(version)).await,
             Change::Grow(target, size) => self.grow(target, size).await,
+            Change::Tell(target, told) => self.tell(target, told).await,
             Change::TakeOver(target, database) => match target.kind {
                 Kind::Pod => self.take_over::<core::Pod>(target, database).await,
                 Kind::Service => self.take_over::<core::Service>(target, database).await,
@@ -60,29 +62,36 @@ impl Writer<'_> {
 
     /// Asks for more space for exactly this claim: the UID in the patch makes the API server refuse any other.
     async fn grow(&self, target: &Target, size: &Quantity) -> Result<Done, ActError> {
-        let named = Named { kind: target.kind, namespace: target.namespace.clone(), name: target.name.clone() };
         let patch = serde_json::json!({
             "metadata": { "uid": target.uid.as_str() },
             "spec": { "resources": { "requests": { "storage": size.0 } } },
         });
-        self.may_write()?;
-        let params = PatchParams { field_manager: Some(labels::MANAGER.to_owned()), ..PatchParams::default() };
-        let api = self.api::<core::PersistentVolumeClaim>(&target.namespace);
-        let made = call(api.patch(target.name.as_str(), &params, &Patch::Merge(&patch))).await;
-        self.changed(named, &target.uid, made.map_err(ActErrorOrFault::Fault))
+        self.merge::<core::PersistentVolumeClaim>(target, &patch).await
+    }
+
+    /// Changes one annotation of exactly this claim: the UID in the patch makes the API server refuse any other.
+    async fn tell(&self, target: &Target, told: &ClaimRecord) -> Result<Done, ActError> {
+        let mut annotations = serde_json::Map::new();
+        annotations.insert(labels::MEMBER_RECORD.to_owned(), told.to_text().into());
+        let metadata = serde_json::json!({ "uid": target.uid.as_str(), "annotations": annotations });
+        self.merge::<core::PersistentVolumeClaim>(target, &serde_json::json!({ "metadata": metadata })).await
     }
 
     /// Changes one label of exactly this object: the UID in the patch makes the API server refuse any other.
     async fn take_over<K: Kept>(&self, target: &Target, database: &Uid) -> Result<Done, ActError> {
-        let named = Named { kind: target.kind, namespace: target.namespace.clone(), name: target.name.clone() };
         let mut labels = serde_json::Map::new();
         labels.insert(labels::DATABASE_UID.to_owned(), database.as_str().into());
         let patch = serde_json::json!({ "metadata": { "uid": target.uid.as_str(), "labels": labels } });
+        self.merge::<K>(target, &patch).await
+    }
+
+    async fn merge<K: Kept>(&self, target: &Target, patch: &serde_json::Value) -> Result<Done, ActError> {
+        let named = Named { kind: target.kind, namespace: target.namespace.clone(), name: target.name.clone() };
         let params = PatchParams { field_manager: Some(labels::MANAGER.to_owned()), ..PatchParams::default() };
         self.may_write()?;
         let api = self.api::<K>(&target.namespace);
-        let taken = call(api.patch(target.name.as_str(), &params, &Patch::Merge(&patch))).await;
-        self.changed(named, &target.uid, taken.map_err(Into::into))
+        let patched = call(api.patch(target.name.as_str(), &params, &Patch::Merge(patch))).await;
+        self.changed(named, &target.uid, patched.map_err(ActErrorOrFault::Fault))
     }
 
     /// What came of changing exactly one object.

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::plan::{
     act::{Act, Change, Kind, MissingNamespace, Object, Reason, Target},
+    adopt::ClaimRecord,
     labels,
     name::{Namespace, ObjectName, ResourceVersion, Uid, WorkerName},
 };
@@ -74,6 +75,28 @@ async fn a_delete_hits_exactly_the_object_that_was_seen() {
     assert!(cluster.get("pods", "default", "etcd-0").is_none());
     assert!(!in_view(&world.view("k8s-1"), "etcd-0"));
     assert_eq!(world.pool.carry_out(&delete(uid)).await, Ok(Done::Already));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_volume_tells_of_its_member_is_changed_on_exactly_that_claim() {
+    let (mut world, cluster) = (World::new(Arc::new(Open)), Cluster::new("one"));
+    world.add("k8s-1", &cluster);
+    world.until_ready("k8s-1").await;
+    let claim =
+        json!({ "metadata": { "annotations": { "somebody": "else", labels::MEMBER_RECORD: "{}" } }, "spec": {} });
+    let made = cluster.put("persistentvolumeclaims", "default", "etcd-0", claim);
+    let told = ClaimRecord { database: Uid::from("uid-db"), ordinal: 0, attempt: 1, founders: 0 };
+    let tell = |uid: &str| Act {
+        worker: WorkerName::from("k8s-1"),
+        reason: Reason::FounderLeft,
+        change: Change::Tell(Target { kind: Kind::Claim, ..target(uid) }, told.clone()),
+    };
+    let annotations =
+        || cluster.get("persistentvolumeclaims", "default", "etcd-0").unwrap()["metadata"]["annotations"].clone();
+    assert!(matches!(world.pool.carry_out(&tell("another")).await, Err(ActError::Replaced { .. })));
+    assert_eq!(annotations()[labels::MEMBER_RECORD], "{}");
+    assert_eq!(world.pool.carry_out(&tell(made["metadata"]["uid"].as_str().unwrap())).await, Ok(Done::Changed));
+    assert_eq!(annotations(), json!({ "somebody": "else", labels::MEMBER_RECORD: told.to_text() }));
 }
 
 #[tokio::test(start_paused = true)]

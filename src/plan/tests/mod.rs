@@ -1,5 +1,6 @@
 //! Whole lives of a database, decided step by step against a small world that does what it is told.
 
+mod adoption;
 mod deletion;
 mod elsewhere;
 mod engine;
@@ -262,6 +263,11 @@ impl World {
                 let claim = objects.claims.get_mut(&target.name).unwrap();
                 assert_eq!(claim.meta.uid, target.uid);
                 claim.requested = Some(size.0.clone());
+            }
+            Change::Tell(target, told) => {
+                let claim = objects.claims.get_mut(&target.name).unwrap();
+                assert_eq!(claim.meta.uid, target.uid);
+                claim.record = Some(told.to_text());
             }
             Change::Delete(target) | Change::DeleteUnchanged(target, _) => delete(objects, target),
             Change::TakeOver(target, uid) => {
