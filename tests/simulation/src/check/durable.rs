@@ -56,6 +56,9 @@ fn look_up(truth: &Truth, database: &str, by: ClusterId) -> Held {
     if cluster != Some(by) && record["stage"]["attempt"].as_u64() > Some(1) {
         return Held::Nobody;
     }
+    if cluster != Some(by) && is_anothers(truth, database, by) {
+        return Held::Nobody;
+    }
     // By whatever label its processes started with: a database may have been taken over since.
     let views = truth.etcds.inspect();
     let own = views.iter().filter(|view| view.cluster_id == cluster && cluster.is_some());
@@ -70,6 +73,14 @@ fn look_up(truth: &Truth, database: &str, by: ClusterId) -> Held {
         return Held::Nobody;
     }
     Held::Silence(Some(format!("database {}: nobody leads it who could tell what it holds", called(&found))))
+}
+
+/// Whether a cluster was founded for another resource, which is gone: a person let it go while a worker could not be seen,
+/// and there it answers to the name of both until that worker returns.
+fn is_anothers(truth: &Truth, database: &str, cluster: ClusterId) -> bool {
+    let foundings = truth.etcds.foundings();
+    let mut owners = foundings.iter().filter(|founding| founding.cluster_id == cluster).map(|founding| &founding.owner);
+    owners.any(|owner| owner != database && look::database(truth, owner).is_none())
 }
 
 /// The cluster that a record speaks of.

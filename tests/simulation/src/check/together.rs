@@ -154,3 +154,21 @@ fn what_was_acknowledged_is_asked_for_in_the_end() {
     database = scene.records_identities(&changed);
     assert!(durable(&scene.truth, &acknowledged("key-1", "value-1"))[0].contains("nobody leads"), "{database}");
 }
+
+#[test]
+fn what_an_earlier_resources_members_acknowledge_is_not_asked_of_its_successor() {
+    let (mut scene, earlier, _) = whole();
+    let by = scene.truth.etcds.inspect()[0].cluster_id.expect("a cluster");
+    let mut later = scene.database("b", "established").as_ref().clone();
+    (0..3).for_each(|n| scene.claim_as_recorded(&mut later, n));
+    scene.does(1, "master", "PUT", &format!("{}/b/status", Scene::DATABASES), &later);
+    let written = Written { by, value: "value-1".to_owned() };
+    let acknowledged = BTreeMap::from([((uid(&later).to_owned(), "key-1".to_owned()), written)]);
+    assert_ne!(
+        durable(&scene.truth, &acknowledged),
+        Vec::<String>::new(),
+        "both are there: one has answered for the other"
+    );
+    scene.forget(&earlier);
+    assert_eq!(durable(&scene.truth, &acknowledged), Vec::<String>::new());
+}
