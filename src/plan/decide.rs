@@ -228,20 +228,27 @@ fn go_on(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Next 
 fn live(view: &View, record: &Recorded, mut acts: Vec<Act>, obstacles: &mut Vec<Obstacle>) -> Next {
     acts.extend(keep::pods(view, record, obstacles));
     acts.extend(leave::tidy(view, record));
-    acts.extend(outdated_volumes(view, record));
     acts.extend(roll::at_once(view, record));
     // What keeps members is done in any case; what changes them comes with it or after it.
-    let course = changed(view, record, obstacles);
-    match (acts.is_empty(), course) {
-        (true, Some(next)) => next,
-        (false, Some(Next { operation, again, .. })) => Next { step: Step::Act(acts), again, operation },
-        (_, None) => Step::Act(acts).into(),
-    }
+    let next = changed(view, record, obstacles).unwrap_or_else(|| Step::Act(Vec::new()).into());
+    let step = match next.step {
+        Step::Act(last) => {
+            if acts.is_empty() {
+                acts = last;
+            }
+            // A worker may refuse it: so it comes with what is done anyhow, and holds up nothing.
+            acts.extend(outdated_volumes(view, record));
+            Step::Act(acts)
+        }
+        step if acts.is_empty() => step,
+        _ => Step::Act(acts),
+    };
+    Next { step, ..next }
 }
 
+/// In all workers: those that have left may have been the only ones in theirs.
 fn outdated_volumes<'a>(view: &'a View, record: &'a Recorded) -> impl Iterator<Item = Act> + 'a {
-    let seen = |worker| Some((worker, view.worker(worker)?.objects()?));
-    let seen = record.workers().into_iter().filter_map(seen);
+    let seen = view.seen.workers.keys().filter_map(|worker| Some((worker, view.worker(worker)?.objects()?)));
     seen.flat_map(|(worker, objects)| adopt::outdated(view, record, worker, objects))
 }
 
