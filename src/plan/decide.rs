@@ -236,7 +236,7 @@ fn live(view: &View, record: &Recorded, mut acts: Vec<Act>, obstacles: &mut Vec<
             if acts.is_empty() {
                 acts = last;
             }
-            // A worker may refuse it: so it comes with what is done anyhow, and holds up nothing.
+            // A worker may refuse it: so it comes with what is done anyhow, and holds up nothing but forgetting.
             acts.extend(outdated_volumes(view, record));
             Step::Act(acts)
         }
@@ -246,9 +246,9 @@ fn live(view: &View, record: &Recorded, mut acts: Vec<Act>, obstacles: &mut Vec<
     Next { step, ..next }
 }
 
-/// In all workers: those that have left may have been the only ones in theirs.
 fn outdated_volumes<'a>(view: &'a View, record: &'a Recorded) -> impl Iterator<Item = Act> + 'a {
-    let seen = view.seen.workers.keys().filter_map(|worker| Some((worker, view.worker(worker)?.objects()?)));
+    let seen = |worker| Some((worker, view.worker_of_all(worker)?.objects()?));
+    let seen = record.workers().into_iter().filter_map(seen);
     seen.flat_map(|(worker, objects)| adopt::outdated(view, record, worker, objects))
 }
 
@@ -268,7 +268,7 @@ fn changed(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Opt
     match course {
         Some(course) if course.step != Step::Act(Vec::new()) => Some(course.into()),
         // Nobody waits for what is left of members that have left.
-        waiting => match leave::forget(view, record) {
+        waiting => match leave::forget(view, record).filter(|_| outdated_volumes(view, record).next().is_none()) {
             Some(step) => Some(Next { step, again: None, operation: waiting.map(|course| course.operation) }),
             None => waiting.map(Next::from).or_else(|| grow(view, record)),
         },

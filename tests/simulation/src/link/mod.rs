@@ -1,6 +1,8 @@
 //! The connection between somebody and a cluster's API server: a `tower` service under `kube::Client`, with weather.
 
 mod stream;
+#[cfg(test)]
+mod tests;
 mod weather;
 
 use std::{
@@ -288,6 +290,7 @@ impl Link {
         if let Some(how) = befalls {
             shared.tape.fault(how.kind(), format!("{how:?} befalls {call}"));
         }
+        let addressee = shared.addresses.behind(&self.site);
         sleep(shared.latency()).await;
         if let Some(How::Delay(milliseconds)) = befalls {
             sleep(Duration::from_millis(milliseconds)).await;
@@ -331,6 +334,11 @@ impl Link {
                 return Some(Ok(status(429, Some(3_600))));
             }
             _ => {}
+        }
+        // What was sent on a connection to one cluster never reaches another.
+        if shared.addresses.behind(&self.site) != addressee {
+            note(Answer::Refused);
+            return Some(Err(io::Error::from(io::ErrorKind::ConnectionReset)));
         }
         let watch = call.verb == "WATCH";
         let Some(reply) = shared.answer(&self, request) else {
