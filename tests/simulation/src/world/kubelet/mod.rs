@@ -103,6 +103,10 @@ impl Kubelets {
                 self.end(round, ground, key, pod);
                 continue;
             }
+            // Its deletion was undone, by a backup: it begins once more.
+            if self.pods.get(uid).is_some_and(|local| local.stopped) {
+                self.pods.remove(uid);
+            }
             if !self.pods.contains_key(uid) {
                 if local::is_over(pod) {
                     continue;

@@ -154,6 +154,19 @@ async fn a_backup_that_is_restored_is_what_kubelets_follow() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pod_whose_deletion_is_undone_by_a_backup_is_started_once_more() {
+    let bench = Bench::with(|settings| settings.pace.stop = Duration::from_secs(5)).await;
+    bench.run_pod(pod("db-0", "")).await;
+    let backup = bench.server.snapshot();
+    bench.delete("/api/v1/namespaces/default/pods/db-0").await;
+    bench.until("its program has ended", |bench| bench.fake.running("db-0").is_empty()).await;
+    bench.server.restore(&backup);
+    bench.until("it runs again", |bench| bench.is_ready("db-0") && !bench.fake.running("db-0").is_empty()).await;
+    sleep(Duration::from_mins(1)).await;
+    assert_eq!(bench.fake.running("db-0").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_scheduled_or_pulled_while_that_is_withheld() {
     let bench = Bench::new().await;
     bench.world.withhold(Goods::Scheduling);
