@@ -79,7 +79,11 @@ pub fn step(view: &View, record: &Recorded, member: &Member) -> Course {
     let kind = if member.slot.is_some() { Kind::Replacing } else { Kind::ScalingOut };
     let operation = |step: &str| members::operation(view, record, kind, &member.name, step);
     if let Some(why) = called_off(view, record, member) {
-        return call_off(view, record, member, operation(why));
+        // Watches may lag behind the lists by which it was to come: the two would undo each other's work without end.
+        return match fresh(view, record) {
+            Ok(_) => call_off(view, record, member, operation(why)),
+            Err(workers) => operation(why).does(Step::AskAgain(workers)),
+        };
     }
     let Some(peer) = &member.peer else {
         return prepare(view, record, member, operation("gets its volume and address"));

@@ -360,6 +360,28 @@ fn one_that_dies_while_another_leaves_is_removed_before_it() {
 }
 
 #[test]
+fn a_watch_that_lags_calls_nobody_off_whom_a_list_had_come() {
+    for members in [1, 3] {
+        let mut world = World::running(of_size(members));
+        let going = |world: &mut World, since: Option<Timestamp>| {
+            for claim in testing::objects(&mut world.seen, "a").claims.values_mut() {
+                if claim.meta.name.as_str() == "data-db-etcd-0" {
+                    claim.meta.deleting = since;
+                }
+            }
+        };
+        going(&mut world, Some(testing::now()));
+        let Step::Record(record) = world.decide().step else { panic!("its successor comes") };
+        assert!(record.members.iter().any(|member| member.part == Part::Joining), "{record:?}");
+        world.record = Some(*record);
+        going(&mut world, None);
+        let decision = world.decide();
+        let Step::AskAgain(workers) = decision.step else { panic!("{members}: {decision:?}") };
+        assert!(workers.contains(&WorkerName::from("a")), "{workers:?}");
+    }
+}
+
+#[test]
 fn a_volume_that_was_made_for_one_who_was_called_off_goes_as_well() {
     let mut world = World::running(of_size(3));
     world.database.replicas = 4;
