@@ -34,13 +34,17 @@ pub fn step(view: &View, record: &Recorded) -> Option<Course> {
         return None;
     }
     let moved = address::moved(view.database, record, view.seen)?;
+    let operation = operation(moved.member, format!("is at {} now", moved.now.peer));
+    // A watch that lags shows where it was before: nobody is sent back there.
+    if let Err(workers) = fresh(view, record) {
+        return Some(operation.does(Step::AskAgain(workers)));
+    }
     let next = Member {
         peer: Some(moved.now.peer.clone()),
         client: Some(moved.now.client),
         former_peer: Some(moved.known.to_owned()),
         ..moved.member.clone()
     };
-    let operation = operation(moved.member, format!("is at {} now", moved.now.peer));
     Some(operation.does(Step::record(record.with(next))))
 }
 

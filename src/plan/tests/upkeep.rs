@@ -178,6 +178,22 @@ fn a_member_at_another_address_is_told_of_to_the_others_first_and_made_anew_then
 }
 
 #[test]
+fn an_address_that_only_a_watch_shows_moves_nobody() {
+    let mut world = World::running(with_network(Exposure::LoadBalancer, Spread::Unique));
+    let shown = |world: &mut World, address: Option<String>| {
+        let services = &mut testing::objects(&mut world.seen, "a").services;
+        std::mem::replace(&mut services.get_mut(&ObjectName::from("db-etcd-peer-0")).unwrap().ingress, address)
+    };
+    let now = shown(&mut world, Some("198.51.100.1".into()));
+    let Step::AskAgain(workers) = world.decide().step else { panic!("it must be looked at first") };
+    shown(&mut world, now);
+    world.look(&workers);
+    world.ask();
+    let decision = world.decide();
+    assert_eq!(decision.step, Step::Act(Vec::new()));
+}
+
+#[test]
 fn an_address_that_changes_without_a_majority_is_told_and_waits() {
     let mut world = World::running(with_network(Exposure::LoadBalancer, Spread::Unique));
     let absence = Absence::Since(world.now);
