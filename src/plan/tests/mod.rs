@@ -259,16 +259,8 @@ impl World {
                     Object::Job(_) => panic!("no jobs here"),
                 }
             }
-            Change::Grow(target, size) => {
-                let claim = objects.claims.get_mut(&target.name).unwrap();
-                assert_eq!(claim.meta.uid, target.uid);
-                claim.requested = Some(size.0.clone());
-            }
-            Change::Tell(target, told) => {
-                let claim = objects.claims.get_mut(&target.name).unwrap();
-                assert_eq!(claim.meta.uid, target.uid);
-                claim.record = Some(told.to_text());
-            }
+            Change::Grow(target, size) => claim(objects, target).requested = Some(size.0.clone()),
+            Change::Tell(target, told) => claim(objects, target).record = Some(told.to_text()),
             Change::Delete(target) | Change::DeleteUnchanged(target, _) => delete(objects, target),
             Change::TakeOver(target, uid) => {
                 let meta = match target.kind {
@@ -321,6 +313,12 @@ impl World {
     fn pods(&mut self, worker: &str) -> &mut BTreeMap<ObjectName, Pod> {
         &mut testing::objects(&mut self.seen, worker).pods
     }
+}
+
+fn claim<'a>(objects: &'a mut Objects, target: &Target) -> &'a mut Claim {
+    let claim = objects.claims.get_mut(&target.name).unwrap();
+    assert_eq!(claim.meta.uid, target.uid);
+    claim
 }
 
 fn delete(objects: &mut Objects, target: &Target) {
