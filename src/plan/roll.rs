@@ -12,7 +12,7 @@ use super::{
     keep::{delete_pod, ours, target},
     membership::Membership,
     operation::{Course, Kind, Operation, fresh},
-    record::{Member, Part, Record, Recorded},
+    record::{Member, Part, Record, Recorded, Stage},
     render,
     seen::{Doubt, Pod, Process, Readiness, Sight},
     step::Step,
@@ -150,10 +150,13 @@ fn outdated<'a>(view: &View<'a>, record: &'a Recorded) -> Vec<(&'a Member, &'a P
     pods.filter(stale).collect()
 }
 
-/// Whether a pod stands that is to join, and was told of others than there are now: it could never start.
+/// Whether a pod stands whose member may have no data yet, and was told of others than there are now: it could never start.
+/// So is one that founds later than the others, until all have served.
 fn was_told_of_others(record: &Record, member: &Member, pod: &Pod) -> bool {
-    let stands = member.part == Part::Joining && pod.process == Process::Stands;
-    stands && pod.peers.as_ref().is_some_and(|told| *told != render::peers(record, member))
+    let may_be_new = member.part == Part::Joining || matches!(record.stage, Stage::Founded(_));
+    may_be_new
+        && pod.process == Process::Stands
+        && pod.peers.as_ref().is_some_and(|told| *told != render::peers(record, member))
 }
 
 /// Whether there is a voter whose pod could be somebody alone, beside a database that is to grow.

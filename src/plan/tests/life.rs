@@ -2,7 +2,12 @@
 //! their volumes are gone.
 
 use super::*;
-use crate::plan::{database::Recover, membership::Ballot, record::Part};
+use crate::plan::{
+    database::Recover,
+    membership::Ballot,
+    record::{Part, Stage},
+    render,
+};
 
 pub(super) fn of_size(members: u32) -> Database {
     Database { replicas: members, ..testing::database() }
@@ -339,6 +344,26 @@ fn one_that_joins_and_was_told_of_an_address_that_is_another_by_now_is_made_anew
     world.bad = None;
     let decision = world.live();
     assert_eq!((decision.report.phase, world.serving()), (Phase::Running, 4), "{:?}", decision.report);
+}
+
+#[test]
+fn one_that_founds_late_and_was_told_of_an_address_that_is_another_by_now_is_made_anew() {
+    let mut world = World::running(Database { network: testing::load_balancers(), ..of_size(3) });
+    let record = world.record.as_mut().unwrap();
+    record.stage = Stage::Founded(record.identity().unwrap().clone());
+    let told = render::peers(record, record.member("db-etcd-2").unwrap());
+    let name = ObjectName::from("db-etcd-2");
+    let pod = world.pods("c").get_mut(&name).unwrap();
+    (pod.ready, pod.process, pod.peers) = (Readiness::NotReady(None), Process::Stands, Some(told));
+    let first = pod.meta.uid.clone();
+    world.stuck.insert(name.clone());
+    world.live();
+    assert_eq!(world.pods("c")[&name].meta.uid, first, "it stays while all others are where it was told");
+    let services = &mut testing::objects(&mut world.seen, "b").services;
+    services.get_mut(&ObjectName::from("db-etcd-peer-1")).unwrap().ingress = Some("198.51.100.1".into());
+    let decision = world.live();
+    assert_eq!((decision.report.phase, world.serving()), (Phase::Running, 3), "{:?}", decision.report);
+    assert_ne!(world.pods("c")[&name].meta.uid, first);
 }
 
 #[test]
