@@ -180,11 +180,18 @@ fn take_down(view: &View, worker: &WorkerName, objects: &Objects) -> (Vec<Act>, 
     let mine: Vec<_> = all(objects).filter(|(_, meta)| ours(view, meta)).collect();
     let volumes = Volumes::from(view.database.on_delete);
     let (mut acts, mut left) = clear(worker, Reason::DatabaseDeleted, volumes, &mine);
-    if let (Volumes::Keep, Some(record)) = (volumes, view.record) {
+    let record = view.record.filter(|record| record.uid == view.database.id.uid);
+    if let (Volumes::Keep, Some(record)) = (volumes, record) {
         // Whoever takes them over must not take those for members who have left.
-        let outdated = adopt::outdated(view, record, worker, objects);
-        left.extend(outdated.iter().map(|_| format!("what volumes in worker {worker} tell of members that have left")));
-        acts.extend(outdated);
+        for act in adopt::outdated(view, record, worker, objects) {
+            if let Change::Tell(claim, _) = &act.change {
+                left.push(format!(
+                    "volume claim {} in worker {worker}, which is to tell that members left",
+                    claim.name
+                ));
+            }
+            acts.push(act);
+        }
     }
     (acts, left)
 }
