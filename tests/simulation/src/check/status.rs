@@ -181,6 +181,11 @@ impl Check for HonestStatus {
                 self.look(now, &views);
                 Ok(())
             }
+            // What serves until this strikes may have shown it a moment ago, and be told ready a moment later.
+            Event::Fault(_) => {
+                self.look(now, &truth.etcds.inspect());
+                Ok(())
+            }
             // Somebody has just seen a member serve, for however short a time.
             Event::Committed(_, Party::World, commit) if commit.place.resource == PODS => {
                 let ready = |pod: &Option<_>| pod.as_deref().is_some_and(|pod| condition(pod, "Ready").0 == "True");
