@@ -1,6 +1,6 @@
 //! `atoll recover`: goes on from one member of a database that has lost its majority for good.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use jiff::Timestamp;
 use kube::{
@@ -15,10 +15,14 @@ use crate::{
     plan::{
         budget::majority,
         database::{DatabaseKind, RECOVER},
+        record::Record,
         report::{MemberReport, MemberState, seconds},
     },
     worker::{failpoint::Failpoint, fault::call},
 };
+
+/// How often the outcome is looked at.
+const GLANCE: Duration = Duration::from_millis(500);
 
 /// Who goes on.
 #[derive(Debug, clap::Args)]
@@ -34,22 +38,28 @@ pub struct Args {
     /// Only show what would be given up.
     #[arg(long)]
     dry_run: bool,
+    /// How long to wait until it begins, in seconds; 0 to say so and not to wait.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    wait: u64,
     #[command(flatten)]
     master: master::Args,
 }
 
-/// Shows who is given up, and says so to the controller.
+/// Shows who is given up, says so to the controller, and waits until it has begun.
 pub async fn run(args: Args) -> Result<ExitCode, String> {
     let (client, _) = args.master.client(&Failpoint::default()).await?;
     let clusters: Api<Cluster> = Api::namespaced(client, &args.database_namespace);
     let called = format!("{}/{}", args.database_namespace, args.database);
-    let cluster = call(clusters.get(&args.database)).await.map_err(|fault| {
-        if fault.is_not_found() {
-            format!("there is no database {called}; `atoll status` lists those there are")
-        } else {
-            format!("database {called} cannot be read: {fault}")
-        }
-    })?;
+    let read = async || {
+        call(clusters.get(&args.database)).await.map_err(|fault| {
+            if fault.is_not_found() {
+                format!("there is no database {called}; `atoll status` lists those there are")
+            } else {
+                format!("database {called} cannot be read: {fault}")
+            }
+        })
+    };
+    let cluster = read().await?;
     let lost = given_up(&cluster, &args.from).map_err(|why| format!("{called} is not recovered: {why}"))?;
     println!(
         "{} goes on alone with what it has. Given up for good, with whatever only they have: {}.\n\
@@ -71,13 +81,68 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
     call(clusters.patch(&args.database, &PatchParams::default(), &Patch::Merge(&patch))).await.map_err(|fault| {
         format!("{called} cannot be changed: {fault}. If it has changed in the meantime, look at it and try again")
     })?;
-    println!(
-        "Noted. Watch it: kubectl get {} -n {} {} -w",
+    let watch = format!(
+        "kubectl get {} -n {} {} -w",
         DatabaseKind::KubeBlocksCluster.plural(),
         args.database_namespace,
         args.database
     );
-    Ok(ExitCode::SUCCESS)
+    let attempts = Duration::from_secs(args.wait).as_millis() / GLANCE.as_millis();
+    for _ in 0..attempts {
+        tokio::time::sleep(GLANCE).await;
+        let cluster = read().await?;
+        match cluster.record().map_or(Answer::None, |record| answer(record, &words, &args.from)) {
+            Answer::None => {}
+            Answer::Obeyed => {
+                println!("{} goes on alone. Watch it: {watch}", args.from);
+                return Ok(ExitCode::SUCCESS);
+            }
+            Answer::Refused => {
+                return Err(format!(
+                    "{called} is not recovered, and nobody is given up: the controller finds that a majority of the members \
+                     answers, or that {} has no volume to go on with; `kubectl describe` shows which",
+                    args.from
+                ));
+            }
+        }
+    }
+    if args.wait == 0 {
+        println!("Noted. Watch it: {watch}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let cluster = read().await?;
+    let waits = cluster.status.as_ref().and_then(|status| status.operation.as_ref());
+    let why = waits.and_then(|operation| operation.waiting_for.clone());
+    Err(format!(
+        "nothing was given up within {} s ({}). The word stands, and is obeyed or refused as soon as it can be; to take it back: \
+         kubectl annotate {} -n {} {} {RECOVER}-",
+        args.wait,
+        why.unwrap_or_else(|| "is a controller running?".to_owned()),
+        DatabaseKind::KubeBlocksCluster.plural(),
+        args.database_namespace,
+        args.database
+    ))
+}
+
+/// What the controller made of a word.
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    /// Nothing yet.
+    None,
+    /// The others are given up.
+    Obeyed,
+    /// Nobody is.
+    Refused,
+}
+
+fn answer(record: &Record, words: &str, from: &str) -> Answer {
+    if record.recovered.as_deref() != Some(words) {
+        return Answer::None;
+    }
+    // Whoever joins from now on has no vote for a while.
+    let alone = record.voters().all(|voter| voter.name.as_str() == from);
+    let began = record.recovering.as_ref().is_some_and(|name| name.as_str() == from);
+    if alone || began { Answer::Obeyed } else { Answer::Refused }
 }
 
 /// Who is given up, as a status tells it.
@@ -92,8 +157,14 @@ fn given_up(cluster: &Cluster, from: &str) -> Result<Vec<String>, String> {
         return Err(format!("{from} is no voter of it; these are: {}", names.join(", ")));
     }
     let serving = voters.iter().filter(|voter| serves(voter.name.as_str())).count();
+    if record.recovering.as_ref().is_some_and(|name| name.as_str() == from) {
+        return Err(format!("{from} goes on alone already"));
+    }
     if serving >= majority(voters.len()) {
         return Err(format!("{serving} of {} voters serve, which is a majority: it needs no recovery", voters.len()));
+    }
+    if voters.len() == 1 {
+        return Err(format!("{from} is its only voter: there is nobody to give up"));
     }
     let others = voters.iter().filter(|voter| voter.name.as_str() != from);
     Ok(others.map(|voter| format!("{} in {}", voter.name, voter.worker)).collect())
@@ -125,6 +196,24 @@ mod tests {
     fn the_others_are_given_up_by_name_and_place() {
         let lost = given_up(&cluster([true, false, false]), "db-etcd-0").expect("two are lost");
         assert_eq!(lost, ["db-etcd-1 in k8s-1", "db-etcd-2 in k8s-2"]);
+    }
+
+    #[test]
+    fn a_word_is_obeyed_or_refused() {
+        let cluster = cluster([true, false, false]);
+        let record = |recovered: Option<&str>, recovering: Option<&str>| Record {
+            recovered: recovered.map(str::to_owned),
+            recovering: recovering.map(Into::into),
+            ..cluster.record().expect("a record").clone()
+        };
+        for (recovered, recovering, expected) in [
+            (None, None, Answer::None),
+            (Some("before"), None, Answer::None),
+            (Some("word"), None, Answer::Refused),
+            (Some("word"), Some("db-etcd-0"), Answer::Obeyed),
+        ] {
+            assert_eq!(answer(&record(recovered, recovering), "word", "db-etcd-0"), expected);
+        }
     }
 
     #[test]

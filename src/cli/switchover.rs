@@ -68,6 +68,7 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
         tokio::time::sleep(GLANCE).await;
         let cluster = read().await?;
         if cluster.record().is_some_and(|record| record.handed_over.as_ref() == Some(&words)) {
+            may_lead(cluster.record(), &args.to).map_err(|why| format!("{} does not lead: {why}", args.to))?;
             println!("{} leads.", args.to);
             return Ok(ExitCode::SUCCESS);
         }

@@ -11,12 +11,10 @@ use crate::{
     metrics::Metrics,
     worker::{
         fault::Fault,
+        timing,
         watch::{Scope, Sink, follow},
     },
 };
-
-/// How long a watch lasts.
-const WATCH_SECONDS: u32 = 290;
 
 /// Runs `live` anew each time that the CRD of this name becomes ours, and drops it when it no longer is.
 ///
@@ -29,7 +27,11 @@ pub async fn while_ours<F: Future<Output = ()>>(
     live: impl Fn() -> F,
 ) {
     let api: Api<CustomResourceDefinition> = Api::all(client);
-    let only = Scope { fields: Some(format!("metadata.name={name}")), seconds: WATCH_SECONDS, ..Scope::default() };
+    let only = Scope {
+        fields: Some(format!("metadata.name={name}")),
+        seconds: timing::WATCH_SECONDS_HTTP1,
+        ..Scope::default()
+    };
     let (events, mut heard) = mpsc::unbounded_channel();
     let mut following = pin!(follow(name, api, only, OneKind { name, events }));
     let mut living = None;

@@ -109,7 +109,8 @@ impl<D: Dialect> Reconciler<D> {
             match self.step(key).await {
                 Ok(Some(round)) => return round,
                 Ok(None) => {}
-                Err(error) if error.is_conflict() => return Round::Again(Duration::from_millis(100)),
+                // The watch will say what has changed; where it lags, each further try is refused as well.
+                Err(error) if error.is_conflict() => return Round::Failed,
                 // The watch will say so in a moment.
                 Err(error) if error.is_gone() => return Round::Settled,
                 Err(error) => {

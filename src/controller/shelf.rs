@@ -25,12 +25,10 @@ use crate::{
     worker::{
         fault::Fault,
         pool::Wake,
+        timing,
         watch::{self, Scope, Sink},
     },
 };
-
-/// How long a watch lasts.
-const WATCH_SECONDS: u32 = 290;
 
 /// The resources of one kind.
 pub struct Shelf<D> {
@@ -153,7 +151,7 @@ impl<D: Dialect> Shelf<D> {
     /// Watches until dropped. A watch that fails goes on after a pause; what is known stays known.
     pub async fn follow(&self, client: Client, wake: &mpsc::UnboundedSender<Wake>) {
         let api: Api<DeserializeGuard<D>> = Api::all(client);
-        let scope = Scope { seconds: WATCH_SECONDS, ..Scope::default() };
+        let scope = Scope { seconds: timing::WATCH_SECONDS_HTTP1, ..Scope::default() };
         watch::follow(&D::plural(&()), api, scope, OnShelf { shelf: self, wake }).await;
     }
 

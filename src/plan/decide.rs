@@ -8,7 +8,7 @@ use super::{
     database::{Intent, PlacementRequest},
     delete, found, keep, leave, members, moving,
     name::{MemberName, WorkerName},
-    operation::{Course, Operation},
+    operation::{Course, Kind, Operation},
     place::{self, Spot, place},
     record::{Member, Record, Recorded, Stage},
     recover, roll,
@@ -196,6 +196,10 @@ fn go_on(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Next 
     }
     let services = keep::services(view, record, obstacles);
     let step = match &record.stage {
+        // Nobody is known by any address yet: so a manifest that was repaired is taken at its word.
+        Stage::Placed { .. } if record.network != view.database.network.mode() => {
+            Step::record(Record { network: view.database.network.mode(), ..Record::clone(record) })
+        }
         Stage::Placed { attempt } => {
             let (step, wait) = found::prepare(view, record, *attempt, services);
             obstacles.extend(wait.map(|wait| Obstacle::waiting("AddressesKnown", &wait)));
@@ -206,7 +210,10 @@ fn go_on(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Next 
                 return Step::record(found::reached(record, found::progress(view, record, identity))).into();
             }
             match found::ground(view, record) {
-                found::Ground::Firm => acts(services, keep::pods(view, record, obstacles)),
+                found::Ground::Firm => {
+                    let pods = keep::pods(view, record, obstacles);
+                    acts(services, pods.into_iter().chain(roll::at_once(view, record)))
+                }
                 found::Ground::Doubtful(workers) => Step::LookAgain(workers),
                 found::Ground::Gone => Step::record(another_attempt(record, identity.attempt + 1)),
                 found::Ground::Broken(members) => {
@@ -231,16 +238,20 @@ fn live(view: &View, record: &Recorded, mut acts: Vec<Act>, obstacles: &mut Vec<
     acts.extend(roll::at_once(view, record));
     // What keeps members is done in any case; what changes them comes with it or after it.
     let next = changed(view, record, obstacles).unwrap_or_else(|| Step::Act(Vec::new()).into());
+    // Where a majority is lost, what keeps members may be refused for good; a person's word does not wait for it.
+    let recovers = next.operation.as_ref().is_some_and(|operation| operation.kind == Kind::Recovering);
     let step = match next.step {
         Step::Act(last) => {
-            if acts.is_empty() {
-                acts = last;
+            if acts.is_empty() || recovers {
+                acts.extend(last);
             }
-            // A worker may refuse it: so it comes with what is done anyhow, and holds up nothing but forgetting.
+            // Workers may refuse these: so they come with what is done anyhow, and hold up nothing but forgetting. A member
+            // whose volume is full may be the one that is waited for.
             acts.extend(outdated_volumes(view, record));
+            acts.extend(change::grow(view, record));
             Step::Act(acts)
         }
-        step if acts.is_empty() => step,
+        step if acts.is_empty() || recovers => step,
         _ => Step::Act(acts),
     };
     Next { step, ..next }
@@ -270,18 +281,12 @@ fn changed(view: &View, record: &Recorded, obstacles: &mut Vec<Obstacle>) -> Opt
         // Nobody waits for what is left of members that have left.
         waiting => match leave::forget(view, record).filter(|_| outdated_volumes(view, record).next().is_none()) {
             Some(step) => Some(Next { step, again: None, operation: waiting.map(|course| course.operation) }),
-            None => waiting.map(Next::from).or_else(|| grow(view, record)),
+            None => waiting.map(Next::from),
         },
     }
 }
 
-/// Last, because a worker may refuse it: that holds up nothing else.
-fn grow(view: &View, record: &Recorded) -> Option<Next> {
-    let acts = change::grow(view, record);
-    (!acts.is_empty()).then(|| Step::Act(acts).into())
-}
-
-fn acts(mut first: Vec<Act>, second: Vec<Act>) -> Step {
+fn acts(mut first: Vec<Act>, second: impl IntoIterator<Item = Act>) -> Step {
     first.extend(second);
     Step::Act(first)
 }

@@ -212,7 +212,9 @@ fn called_off(view: &View, record: &Record, member: &Member) -> Option<&'static 
     if record.voters().filter(staying).count() >= view.database.replicas as usize {
         return Some("is not wanted any more");
     }
-    if address::has_moved(view.database, member, view.seen) {
+    // By another network than the recorded one nobody is reached yet.
+    let stands = record.network == view.database.network.mode();
+    if stands && address::has_moved(view.database, member, view.seen) {
         return Some("is reached elsewhere than the others know");
     }
     // It holds nothing that the others do not have, and where it is nobody leads any more.

@@ -25,15 +25,19 @@ pub fn step(view: &View, record: &Recorded) -> Option<Course> {
         total: record.voters().count(),
         waiting_for: None,
     };
-    if let Some(member) = record.voters().find(|member| member.former_peer.is_some()) {
+    let told_next = |member: &Member| {
         let peer = member.peer.clone().unwrap_or_default();
-        return Some(tell(view, record, member, &peer, operation(member, format!("is at {peer} now"))));
+        tell(view, record, member, &peer, operation(member, format!("is at {peer} now")))
+    };
+    let pending = || record.voters().filter(|member| member.former_peer.is_some());
+    if let Some(member) = pending().find(|member| is_free(record, member)) {
+        return Some(told_next(member));
     }
     // Addresses come from the network that is recorded; another one moves nobody by itself.
-    if record.network != view.database.network.mode() {
-        return None;
-    }
-    let moved = address::moved(view.database, record, view.seen)?;
+    let stands = record.network == view.database.network.mode();
+    let Some(moved) = stands.then(|| address::moved(view.database, record, view.seen)).flatten() else {
+        return pending().next().map(told_next);
+    };
     let operation = operation(moved.member, format!("is at {} now", moved.now.peer));
     // A watch that lags shows where it was before: nobody is sent back there.
     if let Err(workers) = fresh(view, record) {
@@ -46,6 +50,13 @@ pub fn step(view: &View, record: &Recorded) -> Option<Course> {
         ..moved.member.clone()
     };
     Some(operation.does(Step::record(record.with(next))))
+}
+
+/// Whether nobody else is known at the address that a member has moved to. Load balancers pass addresses on, and two members
+/// at one address are refused: who had it moves first.
+fn is_free(record: &Record, moved: &Member) -> bool {
+    let known = |other: &Member| other.former_peer.as_ref().or(other.peer.as_ref()) == moved.peer.as_ref();
+    !record.voters().any(|other| other.name != moved.name && known(other))
 }
 
 fn tell(view: &View, record: &Recorded, member: &Member, peer: &str, operation: Operation) -> Course {

@@ -301,9 +301,14 @@ impl Record {
         self.members.iter().filter(|member| !member.has_left())
     }
 
-    /// Whom a member that starts must find: those that have a vote, and itself.
-    pub fn peers_of<'a>(&'a self, member: &'a Member) -> impl Iterator<Item = &'a Member> {
-        self.members.iter().filter(move |other| other.votes() || other.name == member.name)
+    /// Whom a member that starts must find, and at which address: those that have a vote where the others know them by now,
+    /// which a move that no majority has been told of does not change, and itself where it is.
+    pub fn peers_of<'a>(&'a self, member: &'a Member) -> impl Iterator<Item = (&'a MemberName, Option<&'a str>)> {
+        let found = self.members.iter().filter(move |other| other.votes() || other.name == member.name);
+        found.map(move |other| {
+            let known = if other.name == member.name { None } else { other.former_peer.as_deref() };
+            (&other.name, known.or(other.peer.as_deref()))
+        })
     }
 
     /// The same record, of this member alone.

@@ -7,6 +7,7 @@
 use super::{
     act::Reason,
     budget,
+    database::Recover,
     keep::delete_pod,
     membership::Answer,
     name::MemberName,
@@ -20,30 +21,52 @@ use super::{
 };
 
 /// The next step of a recovery, while one is asked for or under way.
+///
+/// A word is obeyed or refused once, and either is recorded: one that stayed would be obeyed on some later day, about which
+/// nobody has said anything.
 pub fn step(view: &View, record: &Recorded) -> Option<Course> {
-    if let Some(member) = record.recovering.as_ref().and_then(|name| record.member(name.as_str())) {
-        return Some(go_on(view, record, member));
+    let asked = view.database.consent.recover.as_ref().filter(|asked| asked.of == view.database.id.uid);
+    let asked = asked.filter(|asked| record.recovered.as_ref() != Some(&asked.words));
+    let survivor = record.recovering.as_ref().and_then(|name| record.member(name.as_str()));
+    match (asked, survivor) {
+        (Some(asked), _) => Some(begin(view, record, asked)),
+        (None, Some(survivor)) => Some(go_on(view, record, survivor)),
+        (None, None) => None,
     }
-    let asked = view.database.consent.recover.as_ref().filter(|asked| asked.of == view.database.id.uid)?;
-    if record.recovered.as_ref() == Some(&asked.words) {
-        return None;
-    }
+}
+
+fn begin(view: &View, record: &Recorded, asked: &Recover) -> Course {
     let operation = |step: &str| operation(&asked.from, step);
-    let survivor = record.member(asked.from.as_str()).filter(|member| member.votes());
-    let Some(survivor) = survivor.filter(|member| matches!(volume::of(view, member), Volume::Sound(_))) else {
-        return Some(operation("is to go on alone").waits("it is no member whose volume can be seen"));
+    let refuse = |why: &str| {
+        let refused = Record { recovered: Some(asked.words.clone()), ..Record::clone(record) };
+        let told = format!("does not go on alone, and nobody is given up: {why}");
+        operation(&told).does(Step::record(refused))
     };
+    // While one goes on alone, those who were given up for it may be all that there is in the end.
+    let has_a_say = |member: &&Member| member.votes() || record.recovering.is_some() && member.part == Part::GivenUp;
+    let Some(survivor) = record.member(asked.from.as_str()).filter(has_a_say) else {
+        return refuse("it has no vote");
+    };
+    match volume::of(view, survivor) {
+        Volume::Sound(_) => {}
+        Volume::Unknown | Volume::NotInView => {
+            return operation("is to go on alone").waits("its volume cannot be seen");
+        }
+        Volume::NotYet | Volume::Going | Volume::Gone(_) => return refuse("its volume is gone, or goes"),
+    }
     let membership = match fresh(view, record) {
         Ok(membership) => membership,
-        Err(workers) => return Some(operation("is to go on alone").does(Step::AskAgain(workers))),
+        Err(workers) => return operation("is to go on alone").does(Step::AskAgain(workers)),
     };
-    if membership.list().is_some() {
-        return Some(operation("is to go on alone").waits("a majority of the members answers: nothing is given up"));
+    // Between two leaders nobody answers for a majority, though it is there.
+    let ready = record.voters().filter(|voter| is_ready(view, voter)).count();
+    if membership.list().is_some() || ready >= budget::majority(record.voters().count()) {
+        return refuse("a majority of the members answers");
     }
     let given_up = |member: &Member| {
         let part = match member.part {
-            Part::Removed => Part::Removed,
             _ if member.name == survivor.name => Part::Voter,
+            Part::Removed => Part::Removed,
             Part::Voter | Part::Leaving | Part::Joining | Part::GivenUp => Part::GivenUp,
         };
         Member { part, ..member.clone() }
@@ -56,7 +79,7 @@ pub fn step(view: &View, record: &Recorded) -> Option<Course> {
         under_way: None,
         ..Record::clone(record)
     };
-    Some(operation("is to go on alone").does(Step::record(next)))
+    operation("is to go on alone").does(Step::record(next))
 }
 
 fn operation(member: &MemberName, step: &str) -> Operation {

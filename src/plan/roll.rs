@@ -20,7 +20,8 @@ use super::{
     volume::{self, Volume},
 };
 
-/// Pods of an earlier manifest in which nothing runs, of voters one at a time. None that has started since it was seen: a
+/// Pods of an earlier manifest in which nothing runs, of voters one at a time, also before they have served: a manifest that
+/// fitted nowhere is repaired without a new database. None that has started since it was seen: a
 /// watch may lag, and a kubelet that is cut off says nothing.
 pub fn at_once(view: &View, record: &Recorded) -> Vec<Act> {
     if record.recovering.is_some() {
@@ -75,13 +76,16 @@ pub fn step(view: &View, record: &Recorded) -> Option<Course> {
         Ok(membership) => membership,
         Err(workers) => return Some(operation(first, "is next").does(Step::AskAgain(workers))),
     };
-    // One that runs, and neither is ready nor answers, serves nobody. One that answers lacks its majority: if all others do
-    // so, too, somebody is alone among them, and else it serves as soon as they are back.
-    let answers = |member: &Member| membership.answers.contains_key(&member.name);
-    let all_answer = record.voters().all(answers);
+    // One that runs, is not ready and does not serve: it serves nobody where all have answered, for then somebody is alone
+    // among them, or all lack their majority, and else it serves as soon as they are back. Where somebody is silent, it is
+    // needed by nobody only if a majority serves without it: who does not answer us may still vote (S1).
+    let all_answer = record.voters().all(|member| membership.answers.contains_key(&member.name));
+    let voters = record.voters().count();
+    let without_it = record.voters().filter(|member| budget::serves(membership, &member.name)).count();
     let useless = |(member, _): &&(&Member, &Pod)| {
+        let answers = membership.answers.contains_key(&member.name);
         let serves = budget::serves(membership, &member.name);
-        !is_ready(view, member) && !serves && (all_answer || !answers(member))
+        !is_ready(view, member) && !serves && (all_answer || !answers && without_it >= majority(voters))
     };
     let leads = |member: &Member| membership.leader() == Some(&member.name);
     let useless = outdated.iter().find(useless);
@@ -135,16 +139,17 @@ pub fn hand_over(record: &Record, membership: &Membership, leader: &Member) -> O
     Some(Command::to(&leader.name, Wish::HandOver { to }))
 }
 
-/// The members whose pods were made from an earlier manifest, could be somebody alone, or can never start. A pod whose
-/// volume is not sound is not stopped: it would not come back.
+/// The members whose pods were made from an earlier manifest, could be somebody alone beside a database that has served, or
+/// can never start. A pod whose volume is not sound is not stopped: it would not come back.
 fn outdated<'a>(view: &View<'a>, record: &'a Recorded) -> Vec<(&'a Member, &'a Pod)> {
+    let founds = matches!(record.stage, Stage::Founding(_));
     let pods = record.present().filter_map(|member| Some((member, view.pod(member).present()?)));
     let stale = |(member, pod): &(&Member, &Pod)| {
         let stays = pod.meta.deleting.is_none() && ours(view, &pod.meta);
         stays
             && matches!(volume::of(view, member), Volume::Sound(_))
             && (is_outdated(view, record, member, pod)
-                || could_be_alone(view, record, pod)
+                || !founds && could_be_alone(view, record, pod)
                 || was_told_of_others(record, member, pod))
     };
     pods.filter(stale).collect()

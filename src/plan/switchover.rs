@@ -28,8 +28,13 @@ pub fn step(view: &View, record: &Recorded) -> Option<Course> {
     };
     let done = || Step::record(Record { handed_over: Some(asked.words.clone()), ..Record::clone(record) });
     let Some(to) = record.member(asked.to.as_str()).filter(|member| member.part == Part::Voter) else {
+        // One that joins may have a vote soon; one that is not there never will, for no name comes twice.
+        if record.present().any(|member| member.name == asked.to && member.part == Part::Joining) {
+            return Some(operation("is to lead").waits("it has no vote yet"));
+        }
         let voters: Vec<_> = record.voters().map(|member| member.name.as_str()).collect();
-        return Some(operation("is to lead").waits(format!("it is no voter; these are: {}", voters.join(", "))));
+        let why = format!("does not come to lead: it is no voter; these are: {}", voters.join(", "));
+        return Some(operation(&why).does(done()));
     };
     let membership = match fresh(view, record) {
         Ok(membership) => membership,

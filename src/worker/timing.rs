@@ -29,7 +29,7 @@ pub const CONNECT_EVERY: Duration = Duration::from_secs(1);
 /// The longest time for which a worker that is overloaded is left alone, whatever it asks for.
 pub const RETRY_AFTER_MOST: Duration = Duration::from_secs(15);
 /// `timeoutSeconds` of a watch over HTTP/1.1: each watch has a connection of its own there, which can die alone and in
-/// silence, and this bounds how long that goes unnoticed.
+/// silence, and this bounds how long that goes unnoticed. So it is for the watches of databases in the master.
 pub const WATCH_SECONDS_HTTP1: u32 = 30;
 /// The same over HTTP/2, where [`PING_EVERY`] notices that. kube refuses 295 and more, since its stock client gives
 /// up then.

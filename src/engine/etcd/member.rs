@@ -44,7 +44,7 @@ pub fn container(record: &Record, member: &Member, start: Start) -> Container {
     let everywhere = |port: u16| format!("http://0.0.0.0:{port}");
     let metrics = ports.others[0];
     let initial: Vec<_> =
-        record.peers_of(member).filter_map(|m| Some(format!("{}={}", m.name, url(m.peer.as_deref()?)))).collect();
+        record.peers_of(member).filter_map(|(name, peer)| Some(format!("{name}={}", url(peer?)))).collect();
     let state = match start {
         Start::Found => "new",
         Start::Join | Start::Alone => "existing",

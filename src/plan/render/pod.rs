@@ -61,7 +61,7 @@ pub fn pod(owner: Owner, record: &Recorded, member: &Member, volume: &Uid, start
 /// of exactly those that are there when it starts.
 #[must_use]
 pub fn peers(record: &Record, member: &Member) -> String {
-    digest(&record.peers_of(member).map(|peer| (&peer.name, &peer.peer)).collect::<Vec<_>>())
+    digest(&record.peers_of(member).collect::<Vec<_>>())
 }
 
 /// A pod that runs nothing, on the member's volume and under its scheduling rules: where it lands, the member will.

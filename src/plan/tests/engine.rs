@@ -6,6 +6,7 @@ use crate::plan::{
     budget::majority,
     command::{Command, Wish},
     membership::{Answer, Ballot, Listed, Membership, Role, Rung},
+    name::MemberName,
     record::{Member, Part},
 };
 
@@ -17,6 +18,8 @@ pub struct Engine {
     pub joined: u32,
     /// How often leadership was handed over.
     pub handed_over: u32,
+    /// Who runs, and whose answers reach nobody but the other members.
+    pub mute: BTreeSet<MemberName>,
     /// What was refused, in order.
     pub refused: Vec<&'static str>,
 }
@@ -86,8 +89,8 @@ impl World {
             }
         };
         let running = self.engine.list.iter().filter(|listed| self.runs(listed));
-        let answers =
-            running.filter_map(|listed| Some((self.member_of(listed)?.name.clone(), answer(listed)))).collect();
+        let named = running.filter_map(|listed| Some((self.member_of(listed)?.name.clone(), answer(listed))));
+        let answers = named.filter(|(name, _)| !self.engine.mute.contains(name)).collect();
         self.seen.membership = Some(Membership { answers, asked: Asked::Now, ..Membership::default() });
     }
 
@@ -136,6 +139,9 @@ impl World {
             }
             Wish::Move { member, peer } => {
                 let index = index(member)?;
+                if self.engine.list.iter().any(|listed| listed.id != *member && listed.peers.contains(peer)) {
+                    return Err("Peer URLs already exists");
+                }
                 self.engine.list[index].peers = vec![peer.clone()];
             }
         }

@@ -192,3 +192,38 @@ fn an_identity_waits_for_every_volume_not_only_for_the_data() {
     world.settle();
     assert_eq!(world.left(), (3, 6, 3));
 }
+
+#[test]
+fn a_network_that_is_repaired_before_the_founding_is_the_one_that_counts() {
+    let mut world = World::new(testing::database());
+    let Step::Record(placed) = world.decide().step else { panic!("all workers are seen") };
+    world.record = Some(*placed);
+    world.database.network = with_network(Exposure::ClusterIp, Spread::Mirror).network;
+    world.settle();
+    world.start_pods();
+    assert_eq!(world.settle().report.phase, Phase::Running);
+}
+
+#[test]
+fn a_manifest_that_fitted_nowhere_is_repaired_before_the_database_has_served() {
+    let mut world = World::new(testing::database());
+    world.settle();
+    let waiting = |world: &mut World| {
+        for worker in ["a", "b", "c"] {
+            for pod in world.pods(worker).values_mut() {
+                (pod.phase, pod.process) = (PodPhase::Pending, Process::Stands);
+            }
+        }
+    };
+    waiting(&mut world);
+    assert_eq!(world.pods_made.len(), 3);
+    world.database.pod.labels.insert("repaired".to_owned(), "yes".to_owned());
+    for _ in 0..4 {
+        world.settle();
+        waiting(&mut world);
+    }
+    assert_eq!(world.pods_made.len(), 6, "each was made anew, and once");
+    assert!(world.pods_made.iter().all(|(_, state)| state == "--initial-cluster-state=new"));
+    world.start_pods();
+    assert_eq!(world.settle().report.phase, Phase::Running);
+}

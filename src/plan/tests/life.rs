@@ -5,7 +5,8 @@ use super::*;
 use crate::plan::{
     database::Recover,
     membership::Ballot,
-    record::{Part, Stage},
+    name::MemberName,
+    record::{Member, Part, Stage},
     render,
 };
 
@@ -291,14 +292,92 @@ fn one_survivor_goes_on_and_others_join_it_as_new_members() {
 fn nobody_is_given_up_while_a_majority_answers_or_by_a_word_about_another_database() {
     let mut world = World::running(of_size(3));
     wish_to_recover(&mut world, "db-etcd-0");
-    let decision = world.live();
-    let told = decision.report.operation.clone().unwrap();
-    assert!(told.waiting_for.as_ref().is_some_and(|why| why.contains("a majority of the members answers")), "{told:?}");
-    assert_eq!(world.serving(), 3);
+    let (refused, decision) = refusal(&mut world);
+    assert!(refused.contains("a majority of the members answers"), "{refused}");
+    assert_eq!((world.serving(), decision.report.operation), (3, None));
+    // What was refused once is not obeyed on some later day.
     lose_two(&mut world);
-    world.database.consent.recover.as_mut().unwrap().of = "another".into();
+    world.live();
+    assert_eq!(world.record.as_ref().unwrap().voters().count(), 3);
+    wish_to_recover(&mut world, "db-etcd-0");
+    let wish = world.database.consent.recover.as_mut().unwrap();
+    (wish.of, wish.words) = ("another".into(), "another/db-etcd-0/2".to_owned());
     let decision = world.live();
     assert!(decision.report.operation.is_none(), "{:?}", decision.report.operation);
+}
+
+/// What is told as a word is refused, and the decision after that.
+fn refusal(world: &mut World) -> (String, Decision) {
+    let written = world.records.len();
+    for _ in 0..5 {
+        let decision = world.decide();
+        match decision.step {
+            Step::AskAgain(_) => world.ask(),
+            Step::Record(record) => {
+                assert_eq!((record.recovering.as_ref(), written), (None, world.records.len()));
+                world.record = Some(*record);
+                return (decision.report.operation.unwrap().step, world.live());
+            }
+            step => panic!("{step:?}"),
+        }
+    }
+    panic!("it is asked for ever")
+}
+
+#[test]
+fn who_has_no_vote_or_no_volume_does_not_go_on_alone_and_nothing_waits_for_it() {
+    for (from, why) in [("db-etcd-9", "no vote"), ("db-etcd-1", "volume")] {
+        let mut world = World::running(of_size(3));
+        for claim in testing::objects(&mut world.seen, "b").claims.values_mut() {
+            claim.meta.deleting = Some(testing::now());
+        }
+        wish_to_recover(&mut world, from);
+        let (refused, decision) = refusal(&mut world);
+        assert!(refused.contains(why), "{refused}");
+        is_whole(&mut world, &decision, 3);
+    }
+}
+
+#[test]
+fn between_two_leaders_nobody_is_given_up() {
+    let mut world = World::running(of_size(3));
+    wish_to_recover(&mut world, "db-etcd-0");
+    // All are ready, and none of them answers for a majority at this moment.
+    world.ask();
+    for answer in world.seen.membership.as_mut().unwrap().answers.values_mut() {
+        answer.listed = None;
+    }
+    let Step::Record(record) = world.decide().step else { panic!("it is refused") };
+    assert_eq!((record.recovering.as_ref(), record.voters().count()), (None, 3));
+}
+
+#[test]
+fn another_survivor_is_chosen_when_the_first_is_lost_as_well() {
+    let mut world = World::running(of_size(3));
+    let lost = |world: &mut World, worker: &str| {
+        let view = WorkerView::Unseen { absence: Absence::Since(world.now), why: "burnt down".into() };
+        std::mem::replace(&mut world.seen.workers.get_mut(&WorkerName::from(worker)).unwrap().view, view)
+    };
+    world.ask();
+    let b = lost(&mut world, "b");
+    lost(&mut world, "c");
+    world.ask();
+    wish_to_recover(&mut world, "db-etcd-0");
+    let Step::Record(record) = world.decide().step else { panic!("{:?}", world.decide().step) };
+    assert_eq!(record.recovering.as_ref().map(MemberName::as_str), Some("db-etcd-0"));
+    world.record = Some(*record);
+    // Its worker is lost, too, and another one is seen again.
+    lost(&mut world, "a");
+    world.seen.workers.get_mut(&WorkerName::from("b")).unwrap().view = b;
+    for pod in world.pods("b").values_mut() {
+        pod.ready = Readiness::NotReady(Some(testing::now()));
+    }
+    wish_to_recover(&mut world, "db-etcd-1");
+    world.ask();
+    let Step::Record(record) = world.decide().step else { panic!("{:?}", world.decide().step) };
+    assert_eq!(record.recovering.as_ref().map(MemberName::as_str), Some("db-etcd-1"));
+    let voters: Vec<_> = record.voters().map(|member| member.name.as_str()).collect();
+    assert_eq!(voters, ["db-etcd-1"]);
 }
 
 #[test]
@@ -364,6 +443,22 @@ fn one_that_founds_late_and_was_told_of_an_address_that_is_another_by_now_is_mad
     let decision = world.live();
     assert_eq!((decision.report.phase, world.serving()), (Phase::Running, 3), "{:?}", decision.report);
     assert_ne!(world.pods("c")[&name].meta.uid, first);
+}
+
+#[test]
+fn one_that_founds_late_is_told_of_the_addresses_that_the_others_know() {
+    let mut world = World::running(Database { network: testing::load_balancers(), ..of_size(3) });
+    let record = world.record.as_mut().unwrap();
+    record.stage = Stage::Founded(record.identity().unwrap().clone());
+    let (late, known) = (record.member("db-etcd-2").unwrap().clone(), record.member("db-etcd-1").unwrap().clone());
+    let told = render::peers(record, &late);
+    // Its new address is recorded, and there is no majority yet that could be told of it.
+    let moved = Member { former_peer: known.peer.clone(), peer: Some("198.51.100.1:2380".to_owned()), ..known };
+    let moving = record.with(moved.clone());
+    assert_eq!(render::peers(&moving, &late), told);
+    assert_ne!(render::peers(&moving, &moved), render::peers(record, record.member("db-etcd-1").unwrap()));
+    let arrived = moving.with(Member { former_peer: None, ..moved });
+    assert_ne!(render::peers(&arrived, &late), told);
 }
 
 #[test]

@@ -171,6 +171,12 @@ fn a_minor_version_waits_until_all_members_run_the_one_before() {
     assert!(is_up_to_date(&world, &decision), "{:?}", decision.report);
 }
 
+/// What all volume claims ask for.
+fn sizes(world: &World) -> Vec<String> {
+    let objects = world.seen.workers.values().filter_map(|worker| worker.view.objects());
+    objects.flat_map(|objects| objects.claims.values().filter_map(|claim| claim.requested.clone())).collect()
+}
+
 #[test]
 fn a_larger_volume_is_asked_for_in_place_and_a_smaller_one_is_told_of() {
     let mut world = World::running(of_size(3));
@@ -178,10 +184,6 @@ fn a_larger_volume_is_asked_for_in_place_and_a_smaller_one_is_told_of() {
     world.database.volumes.data.size = Quantity("2Gi".into());
     let decision = world.live();
     assert!(is_up_to_date(&world, &decision), "{:?}", decision.report);
-    let sizes = |world: &World| -> Vec<_> {
-        let objects = world.seen.workers.values().filter_map(|worker| worker.view.objects());
-        objects.flat_map(|objects| objects.claims.values().filter_map(|claim| claim.requested.clone())).collect()
-    };
     assert_eq!(sizes(&world), ["2Gi"; 3]);
     assert_eq!(world.pods_made.len(), before, "nobody is restarted for it");
     world.database.volumes.data.size = Quantity("2048Mi".into());
@@ -211,8 +213,11 @@ fn leadership_goes_where_a_person_wants_it_once() {
     world.live();
     assert_eq!(world.engine.handed_over, 2);
     world.database.consent.switchover = wish("db-etcd-9", "3");
-    let told = world.live().report.operation.unwrap();
-    assert!(told.waiting_for.as_ref().is_some_and(|why| why.contains("db-etcd-0, db-etcd-1, db-etcd-2")), "{told:?}");
+    let decision = world.decide();
+    let told = decision.report.operation.unwrap();
+    assert!(told.step.contains("db-etcd-0, db-etcd-1, db-etcd-2"), "{told:?}");
+    let decision = world.live();
+    assert!(is_up_to_date(&world, &decision), "who cannot lead is waited for by nobody: {:?}", decision.report);
 }
 
 #[test]
@@ -228,4 +233,33 @@ fn a_change_is_told_by_an_event_when_it_begins_and_when_it_is_done() {
     assert_eq!(crate::plan::report::carried_out(&standing(&before), &during), None);
     let over = crate::plan::report::carried_out(&standing(&during), &before).unwrap();
     assert_eq!(over.reason, "CarriedOut");
+}
+
+#[test]
+fn a_voter_that_only_we_cannot_hear_is_not_taken_down_while_it_is_needed() {
+    let mut world = World::running(of_size(3));
+    world.seen.workers.get_mut(&WorkerName::from("c")).unwrap().view =
+        WorkerView::Unseen { absence: Absence::Since(world.now), why: "timed out".into() };
+    // Its node does not reach its API server: it is called not ready, and votes.
+    for pod in world.pods("b").values_mut() {
+        pod.ready = Readiness::NotReady(Some(testing::now()));
+    }
+    world.engine.mute.insert("db-etcd-1".into());
+    let before = world.pods_made.len();
+    with_memory(&mut world, "2Gi");
+    let decision = world.live();
+    assert_eq!((world.pods_made.len(), world.pods("b").len()), (before, 1), "{:?}", decision.report);
+}
+
+#[test]
+fn volumes_grow_while_a_member_that_has_no_room_left_is_waited_for() {
+    let mut world = World::running(of_size(3));
+    for pod in world.pods("b").values_mut() {
+        (pod.ready, pod.process) = (Readiness::NotReady(Some(testing::now())), Process::Stands);
+    }
+    world.stuck.insert(ObjectName::from("db-etcd-1"));
+    world.record.as_mut().unwrap().under_way = Some(operation::Kind::RollingChange);
+    world.database.volumes.data.size.0 = "2Gi".to_owned();
+    world.live();
+    assert_eq!(sizes(&world), ["2Gi"; 3]);
 }

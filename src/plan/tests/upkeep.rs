@@ -178,6 +178,25 @@ fn a_member_at_another_address_is_told_of_to_the_others_first_and_made_anew_then
 }
 
 #[test]
+fn who_has_an_address_that_was_passed_on_moves_before_the_one_that_it_was_passed_on_to() {
+    let mut world = World::running(with_network(Exposure::LoadBalancer, Spread::Unique));
+    let mut give = |worker: &str, service: &str, address: &str| {
+        let services = &mut testing::objects(&mut world.seen, worker).services;
+        std::mem::replace(&mut services.get_mut(&ObjectName::from(service)).unwrap().ingress, Some(address.into()))
+    };
+    let passed_on = give("c", "db-etcd-peer-2", "198.51.100.1").unwrap();
+    give("a", "db-etcd-peer-0", &passed_on);
+    let decision = world.live();
+    assert_eq!(decision.report.phase, Phase::Running, "{:?}", decision.report);
+    assert!(world.record.as_ref().unwrap().members.iter().all(|member| member.former_peer.is_none()));
+    let peers: Vec<_> = world.engine.list.iter().map(|listed| listed.peers[0].clone()).collect();
+    assert!(
+        peers.contains(&format!("{passed_on}:2380")) && peers.contains(&"198.51.100.1:2380".to_owned()),
+        "{peers:?}"
+    );
+}
+
+#[test]
 fn an_address_that_only_a_watch_shows_moves_nobody() {
     let mut world = World::running(with_network(Exposure::LoadBalancer, Spread::Unique));
     let shown = |world: &mut World, address: Option<String>| {
