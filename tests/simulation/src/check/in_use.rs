@@ -19,11 +19,16 @@ use crate::tape::{Event, Party};
 /// The finalizer by which the controller keeps a registration.
 const IN_USE: &str = "atoll.dev/in-use";
 
+/// For how long a write to the master may be on its way.
+const ON_ITS_WAY: Duration = Duration::from_secs(5);
+
 /// See the module.
 #[derive(Default)]
 pub struct InUse {
     /// Databases that a person changed: when, and what they were before.
     changed: BTreeMap<String, (Duration, Value)>,
+    /// When a person last registered each worker.
+    registered: BTreeMap<String, Duration>,
 }
 
 impl Check for InUse {
@@ -38,11 +43,17 @@ impl Check for InUse {
         }
         match (party, commit.place.resource.as_str()) {
             (Party::Controller(life), DATABASES) => {
-                named(commit, truth).map_err(|why| format!("{life} records a member: {why}"))
+                self.named(now, commit, truth).map_err(|why| format!("{life} records a member: {why}"))
             }
             (_, DATABASES) => {
                 if let Some(before) = commit.before.as_deref() {
                     self.changed.insert(uid(before).to_owned(), (now, before.clone()));
+                }
+                Ok(())
+            }
+            (Party::Person, WORKERS) => {
+                if commit.before.is_none() {
+                    self.registered.insert(commit.place.name.clone(), now);
                 }
                 Ok(())
             }
@@ -53,26 +64,6 @@ impl Check for InUse {
             _ => Ok(()),
         }
     }
-}
-
-/// A worker that a record names for the first time is kept by then.
-fn named(commit: &Commit, truth: &Truth) -> Result<(), String> {
-    let Some(after) = commit.after.as_deref() else { return Ok(()) };
-    let workers = |database: Option<&Value>| -> Vec<String> {
-        let record = database.and_then(record);
-        record.into_iter().flat_map(members).map(|member| text(member, "/worker").to_owned()).collect()
-    };
-    let before = workers(commit.before.as_deref());
-    let new = workers(Some(after)).into_iter().filter(|worker| !before.contains(worker));
-    for named in new {
-        match worker(truth, &named) {
-            Some(worker) if !holds(&worker) => {
-                return Err(format!("{} names worker {named}, whose registration nobody keeps", called(after)));
-            }
-            Some(_) | None => {}
-        }
-    }
-    Ok(())
 }
 
 fn holds(worker: &Value) -> bool {
@@ -103,6 +94,29 @@ fn debts(worker: &Value) -> impl Iterator<Item = &Value> {
 }
 
 impl InUse {
+    /// A worker that a record names for the first time is kept by then, unless a person took its registration away by force
+    /// and made it anew while the record was on its way.
+    fn named(&self, now: Duration, commit: &Commit, truth: &Truth) -> Result<(), String> {
+        let Some(after) = commit.after.as_deref() else { return Ok(()) };
+        let workers = |database: Option<&Value>| -> Vec<String> {
+            let record = database.and_then(record);
+            record.into_iter().flat_map(members).map(|member| text(member, "/worker").to_owned()).collect()
+        };
+        let before = workers(commit.before.as_deref());
+        let on_its_way =
+            |worker: &String| self.registered.get(worker).is_some_and(|at| now.saturating_sub(*at) < ON_ITS_WAY);
+        let new = workers(Some(after)).into_iter().filter(|worker| !before.contains(worker) && !on_its_way(worker));
+        for named in new {
+            match worker(truth, &named) {
+                Some(worker) if !holds(&worker) => {
+                    return Err(format!("{} names worker {named}, whose registration nobody keeps", called(after)));
+                }
+                Some(_) | None => {}
+            }
+        }
+        Ok(())
+    }
+
     fn debts(&self, now: Duration, commit: &Commit, truth: &Truth) -> Result<(), String> {
         let nothing = Value::Null;
         let (before, after) =
@@ -223,6 +237,28 @@ mod tests {
             }
             let verdict = does(&mut scene, &mut check, &path, &json!({ "status": { "atoll": record } }));
             assert_eq!(verdict.is_ok(), kept, "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn a_record_on_its_way_may_name_a_worker_that_a_person_makes_anew_meanwhile() {
+        for (later, fine) in [(1, true), (60, false)] {
+            let (mut scene, mut check) = (Scene::new(), InUse::default());
+            let database = scene.database_with("a", "established", "Delete", json!({}));
+            let record = database["status"]["atoll"].clone();
+            let path = format!("{}/a/status", Scene::DATABASES);
+            does(&mut scene, &mut check, &path, &json!({ "status": { "atoll": null } })).expect("it names nobody");
+            let other = WORKER.replace("w1", "w2");
+            does(&mut scene, &mut check, &other, &finalizers(&[IN_USE])).expect("it is kept");
+            let made = json!({ "apiVersion": "k8s.oceanbase.com/v1alpha1", "kind": "K8sCluster",
+                "metadata": { "name": "w1" }, "spec": { "name": "w1" } });
+            scene.by_admin("master", "DELETE", WORKER, &json!(null));
+            for event in scene.by_admin("master", "POST", WORKER.trim_end_matches("/w1"), &made) {
+                scene.see(&mut check, &event).expect("a person may");
+            }
+            scene.now += Duration::from_secs(later);
+            let verdict = does(&mut scene, &mut check, &path, &json!({ "status": { "atoll": record } }));
+            assert_eq!(verdict.is_ok(), fine, "{verdict:?}");
         }
     }
 

@@ -202,7 +202,8 @@ impl Scene {
         (reply.status().as_u16(), std::mem::take(&mut *self.commits.lock().expect("no panic")))
     }
 
-    fn by_admin(&mut self, site: &str, verb: &str, path: &str, body: &Value) -> Vec<Event> {
+    /// A person does something.
+    pub fn by_admin(&mut self, site: &str, verb: &str, path: &str, body: &Value) -> Vec<Event> {
         let (code, commits) = self.carry_out(site, verb, path, body);
         assert!(code < 300, "{verb} {path}: {code} {body}");
         let committed = |(site, commit)| Event::Committed(site, Party::Person, Arc::new(commit));
