@@ -14,8 +14,11 @@ func (s *State) changeZone(change *sql.ZoneChange) error {
 			return fault.Exists("Entry already exist: zone %s", change.Zone)
 		}
 		zone = &Zone{Name: change.Zone, Region: "default_region", Created: s.Now, Modified: s.Now}
+		if err := describe(zone, change); err != nil {
+			return err
+		}
 		s.Zones = append(s.Zones, zone)
-		return describe(zone, change)
+		return nil
 	}
 	if zone == nil {
 		return fault.NoZone(change.Zone)
