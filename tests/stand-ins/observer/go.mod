@@ -5,6 +5,7 @@ go 1.26.0
 
 require (
 	github.com/go-mysql-org/go-mysql v1.15.0
+	github.com/go-sql-driver/mysql v1.10.1
 	github.com/hashicorp/go-hclog v1.6.3
 	github.com/hashicorp/raft v1.8.0
 	go.etcd.io/bbolt v1.5.0

@@ -82,6 +82,9 @@ func Missing(format string, args ...any) *Fault { return root(4018, format, args
 // NoZone is OB_ZONE_INFO_NOT_EXIST.
 func NoZone(zone string) *Fault { return root(4530, "Zone info '%s' not exist", zone) }
 
+// Initializing is OB_SERVER_IS_INIT: the server is a member, and does not know yet what was agreed.
+func Initializing() *Fault { return New(8001, "08004", "Server is initializing") }
+
 // ZoneStatus is OB_ZONE_STATUS_NOT_MATCH.
 func ZoneStatus() *Fault { return root(4633, "zone status not match") }
 

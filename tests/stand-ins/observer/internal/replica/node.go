@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -41,6 +42,7 @@ type Node struct {
 	raft     *raft.Raft
 	ready    uint64 // the term in which this server leads and has applied all that was agreed before
 	lastSeen map[int64]time.Time
+	back     atomic.Bool // it was started as a member, and has not caught up since
 }
 
 // Start opens the port, and goes on as a member if the volume belongs to one.
@@ -55,6 +57,7 @@ func Start(options Options, vol *volume.Volume) (*Node, error) {
 		return nil, err
 	}
 	if vol.Conf().Cluster != "" {
+		n.back.Store(true)
 		if err := n.run(nil); err != nil {
 			return nil, err
 		}
@@ -122,9 +125,13 @@ func (n *Node) Identity() catalogue.Identity {
 }
 
 // Password finds a user's password in this server's copy of the catalogue, like the real one in its cached schema: so a
-// login works without a majority. Before there is a cluster there is only root, without a password.
-func (n *Node) Password(user string) (string, bool) {
-	password, found := "", false
+// login works without a majority. Before there is a cluster there is only root, without a password. A member that was
+// started again lets nobody in before its copy is as new as the leader's: what it has could be of long ago.
+func (n *Node) Password(user string) (password string, found bool, err error) {
+	n.CatchUp()
+	if n.back.Load() {
+		return "", false, fault.Initializing()
+	}
 	n.machine.read(func(state *catalogue.State) {
 		if !state.Founded {
 			found = user == "root"
@@ -132,7 +139,7 @@ func (n *Node) Password(user string) (string, bool) {
 			password, found = known.Password, true
 		}
 	})
-	return password, found
+	return password, found, nil
 }
 
 // HasDatabase tells whether a session may use a database.
@@ -154,7 +161,11 @@ func (n *Node) Heads(database string, statement sql.Statement) (heads []sql.Head
 func (n *Node) CatchUp() {
 	end := time.Now().Add(400 * time.Millisecond)
 	running := n.replication()
-	if running == nil || n.leading() {
+	if running == nil {
+		return
+	}
+	if n.leading() {
+		n.back.Store(false)
 		return
 	}
 	leader, _ := running.LeaderWithID()
@@ -168,6 +179,9 @@ func (n *Node) CatchUp() {
 	}
 	for n.machine.position() < position && time.Now().Before(end) {
 		time.Sleep(5 * time.Millisecond)
+	}
+	if n.machine.position() >= position {
+		n.back.Store(false)
 	}
 }
 

@@ -21,15 +21,17 @@ func (d *doorkeeper) GetCredential(name string) (server.Credential, bool, error)
 	if self := d.session.node.Identity(); named && cluster != self.ClusterName {
 		return server.Credential{}, false, wire(fault.ClusterName(self.ClusterName))
 	}
-	d.session.node.CatchUp()
-	password, found := d.session.node.Password(user)
+	password, found, err := d.session.node.Password(user)
+	if err != nil {
+		return server.Credential{}, false, wire(fault.Of(err))
+	}
 	if !found || tenant != "" && tenant != "sys" {
 		// An unknown user is answered like a wrong password.
 		random := make([]byte, 16)
 		_, _ = rand.Read(random)
 		password = hex.EncodeToString(random)
 	}
-	d.session.user = user
+	d.session.user, d.session.open = user, password == ""
 	return server.Credential{Passwords: []string{password}, AuthPluginName: mysql.AUTH_NATIVE_PASSWORD}, true, nil
 }
 
@@ -52,4 +54,22 @@ func (d *doorkeeper) OnAuthFailure(_ *server.Conn, err error) {
 // wire makes a fault one of the protocol's library.
 func wire(f *fault.Fault) error {
 	return &mysql.MyError{Code: f.Code, State: f.State, Message: f.Message}
+}
+
+// latch compares passwords. A user without one is compared here, because the library's own comparison ends in a panic
+// when a password is given where there is none.
+type latch struct {
+	server.DefaultAuthenticationProvider
+	session *session
+}
+
+// Authenticate compares what a client has sent.
+func (l *latch) Authenticate(conn *server.Conn, plugin string, sent []byte) error {
+	if !l.session.open {
+		return l.DefaultAuthenticationProvider.Authenticate(conn, plugin, sent)
+	}
+	if len(sent) == 0 || len(sent) == 1 && sent[0] == 0 {
+		return nil
+	}
+	return server.ErrAccessDenied
 }

@@ -18,11 +18,10 @@ import (
 // Node is what the sessions need of this server.
 type Node interface {
 	Execute(replica.Request) replica.Reply
-	Password(user string) (string, bool)
+	Password(user string) (string, bool, error)
 	HasDatabase(name string) bool
 	Heads(database string, statement sql.Statement) ([]sql.Head, error)
 	Identity() catalogue.Identity
-	CatchUp()
 }
 
 // handshake is what OceanBase 4 calls itself in the handshake, whichever release it is.
@@ -36,24 +35,24 @@ func Listen(bind string, node Node, journal *Journal) (net.Listener, error) {
 	}
 	// The library tells of every client that goes; the journal is what a reader of the output looks for.
 	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))
-	conf := server.NewServer(handshake, mysql.DEFAULT_COLLATION_ID, mysql.AUTH_NATIVE_PASSWORD, nil, nil)
 	go func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			go serve(conf, conn, node, journal)
+			go serve(conn, node, journal)
 		}
 	}()
 	return listener, nil
 }
 
-func serve(conf *server.Server, conn net.Conn, node Node, journal *Journal) {
+func serve(conn net.Conn, node Node, journal *Journal) {
 	defer conn.Close()
 	session := &session{node: node, journal: journal, from: host(conn), timeout: 10 * time.Second, autocommit: true}
 	// A client that connects and says nothing (a readiness probe that hangs) must not stay for ever.
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	conf := server.NewServerWithAuth(handshake, mysql.DEFAULT_COLLATION_ID, mysql.AUTH_NATIVE_PASSWORD, nil, nil, &latch{session: session})
 	wire, err := conf.NewCustomizedConn(conn, &doorkeeper{session}, session)
 	if err != nil {
 		return

@@ -22,6 +22,7 @@ type session struct {
 	user, from string
 	database   string
 	inside     bool
+	open       bool          // the user has no password
 	timeout    time.Duration // ob_query_timeout
 	autocommit bool
 }
