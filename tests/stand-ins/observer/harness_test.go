@@ -60,7 +60,12 @@ func prepare(t *testing.T, ip, zone string) *server {
 	for _, name := range []string{"bash", "oceanbase-helper", "observer"} {
 		must(t, os.Symlink(own, filepath.Join(bin, name)))
 	}
-	t.Cleanup(s.kill)
+	t.Cleanup(func() {
+		s.kill()
+		if t.Failed() {
+			t.Logf("%s said: %s", s.ip, s.stderr.String())
+		}
+	})
 	return s
 }
 

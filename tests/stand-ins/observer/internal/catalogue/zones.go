@@ -92,11 +92,11 @@ func (s *State) stopZone(zone *Zone) error {
 	return nil
 }
 
-// otherStopped tells whether something is stopped in another zone. A zone without servers is inactive because it was
-// just added, which stops nothing.
+// otherStopped tells whether something is stopped in another zone. Like in the real one, a zone that was added and never
+// started counts as well.
 func (s *State) otherStopped(than string) bool {
 	for _, zone := range s.Zones {
-		if zone.Name != than && !zone.Active && len(s.in(zone.Name)) > 0 {
+		if zone.Name != than && !zone.Active {
 			return true
 		}
 	}

@@ -121,6 +121,9 @@ func textual(rest string, quote byte, as class) (Token, int, error) {
 			if to, known := map[byte]byte{'n': '\n', 't': '\t', 'r': '\r', '0': 0, 'b': 8, 'Z': 26}[rest[at]]; known {
 				out.WriteByte(to)
 			} else {
+				if rest[at] == '_' || rest[at] == '%' {
+					out.WriteByte('\\') // LIKE wants to see these two.
+				}
 				out.WriteByte(rest[at])
 			}
 		case c == quote && at+1 < len(rest) && rest[at+1] == quote:

@@ -79,10 +79,12 @@ func Open(data, log string, conf Conf) (*Volume, error) {
 	if syscall.Flock(int(v.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
 		return nil, fmt.Errorf("%s is in use by another process", data)
 	}
-	if conf.Volume != "" {
+	if conf.Cluster != "" {
 		return v, nil
 	}
-	v.conf.Volume = random()
+	if conf.Volume == "" {
+		v.conf.Volume = random()
+	}
 	// First the log's side: it counts only once there is a log, so a crash in between leaves a new server.
 	if err := write(filepath.Join(log, "clog", "volume"), []byte(v.conf.Volume)); err != nil {
 		return nil, err
