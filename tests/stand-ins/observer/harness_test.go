@@ -62,8 +62,14 @@ func prepare(t *testing.T, ip, zone string) *server {
 	}
 	t.Cleanup(func() {
 		s.kill()
+		said := s.stderr.String()
+		for _, word := range []string{"panic:", "fatal error:", "DATA RACE"} {
+			if strings.Contains(said, word) {
+				t.Errorf("%s broke", s.ip)
+			}
+		}
 		if t.Failed() {
-			t.Logf("%s said: %s", s.ip, s.stderr.String())
+			t.Logf("%s said: %s", s.ip, said)
 		}
 	})
 	return s

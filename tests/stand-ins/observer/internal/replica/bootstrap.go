@@ -24,8 +24,10 @@ func (n *Node) bootstrap(statement *sql.Bootstrap, request Request) Reply {
 		if _, _, err := catalogue.Split(pair.Server); err != nil {
 			return failed(err)
 		}
-		identity := n.Identity()
-		if pair.Server != n.options.Address && peers.Ask(pair.Server, "", "identify", nil, &identity, 2*time.Second) != nil {
+		identity := catalogue.Identity{}
+		if pair.Server == n.options.Address {
+			identity = n.Identity()
+		} else if peers.Ask(pair.Server, "", "identify", nil, &identity, 2*time.Second) != nil {
 			continue
 		}
 		if identity.Address == pair.Server {

@@ -33,7 +33,7 @@ type Reply struct {
 // statement whose answer got lost ends as unknown, and the client has to look.
 func (n *Node) Execute(request Request) Reply {
 	request.From = n.volume.Conf().Volume
-	end := time.Now().Add(request.Timeout)
+	end, limit := time.Now().Add(request.Timeout), request.Timeout.Microseconds()
 	writes := true
 	if request.Founding == nil {
 		statement, err := sql.Parse(request.SQL)
@@ -56,13 +56,13 @@ func (n *Node) Execute(request Request) Reply {
 			return reply
 		case err != nil && !errors.Is(err, peers.ErrNotSent) && writes:
 			if time.Now().After(end) {
-				return Reply{Fault: fault.Timeout(request.Timeout.Microseconds())}
+				return Reply{Fault: fault.Timeout(limit)}
 			}
 			return Reply{Fault: fault.Unknown()}
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	return Reply{Fault: fault.Timeout(request.Timeout.Microseconds())}
+	return Reply{Fault: fault.Timeout(limit)}
 }
 
 func (n *Node) once(request Request) (Reply, error) {

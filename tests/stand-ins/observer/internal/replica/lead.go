@@ -88,9 +88,10 @@ func (n *Node) ask(state *catalogue.State) map[int64]catalogue.Identity {
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			identity := n.Identity()
-			if server.Volume != identity.Volume &&
-				peers.Ask(server.Address(), server.Volume, "identify", nil, &identity, question) != nil {
+			identity := catalogue.Identity{}
+			if server.Volume == n.volume.Conf().Volume {
+				identity = n.Identity()
+			} else if peers.Ask(server.Address(), server.Volume, "identify", nil, &identity, question) != nil {
 				return
 			}
 			mutex.Lock()

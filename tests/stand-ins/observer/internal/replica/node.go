@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -119,7 +120,7 @@ func (n *Node) Identity() catalogue.Identity {
 	conf := n.volume.Conf()
 	return catalogue.Identity{
 		Address: n.options.Address, Zone: conf.Zone, Volume: conf.Volume, ClusterID: conf.ClusterID, ClusterName: conf.ClusterName,
-		Version: n.options.Version, Member: conf.Cluster != "", Cluster: conf.Cluster, Started: n.started, Options: conf.Options,
+		Version: n.options.Version, Member: conf.Cluster != "", Cluster: conf.Cluster, Started: n.started, Options: maps.Clone(conf.Options),
 		Applied: n.machine.position(),
 	}
 }
