@@ -106,8 +106,19 @@ func TestZonesAreStoppedOneAtATimeAndAnUpgradeHasAnOrder(t *testing.T) {
 	servers := founded(t, 16)
 	c := servers[0].asRoot()
 	c.refused(4179, "without begin upgrade", "ALTER SYSTEM END ROLLING UPGRADE")
-	c.must("ALTER SYSTEM BEGIN UPGRADE")
-	c.must("ALTER SYSTEM BEGIN ROLLING UPGRADE")
+	script := func(name, words string) {
+		t.Helper()
+		said, err := servers[1].script(name, "")
+		if (err == nil) != (words == "") || !strings.Contains(said, words) {
+			t.Fatalf("%s ends with %v: %s", name, err, said)
+		}
+	}
+	if said, err := servers[1].script("upgrade_checker.py", "wrong"); err == nil || !strings.Contains(said, "Access denied") {
+		t.Fatalf("with a wrong password: %v: %s", err, said)
+	}
+	script("upgrade_checker.py", "")
+	script("upgrade_pre.py", "")
+	script("upgrade_checker.py", "an upgrade is under way")
 	c.shows("select count(*) from gv$ob_parameters where name = 'enable_upgrade_mode' and value = 'True'", "3")
 	for i, s := range servers {
 		c = servers[(i+1)%3].asRoot()
@@ -115,6 +126,10 @@ func TestZonesAreStoppedOneAtATimeAndAnUpgradeHasAnOrder(t *testing.T) {
 		c.refused(4660, "multiple zones", "alter system stop zone ?", servers[(i+1)%3].env["ZONE_NAME"])
 		c.comes("select count(*) from DBA_OB_SERVERS where with_rootserver = 'YES' and zone != '"+s.env["ZONE_NAME"]+"'", "1")
 		s.kill()
+		if i == 0 {
+			c.comes("select count(*) from __all_server where status = 'active'", "2")
+			script("upgrade_health_checker.py", "servers are not active")
+		}
 		s.env["STANDIN_VERSION"] = "4.2.1.8-108000022024072217"
 		c.refused(4660, "multiple zones", "ALTER SYSTEM STOP SERVER '"+servers[(i+2)%3].address()+"'")
 		s.start().up("root", "")
@@ -122,11 +137,11 @@ func TestZonesAreStoppedOneAtATimeAndAnUpgradeHasAnOrder(t *testing.T) {
 		c.must("alter system start zone ?", s.env["ZONE_NAME"])
 		if i < 2 {
 			c.refused(4179, "2 versions", "ALTER SYSTEM END ROLLING UPGRADE")
+			script("upgrade_post.py", "the servers' versions differ")
 		}
+		script("upgrade_health_checker.py", "")
 	}
-	c.must("ALTER SYSTEM END ROLLING UPGRADE")
-	c.must(`ALTER SYSTEM RUN UPGRADE JOB "UPGRADE_ALL"`)
-	c.must("ALTER SYSTEM END UPGRADE")
+	script("upgrade_post.py", "")
 	c.shows("select value from gv$ob_parameters where name = 'min_observer_version' limit 1", "4.2.1.8")
 	c.shows("select ob_version() as version", "4.2.1.8")
 }

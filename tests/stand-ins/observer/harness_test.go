@@ -21,7 +21,7 @@ import (
 // TestMain lets the test's own program be the observer: a link to it is called by the names of the image.
 func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
-	case "bash", "oceanbase-helper", "observer":
+	case "bash", "oceanbase-helper", "observer", "python2":
 		main()
 		return
 	}
@@ -57,7 +57,7 @@ func prepare(t *testing.T, ip, zone string) *server {
 	must(t, err)
 	bin := filepath.Join(s.root, "home/admin/oceanbase/bin")
 	must(t, os.MkdirAll(bin, 0o755))
-	for _, name := range []string{"bash", "oceanbase-helper", "observer"} {
+	for _, name := range []string{"bash", "oceanbase-helper", "observer", "python2"} {
 		must(t, os.Symlink(own, filepath.Join(bin, name)))
 	}
 	t.Cleanup(func() {
@@ -192,3 +192,13 @@ func founded(t *testing.T, net int) []*server {
 }
 
 func removeAll(root, path string) error { return os.RemoveAll(filepath.Join(root, path)) }
+
+// script runs one of the upgrade scripts as ob-operator's Jobs do, and gives what it says and whether it ends well.
+func (s *server) script(name, password string) (string, error) {
+	bin := filepath.Join(s.root, "home/admin/oceanbase/bin")
+	command := exec.Command(filepath.Join(bin, "bash"), "-c",
+		"python2 /home/admin/oceanbase/etc/"+name+" -h"+s.ip+" -P2881 -uroot -p'"+password+"'")
+	command.Env = []string{"PATH=" + bin}
+	said, err := command.CombinedOutput()
+	return string(said), err
+}

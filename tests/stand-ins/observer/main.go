@@ -1,5 +1,5 @@
-// Command observer stands in for OceanBase's server in tests. It is one program under the names that a pod's command
-// calls: bash, oceanbase-helper and observer. README.md says what it is and what it is not.
+// Command observer stands in for OceanBase's server in tests. It is one program under the names that the commands of
+// pods call: bash, oceanbase-helper, observer and python2. README.md says what it is and what it is not.
 package main
 
 import (
@@ -8,12 +8,14 @@ import (
 	"log"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"syscall"
 
 	"atoll.dev/tests/stand-ins/observer/internal/launch"
 	"atoll.dev/tests/stand-ins/observer/internal/replica"
+	"atoll.dev/tests/stand-ins/observer/internal/script"
 	"atoll.dev/tests/stand-ins/observer/internal/serve"
 	"atoll.dev/tests/stand-ins/observer/internal/volume"
 )
@@ -32,6 +34,8 @@ func run(name string, arguments []string) error {
 		return bash(arguments)
 	case "oceanbase-helper":
 		return helper(arguments)
+	case "python2", "python", "python3":
+		return script.Run(arguments, log.Printf)
 	}
 	stand, err := launch.Standing(os.Getenv)
 	if err != nil {
@@ -56,6 +60,9 @@ func bash(arguments []string) error {
 	program := words[0]
 	if root := os.Getenv("STANDIN_ROOT"); root != "" && filepath.IsAbs(program) {
 		program = filepath.Join(root, program)
+	}
+	if program, err = exec.LookPath(program); err != nil {
+		return err
 	}
 	return fmt.Errorf("%s: %w", words[0], syscall.Exec(program, words, os.Environ()))
 }

@@ -188,11 +188,21 @@ func TestOwnStartScriptsMayCallTheObserver(t *testing.T) {
 }
 
 func TestBashRunsOnePlainCommand(t *testing.T) {
-	words, err := Words("/home/admin/oceanbase/bin/oceanbase-helper start")
-	if err != nil || len(words) != 2 {
-		t.Fatal(words, err)
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("it's\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	for _, bad := range []string{"a && b", "a | b", "echo $HOME", "", "a 'b"} {
+	for command, want := range map[string]string{
+		"/home/admin/oceanbase/bin/oceanbase-helper start": "/home/admin/oceanbase/bin/oceanbase-helper|start",
+		`exec a -p'b c'"d" ''`:                             "a|-pb cd|",
+		`a -p"$(cat ` + file + `)" -x`:                     "a|-pit's|-x",
+		"a $(cat " + file + ")":                            "a|it's",
+	} {
+		if words, err := Words(command); err != nil || strings.Join(words, "|") != want {
+			t.Errorf("%s becomes %q, %v", command, words, err)
+		}
+	}
+	for _, bad := range []string{"a && b", "a | b", "echo $HOME", "", "a 'b", "a $(rm x)", `a "$(cat a b)"`, "a `b`", "a > b", "a $(cat /none)"} {
 		if _, err := Words(bad); err == nil {
 			t.Errorf("bash -c %q is accepted", bad)
 		}
