@@ -53,8 +53,7 @@ func (j *Journal) write(entry Entry, counts bool) {
 		entry.Statement = j.count
 	}
 	entry.At = time.Now().UTC().Format(time.RFC3339Nano)
-	text, err := json.Marshal(entry)
-	if err == nil {
-		_, _ = j.out.Write(append(text, '\n'))
-	}
+	lines := json.NewEncoder(j.out)
+	lines.SetEscapeHTML(false) // A statement with < or > is to be found as it was sent.
+	_ = lines.Encode(entry)
 }
