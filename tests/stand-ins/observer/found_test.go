@@ -2,6 +2,7 @@ package main
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -15,6 +16,12 @@ func TestAServerOfNoClusterKnowsNothing(t *testing.T) {
 	c.refused(1146, "doesn't exist", "SELECT count(*) FROM oceanbase.DBA_OB_SERVERS")
 	c.refused(4014, "Inner state error", "ALTER SYSTEM ADD ZONE 'zone9'")
 	c.refused(4014, "Inner state error", "CREATE USER 'operator'")
+
+	must(t, s.process.Process.Signal(syscall.SIGTERM))
+	<-s.ended
+	if said := s.stderr.String(); !strings.Contains(said, "127.0.10.1 in zone zone1 of cluster test (1)") || !strings.Contains(said, "ends by terminated") {
+		t.Fatalf("it says %s", said)
+	}
 }
 
 func TestABootstrapHappensOnce(t *testing.T) {

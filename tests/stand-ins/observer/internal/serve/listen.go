@@ -2,8 +2,6 @@
 package serve
 
 import (
-	"io"
-	"log/slog"
 	"net"
 	"time"
 
@@ -33,8 +31,6 @@ func Listen(bind string, node Node, journal *Journal) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The library tells of every client that goes; the journal is what a reader of the output looks for.
-	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))
 	go func() {
 		for {
 			conn, err := listener.Accept()
