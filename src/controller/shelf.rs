@@ -148,10 +148,12 @@ impl<D: Dialect> Shelf<D> {
         self.unreadable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Watches until dropped. A watch that fails goes on after a pause; what is known stays known.
+    /// Watches until dropped. A watch that fails goes on after a pause; what is known stays known. With the watch it is
+    /// forgotten: whoever else is given these resources changes them from then on.
     pub async fn follow(&self, client: Client, wake: &mpsc::UnboundedSender<Wake>) {
         let api: Api<DeserializeGuard<D>> = Api::all(client);
         let scope = Scope { seconds: timing::WATCH_SECONDS_HTTP1, ..Scope::default() };
+        let _followed = Followed(self);
         watch::follow(&D::plural(&()), api, scope, OnShelf { shelf: self, wake }).await;
     }
 
@@ -193,6 +195,18 @@ fn key_of<D: Dialect>(meta: &ObjectMeta) -> DatabaseKey {
         kind: D::KIND,
         namespace: Namespace::new(meta.namespace.clone().unwrap_or_default()),
         name: ObjectName::new(meta.name.clone().unwrap_or_default()),
+    }
+}
+
+/// A shelf that is kept up to date. It is emptied when that ends.
+struct Followed<'a, D: Dialect>(&'a Shelf<D>);
+
+impl<D: Dialect> Drop for Followed<'_, D> {
+    fn drop(&mut self) {
+        self.0.listed.store(false, Ordering::Release);
+        self.0.seen_to.store(0, Ordering::Release);
+        self.0.unreadable().clear();
+        self.0.lock().clear();
     }
 }
 
@@ -308,5 +322,18 @@ mod tests {
         OnShelf { shelf: &shelf, wake: &wake }.deleted(DeserializeGuard(Ok(resource("next", "9"))));
         assert_eq!(uid(&shelf), None);
         assert!(woken.try_recv().is_ok());
+    }
+
+    #[test]
+    fn what_is_followed_no_more_is_known_no_more() {
+        let shelf = Shelf::<Cluster>::default();
+        let followed = Followed(&shelf);
+        shelf.written(resource("one", "1"));
+        shelf.listed.store(true, Ordering::Release);
+        assert_eq!(shelf.knows(&Uid::from("two")), Known::No);
+        drop(followed);
+        assert_eq!((uid(&shelf), shelf.keys().len()), (None, 0));
+        assert_eq!(shelf.knows(&Uid::from("two")), Known::Perhaps, "somebody else may have it");
+        assert!(matches!(shelf.users(&WorkerName::from("a")), Users::Unread));
     }
 }

@@ -45,10 +45,14 @@ struct Session {
 
 /// Lives until its registration is forgotten.
 pub(super) async fn live(shared: Arc<Shared>, slot: Arc<Slot>, mut registered: watch::Receiver<Arc<Registration>>) {
-    let mut proved = None;
+    // With the registration that it proved: there may be a newer one by now, which is tried then.
+    let mut renewed: Option<(Session, Arc<Registration>)> = None;
     loop {
-        let registration = registered.borrow_and_update().clone();
-        let session = match (proved.take(), &registration.access) {
+        let (proved, registration) = match renewed.take() {
+            Some((session, registration)) => (Some(session), registration),
+            None => (None, registered.borrow_and_update().clone()),
+        };
+        let session = match (proved, &registration.access) {
             (Some(session), _) => Ok(session),
             // Time mends neither: only another registration does.
             (None, Access::Pending | Access::Refused(_)) => {
@@ -68,8 +72,8 @@ pub(super) async fn live(shared: Arc<Shared>, slot: Arc<Slot>, mut registered: w
         match session {
             Ok(session) => match stay(&shared, &slot, &registration, session, &mut registered).await {
                 End::Forgotten => return,
-                End::Renewed(session) => {
-                    proved = Some(*session);
+                End::Renewed(session, registration) => {
+                    renewed = Some((*session, registration));
                     continue;
                 }
                 End::Lost(trouble) => tell(&shared, &slot, &trouble),
@@ -132,7 +136,7 @@ async fn enter(
 /// Why a session ended.
 enum End {
     Forgotten,
-    Renewed(Box<Session>),
+    Renewed(Box<Session>, Arc<Registration>),
     Lost(Trouble),
 }
 
@@ -231,7 +235,7 @@ async fn renew(
         } else {
             match enter(shared, slot, &next, timing::CALL_DEADLINE).await {
                 Ok(proved) => match proved.contact.rights.lost_since(rights).as_slice() {
-                    [] => return End::Renewed(Box::new(proved)),
+                    [] => return End::Renewed(Box::new(proved), next),
                     lost => Some(Trouble::Forbidden(format!(
                         "the new credentials may not do what those from before may: {}",
                         permission::list(lost)

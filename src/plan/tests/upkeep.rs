@@ -182,7 +182,7 @@ fn who_has_an_address_that_was_passed_on_moves_before_the_one_that_it_was_passed
     let mut world = World::running(with_network(Exposure::LoadBalancer, Spread::Unique));
     let mut give = |worker: &str, service: &str, address: &str| {
         let services = &mut testing::objects(&mut world.seen, worker).services;
-        std::mem::replace(&mut services.get_mut(&ObjectName::from(service)).unwrap().ingress, Some(address.into()))
+        services.get_mut(&ObjectName::from(service)).unwrap().ingress.replace(address.into())
     };
     let passed_on = give("c", "db-etcd-peer-2", "198.51.100.1").unwrap();
     give("a", "db-etcd-peer-0", &passed_on);
