@@ -38,6 +38,10 @@ real: ## the simulation's scenarios on real kube-apiservers, without root; ATOLL
 e2e: build ## tests on real clusters (needs root); ATOLL_E2E=full runs the long ones too
 	$(CARGO) test -p atoll-e2e -- --test-threads=1
 
+.PHONY: stand-ins
+stand-ins: ## the stand-in observer's own tests; nothing in Atoll uses it yet, so CI does not run them (needs Go)
+	cd tests/stand-ins/observer && go vet ./... && go test ./...
+
 .PHONY: bench
 bench: ## what registered workers cost, as a table: memory, sockets, time of a start, beside kube's stock client
 	$(CARGO) build --release -p atoll -p atoll-bench
