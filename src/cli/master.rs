@@ -10,7 +10,14 @@ use kube::{
 
 use crate::{
     plan::name::Namespace,
-    worker::{connect::agent, contact::identity, failpoint::Failpoint, fault::root_of, pool::Master, timing},
+    worker::{
+        connect::agent,
+        contact::identity,
+        failpoint::Failpoint,
+        fault::{Fault, root_of},
+        pool::Master,
+        timing,
+    },
 };
 
 /// Where kube looks for a proxy.
@@ -77,5 +84,14 @@ impl Args {
                 format!("neither a kubeconfig nor a pod's service account leads to the master: {}", told(&error))
             }),
         }
+    }
+}
+
+/// Why a database was not read, for people.
+pub fn unread_database(called: &str, fault: &Fault) -> String {
+    if fault.is_not_found() {
+        format!("there is no database {called}; `atoll status` lists those there are")
+    } else {
+        format!("database {called} cannot be read: {fault}")
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     plan::{
         budget::majority,
         database::{DatabaseKind, RECOVER},
-        record::Record,
+        record::{Part, Record},
         report::{MemberReport, MemberState, seconds},
     },
     worker::{failpoint::Failpoint, fault::call},
@@ -50,15 +50,8 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
     let (client, _) = args.master.client(&Failpoint::default()).await?;
     let clusters: Api<Cluster> = Api::namespaced(client, &args.database_namespace);
     let called = format!("{}/{}", args.database_namespace, args.database);
-    let read = async || {
-        call(clusters.get(&args.database)).await.map_err(|fault| {
-            if fault.is_not_found() {
-                format!("there is no database {called}; `atoll status` lists those there are")
-            } else {
-                format!("database {called} cannot be read: {fault}")
-            }
-        })
-    };
+    let read =
+        async || call(clusters.get(&args.database)).await.map_err(|fault| master::unread_database(&called, &fault));
     let cluster = read().await?;
     let lost = given_up(&cluster, &args.from).map_err(|why| format!("{called} is not recovered: {why}"))?;
     println!(
@@ -152,6 +145,14 @@ fn given_up(cluster: &Cluster, from: &str) -> Result<Vec<String>, String> {
     let told: &Vec<MemberReport> = cluster.status.as_ref().map_or(&none, |status| &status.members);
     let serves = |name: &str| told.iter().any(|told| told.name.as_str() == name && told.state == MemberState::Ready);
     let voters: Vec<_> = record.voters().collect();
+    if let Some(alone) = &record.recovering
+        && record.member(from).is_some_and(|member| member.part == Part::GivenUp)
+    {
+        if serves(alone.as_str()) {
+            return Err(format!("{alone} goes on alone already, and serves"));
+        }
+        return Ok(voters.iter().map(|voter| format!("{} in {}", voter.name, voter.worker)).collect());
+    }
     if voters.iter().all(|voter| voter.name.as_str() != from) {
         let names: Vec<_> = voters.iter().map(|voter| voter.name.as_str()).collect();
         return Err(format!("{from} is no voter of it; these are: {}", names.join(", ")));
@@ -196,6 +197,24 @@ mod tests {
     fn the_others_are_given_up_by_name_and_place() {
         let lost = given_up(&cluster([true, false, false]), "db-etcd-0").expect("two are lost");
         assert_eq!(lost, ["db-etcd-1 in k8s-1", "db-etcd-2 in k8s-2"]);
+    }
+
+    #[test]
+    fn while_one_goes_on_alone_another_of_those_given_up_for_it_may_take_its_place_unless_it_serves() {
+        let part = |mut cluster: Cluster| {
+            let mut record = cluster.record().expect("a record").clone();
+            record.recovering = Some("db-etcd-0".into());
+            record.members[1].part = Part::GivenUp;
+            record.members[2].part = Part::GivenUp;
+            cluster.status.as_mut().expect("a status").atoll = Some(record);
+            cluster
+        };
+        let lost = given_up(&part(cluster([false; 3])), "db-etcd-1").expect("the first survivor is lost as well");
+        assert_eq!(lost, ["db-etcd-0 in k8s-0"]);
+        let why = given_up(&part(cluster([true, false, false])), "db-etcd-1").expect_err("it serves");
+        assert!(why.contains("db-etcd-0"), "{why}");
+        let why = given_up(&part(cluster([false; 3])), "db-etcd-0").expect_err("it is under way");
+        assert!(why.contains("already"), "{why}");
     }
 
     #[test]

@@ -48,13 +48,7 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
     let workers: Api<K8sCluster> = Api::all(client);
     let (cluster, worker) = futures::join!(call(clusters.get(&args.database)), call(workers.get_opt(&args.worker)));
     let called = format!("{}/{}", args.database_namespace, args.database);
-    let cluster = cluster.map_err(|fault| {
-        if fault.is_not_found() {
-            format!("there is no database {called}; `atoll status` lists those there are")
-        } else {
-            format!("database {called} cannot be read: {fault}")
-        }
-    })?;
+    let cluster = cluster.map_err(|fault| master::unread_database(&called, &fault))?;
     let worker = worker.map_err(|fault| format!("K8sCluster {} cannot be read: {fault}", args.worker))?;
     let name = WorkerName::new(args.worker.as_str());
     let left = left(&cluster, &name, worker.as_ref()).map_err(|why| format!("nothing is let go of: {why}"))?;

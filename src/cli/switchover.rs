@@ -46,15 +46,8 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
     let (client, _) = args.master.client(&Failpoint::default()).await?;
     let clusters: Api<Cluster> = Api::namespaced(client, &args.database_namespace);
     let called = format!("{}/{}", args.database_namespace, args.database);
-    let read = async || {
-        call(clusters.get(&args.database)).await.map_err(|fault| {
-            if fault.is_not_found() {
-                format!("there is no database {called}; `atoll status` lists those there are")
-            } else {
-                format!("database {called} cannot be read: {fault}")
-            }
-        })
-    };
+    let read =
+        async || call(clusters.get(&args.database)).await.map_err(|fault| master::unread_database(&called, &fault));
     let cluster = read().await?;
     may_lead(cluster.record(), &args.to).map_err(|why| format!("{called}: {why}"))?;
     let words = format!("{}/{}", args.to, seconds(Timestamp::now()));

@@ -6,6 +6,7 @@ mod elsewhere;
 mod engine;
 mod founding;
 mod life;
+mod recovery;
 mod rolling;
 mod terms;
 mod upkeep;
